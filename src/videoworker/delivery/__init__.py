@@ -1,0 +1,1 @@
+"""Turning the finished file into what the caller gets."""

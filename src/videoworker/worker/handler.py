@@ -1,0 +1,106 @@
+"""The handler: from the platform's job to an answer or an error, on the one thread that owns the device.
+
+Ownership: the event loop makes one `Watch` per job and sets its `cancel` event; the executor's only thread runs the
+corridor and reads that event. A job's handler returns only when the thread has left the job, so the platform never
+hands out the next job while the device is busy.
+"""
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import structlog
+import torch
+
+from videoworker import apis
+from videoworker.apis.api import Api
+from videoworker.errors import Code, JobError
+from videoworker.request import Result, VideoRequest
+from videoworker.settings import Settings
+from videoworker.watch import Watch
+from videoworker.worker.job_id import file_safe
+from videoworker.worker.progress import reporter
+
+# The most that the platform accepts back for one job: its documented limit for synchronous runs.
+MAX_ANSWER_BYTES = 20_000_000
+
+Corridor = Callable[[Mapping[str, Any], VideoRequest, Watch], Result]
+
+_log = structlog.get_logger()
+
+
+class Handler:
+    """Serves jobs one at a time. `last_result` is what the latest successful job made."""
+
+    def __init__(self, settings: Settings, corridor: Corridor) -> None:
+        """`corridor` blocks, runs on this handler's own thread, and raises `JobError`."""
+        self.last_result: Result | None = None
+        self._settings, self._corridor = settings, corridor
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="device")
+
+    async def handle(self, job: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer in the form of the job's API, or `{"error": <JSON text>}`. Raises nothing but `CancelledError`."""
+        job_id = file_safe(job.get("id"))
+        raw: Any = job.get("input")
+        with structlog.contextvars.bound_contextvars(job_id=job_id):
+            api = apis.select({}, self._settings.api)
+            try:
+                api = apis.select(raw, self._settings.api)
+                request = api.parse(raw)
+                answer = api.answer(await self._run(job, job_id, api, request))
+                _check(answer)
+            except JobError as error:
+                return _failure(api, error, job_id)
+            except Exception as exception:
+                _log.exception("job raised")
+                return _failure(api, _as_job_error(exception), job_id)
+            return answer
+
+    async def _run(self, job: Mapping[str, Any], job_id: str, api: Api[Any], request: VideoRequest) -> Result:
+        async with reporter(job, api.progress, self._settings) as report:
+            watch = Watch(job_id, report, self._settings.job_timeout_seconds)
+            _log.info("job started", api=api.name, model=request.model)
+            work = partial(self._corridor, {**job, "id": job_id}, request, watch)
+            result = await _until_idle(asyncio.get_running_loop().run_in_executor(self._executor, work), watch.cancel)
+        _log.info("job finished", url=result.video.url, model=result.video.model, seconds=result.timings["total"])
+        self.last_result = result
+        return result
+
+
+async def _until_idle(thread: asyncio.Future[Result], cancel: threading.Event) -> Result:
+    """Waits for the thread even where the job is cancelled, so that the slot is freed only when the device is."""
+    try:
+        return await asyncio.shield(thread)
+    except asyncio.CancelledError:
+        cancel.set()
+        _log.info("job cancelled")
+        while not thread.done():
+            try:
+                await asyncio.wait([thread])
+            except asyncio.CancelledError:
+                continue  # the platform repeats its stop signal; the device is no freer for that
+        raise
+
+
+def _check(answer: dict[str, Any]) -> None:
+    """Raises where the platform would lose the answer: the SDK posts nothing for what this encoding refuses."""
+    size = len(json.dumps(answer, allow_nan=False, ensure_ascii=False).encode())
+    if size > MAX_ANSWER_BYTES:
+        raise JobError(Code.OUTPUT_TOO_LARGE, f"The answer is {size} bytes; at most {MAX_ANSWER_BYTES} can be sent.")
+
+
+def _failure(api: Api[Any], error: JobError, job_id: str) -> dict[str, Any]:
+    _log.warning("job failed", code=error.code, problems=[problem.field for problem in error.fields])
+    return {"error": json.dumps(api.error(error, job_id), allow_nan=False)}
+
+
+def _as_job_error(exception: Exception) -> JobError:
+    # torch's CPU allocator has no exception type of its own
+    is_cpu_allocator = isinstance(exception, RuntimeError) and "can't allocate memory" in str(exception)
+    if is_cpu_allocator or isinstance(exception, (torch.OutOfMemoryError, MemoryError)):
+        return JobError(Code.OUT_OF_MEMORY, "The video does not fit into memory.")
+    return JobError(Code.GENERATION_FAILED, "Video generation failed.")

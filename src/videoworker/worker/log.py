@@ -1,0 +1,34 @@
+"""The log: one JSON object per line on the platform, readable lines on a terminal. Both on standard error.
+
+What a caller wrote (prompts, images) is not logged.
+"""
+
+import logging
+import os
+import sys
+
+import structlog
+from runpod import RunPodLogger
+from structlog.typing import Processor
+
+
+def configure(on_platform: bool) -> None:
+    """Sets the process's log up; `on_platform` chooses JSON."""
+    # plain tracebacks: the richer ones show local variables, prompts among them
+    rendering: list[Processor] = (
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        if on_platform
+        else [structlog.dev.ConsoleRenderer(sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)]
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            *rendering,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    if not os.environ.keys() & {"RUNPOD_LOG_LEVEL", "RUNPOD_DEBUG_LEVEL"}:
+        RunPodLogger.level = "INFO"  # the SDK's default, DEBUG, prints whole jobs and answers

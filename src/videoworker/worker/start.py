@@ -1,0 +1,56 @@
+"""The start of the process: settings, log, weights, then the platform's loop."""
+
+import sys
+from functools import partial
+
+import runpod
+import structlog
+from pydantic import ValidationError
+
+from videoworker import apis, job
+from videoworker.engine.engine import Engine
+from videoworker.errors import JobError
+from videoworker.settings import Settings, settings
+from videoworker.worker import log, summary
+from videoworker.worker.handler import Handler
+
+# What is loaded at start where MODEL names nothing: the model that most requests of the API will ask for.
+# None: the best that is installed.
+_FIRST_MODEL: dict[str, str | None] = {
+    "native": "sketch",
+    "hunyuanvideo": "hunyuanvideo",
+    "hunyuanvideo-1.5": "hunyuanvideo-1.5",
+    "hunyuanvideo-foley": "hunyuanvideo-1.5",
+    "cogvideox": "cogvideox",
+    "local": None,
+}
+
+
+def main() -> None:
+    """Loads, then serves until the platform ends the process. Exits with one line where it cannot serve."""
+    try:
+        current = settings()
+        log.configure(on_platform=current.runpod_webhook_post_output is not None)
+        engine = _load(current)
+    except ValidationError as error:
+        wrong = (f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg']} (given: {e['input']!r})" for e in error.errors())
+        sys.exit("; ".join(wrong))
+    except JobError as error:
+        sys.exit("; ".join([error.message, *map(str, error.fields)]))
+
+    handler = Handler(current, partial(job.run, engine=engine))
+    try:
+        runpod.serverless.start({"handler": handler.handle})
+    finally:  # outside the platform the SDK ends the process after one job
+        if handler.last_result and current.runpod_webhook_post_output is None:
+            print(summary.line(handler.last_result))
+
+
+def _load(current: Settings) -> Engine:
+    """Raises `JobError` where the configured API or model does not exist, or the weights are absent."""
+    api = apis.select({}, current.api)
+    engine = Engine(current)
+    model = current.model or _FIRST_MODEL[api.name] or engine.best_installed()
+    engine.load(model)
+    structlog.get_logger().info("serving", api=api.name, model=model)
+    return engine

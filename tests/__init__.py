@@ -1,0 +1,1 @@
+"""The tests. They mirror src/videoworker; what they share stands beside this file."""
