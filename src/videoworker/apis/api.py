@@ -1,0 +1,35 @@
+"""What an API is: a schema, its translation into a `VideoRequest`, and its forms of progress, answer and error."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic
+
+from videoworker.apis import validation
+from videoworker.apis.validation import InputType
+from videoworker.errors import JobError
+from videoworker.request import Progress, Result, VideoRequest
+
+
+@dataclass(frozen=True)
+class Api(Generic[InputType]):
+    """One request format. `progress`, `answer` and `error` give the document's object, ready for JSON."""
+
+    name: str
+    schema: type[InputType]
+    translate: Callable[[InputType], VideoRequest]
+    progress: Callable[[Progress], dict[str, Any]]
+    answer: Callable[[Result], dict[str, Any]]
+    error: Callable[[JobError, str], dict[str, Any]]
+
+    def parse(self, raw: Mapping[str, Any]) -> VideoRequest:
+        """The request that a job's `input` asks for. Raises `JobError` with every problem of the input in `fields`."""
+        return self.translate(validation.validated(self.schema, _without_api(validation.as_object(raw))))
+
+    def parse_form(self, form: Mapping[str, str]) -> VideoRequest:
+        """As `parse`, for form data: every value is text ("24", "true"), and empty text means that the field was not
+        filled in."""
+        return self.translate(validation.validated_form(self.schema, _without_api(form)))
+
+
+def _without_api(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if name != "api"}

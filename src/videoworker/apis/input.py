@@ -1,0 +1,23 @@
+"""The base of every API's input model."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from videoworker.errors import FieldProblem
+
+
+class Input(BaseModel):
+    """Strict types, no unknown fields, finite numbers, frozen.
+
+    A field with `json_schema_extra={"allowed": ...}` says in its own words what is allowed.
+    """
+
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
+
+    @classmethod
+    def conflicts(cls, given: Mapping[str, Any]) -> list[FieldProblem]:
+        """Problems between fields that are each right by themselves. `given` holds the known fields that are not
+        null, as the caller wrote them, so values may be of any type."""
+        return []

@@ -1,0 +1,136 @@
+"""The `native` API, our own: the superset of what the documented APIs can say, under one set of names.
+
+What is not given is the model's own default.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from videoworker.apis.api import Api
+from videoworker.apis.given import shown
+from videoworker.apis.image import Image
+from videoworker.apis.input import Input
+from videoworker.apis.model_names import ModelName
+from videoworker.apis.parts import code_and_fields, fraction_before_done, stage_and_remaining, video_and_timings
+from videoworker.apis.sizes import SIZES, Resolution
+from videoworker.apis.text import CLEAN, CLEAN_OR_NONE, LONGEST_TEXT
+from videoworker.errors import FieldProblem, JobError
+from videoworker.request import AudioRequest, Container, Progress, Quality, Result, VideoRequest
+
+_LARGEST_SEED = 2**63 - 1  # what a generator's seed may be
+_LARGEST_CRF = {"mp4": 51, "webm": 63}  # H.264 and VP9
+
+
+class AudioInput(Input):
+    """The sound that goes with the picture; an empty object asks for sound that follows the picture alone."""
+
+    prompt: Annotated[Annotated[str, Field(min_length=1, max_length=1000)] | None, CLEAN_OR_NONE] = Field(
+        None, description="What is to be heard"
+    )
+    negative_prompt: Annotated[Annotated[str, Field(min_length=1, max_length=1000)] | None, CLEAN_OR_NONE] = Field(
+        None, description="What is not to be heard"
+    )
+    guidance_scale: float | None = Field(None, ge=0.0, le=20.0, description="How closely the sound follows its prompt")
+    num_inference_steps: int | None = Field(None, ge=1, le=100, description="Denoising steps of the sound")
+    seed: int | None = Field(None, ge=0, le=_LARGEST_SEED, description="Seed of the sound; null: the video's")
+
+
+class NativeInput(Input):
+    """Everything that can be asked for."""
+
+    prompt: Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT), CLEAN] = Field(
+        description="What is to be seen"
+    )
+    negative_prompt: Annotated[Annotated[str, Field(min_length=0, max_length=LONGEST_TEXT)] | None, CLEAN] = Field(
+        None, description="What is not to be seen"
+    )
+    model: ModelName | None = Field(None, description="Model that makes the video; null: the worker's choice")
+    resolution: Resolution | None = Field(None, description="A 16:9 picture; instead of width and height")
+    width: int | None = Field(None, ge=64, le=3840, description="Width in pixels; together with height")
+    height: int | None = Field(None, ge=64, le=3840, description="Height in pixels; together with width")
+    num_frames: int | None = Field(None, ge=1, le=1000, description="Number of frames; instead of duration")
+    duration: float | None = Field(None, ge=0.1, le=60.0, description="Length in seconds; instead of num_frames")
+    fps: int | None = Field(None, ge=1, le=60, description="Frames per second")
+    seed: int | None = Field(None, ge=0, le=_LARGEST_SEED, description="Seed of the noise; null: drawn anew")
+    num_inference_steps: int | None = Field(None, ge=1, le=100, description="Denoising steps")
+    guidance_scale: float | None = Field(None, ge=0.0, le=20.0, description="How closely the video follows its prompt")
+    embedded_guidance_scale: float | None = Field(
+        None, ge=0.0, le=20.0, description="Guidance that the model is told, for models distilled on it"
+    )
+    flow_shift: float | None = Field(None, ge=0.0, le=20.0, description="Shift of the noise schedule")
+    image: Image | None = Field(None, description="First frame")
+    last_image: Image | None = Field(None, description="Last frame")
+    audio: AudioInput | None = Field(None, description="Sound to go with the picture; null: silent")
+    low_vram: bool = Field(False, description="Spend time to save device memory")
+    container: Container = Field("mp4", description="mp4 (H.264) or webm (VP9)")
+    quality: Quality = Field("medium", description="Quality of the compression")
+    crf: int | None = Field(
+        None, ge=0, le=63, description="Constant rate factor instead of quality, lower is better; mp4 has 0 to 51"
+    )
+    embed_prompt: bool = Field(False, description="Write the prompt into the file's metadata")
+
+    @classmethod
+    def conflicts(cls, given: Mapping[str, Any]) -> list[FieldProblem]:
+        problems = []
+        if "num_frames" in given and "duration" in given:
+            problems.append(FieldProblem("num_frames", shown(given["num_frames"]), "not together with duration"))
+        if "resolution" in given and ("width" in given or "height" in given):
+            problems.append(
+                FieldProblem("resolution", shown(given["resolution"]), "not together with width and height")
+            )
+        for one, other in (("width", "height"), ("height", "width")):
+            if one in given and other not in given and "resolution" not in given:
+                problems.append(FieldProblem(other, None, f"needed together with {one}"))
+        crf, container = given.get("crf"), given.get("container", "mp4")
+        if type(crf) is int and container == "mp4" and _LARGEST_CRF["mp4"] < crf <= _LARGEST_CRF["webm"]:
+            problems.append(FieldProblem("crf", crf, "an integer from 0 to 51 for mp4"))
+        return problems
+
+
+def _request(body: NativeInput) -> VideoRequest:
+    width, height = SIZES[body.resolution] if body.resolution else (body.width, body.height)
+    return VideoRequest(
+        api=API.name,
+        prompt=body.prompt,
+        model=body.model,
+        negative_prompt=body.negative_prompt,
+        width=width,
+        height=height,
+        num_frames=body.num_frames,
+        duration=body.duration,
+        fps=body.fps,
+        seed=body.seed,
+        num_inference_steps=body.num_inference_steps,
+        guidance_scale=body.guidance_scale,
+        embedded_guidance_scale=body.embedded_guidance_scale,
+        flow_shift=body.flow_shift,
+        image=body.image,
+        last_image=body.last_image,
+        audio=AudioRequest(**body.audio.model_dump()) if body.audio else None,
+        low_vram=body.low_vram,
+        container=body.container,
+        quality=body.quality,
+        crf=body.crf,
+        embed_prompt=body.embed_prompt,
+    )
+
+
+def _progress(progress: Progress) -> dict[str, Any]:
+    return {
+        "job_id": progress.job_id,
+        "status": "processing",
+        "progress": fraction_before_done(progress),
+    } | stage_and_remaining(progress)
+
+
+def _answer(result: Result) -> dict[str, Any]:
+    return {"job_id": result.job_id, "status": "completed", "video_url": result.video.url} | video_and_timings(result)
+
+
+def _error(error: JobError, job_id: str) -> dict[str, Any]:
+    return {"job_id": job_id, "status": "failed"} | code_and_fields(error)
+
+
+API = Api("native", NativeInput, _request, _progress, _answer, _error)

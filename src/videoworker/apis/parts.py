@@ -1,0 +1,51 @@
+"""The parts that every API's answer, progress and error have in common, beside what its document names."""
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from videoworker.apis.given import shown
+from videoworker.errors import JobError
+from videoworker.request import Progress, Result
+
+_MOST_BEFORE_DONE = 0.99  # only an answer says that all is done
+
+
+def video_and_timings(result: Result) -> dict[str, Any]:
+    """The two objects that stand in every answer: `video` as in `request.Video`, `timings` in seconds."""
+    return {"video": asdict(result.video), "timings": result.timings}
+
+
+def stage_and_remaining(progress: Progress) -> dict[str, Any]:
+    """What every progress report says beside its document's fields; `remaining` in seconds, null while unknown."""
+    remaining = None if progress.remaining is None else round(progress.remaining, 1)
+    return {"stage": progress.stage, "step": progress.step, "steps": progress.steps, "remaining": remaining}
+
+
+def fraction_before_done(progress: Progress) -> float:
+    """0..0.99."""
+    return min(round(progress.fraction, 4), _MOST_BEFORE_DONE)
+
+
+def percent_before_done(progress: Progress) -> int:
+    """0..99."""
+    return round(fraction_before_done(progress) * 100)
+
+
+def code_and_fields(error: JobError) -> dict[str, Any]:
+    """What every error says beside its document's fields."""
+    return {
+        "code": error.code.value,
+        "message": error.message,
+        "fields": [
+            {"field": problem.field, "given": shown(problem.given), "allowed": problem.allowed}
+            for problem in error.fields
+        ],
+        "retryable": error.words.retryable,
+        "status_code": error.words.status,
+    }
+
+
+def timestamp(seconds: float) -> str:
+    """Unix seconds as the documents write a time: UTC to the second, without a zone."""
+    return datetime.fromtimestamp(round(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%S")
