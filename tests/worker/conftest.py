@@ -1,0 +1,22 @@
+"""What the tests of the worker share."""
+
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from videoworker.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def log_as_at_first() -> Iterator[None]:
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def settings(monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Those of a worker outside the platform, whatever this machine's environment says."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    return Settings()

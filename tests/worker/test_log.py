@@ -1,0 +1,43 @@
+"""The worker's log."""
+
+import json
+
+import pytest
+import structlog
+from runpod import RunPodLogger
+
+from videoworker.worker import log
+
+
+def test_on_the_platform_every_entry_is_one_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:
+    log.configure(on_platform=True)
+    try:
+        raise ValueError("two\nlines")
+    except ValueError:
+        structlog.get_logger().exception("it broke", job_id="a")
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    (line,) = captured.err.splitlines()
+    entry = json.loads(line)
+    assert (entry["event"], entry["level"], entry["job_id"]) == ("it broke", "error", "a")
+    assert "ValueError: two\nlines" in entry["exception"]
+
+
+def test_on_a_terminal_an_entry_reads_as_words(capsys: pytest.CaptureFixture[str]) -> None:
+    log.configure(on_platform=False)
+    structlog.get_logger().info("serving", model="sketch")
+    line = capsys.readouterr().err
+    assert "serving" in line and "model=sketch" in line and not line.startswith("{")
+
+
+@pytest.mark.parametrize(("asked", "level"), [({}, "INFO"), ({"RUNPOD_LOG_LEVEL": "DEBUG"}, "DEBUG")])
+def test_the_sdk_prints_no_jobs_unless_the_operator_asks_for_them(
+    monkeypatch: pytest.MonkeyPatch, asked: dict[str, str], level: str
+) -> None:
+    monkeypatch.setattr(RunPodLogger, "level", "DEBUG")
+    for name in ("RUNPOD_LOG_LEVEL", "RUNPOD_DEBUG_LEVEL"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in asked.items():
+        monkeypatch.setenv(name, value)
+    log.configure(on_platform=False)
+    assert RunPodLogger().level == level
