@@ -1,0 +1,1 @@
+"""Pictures in, frames out to a file."""

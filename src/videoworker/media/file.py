@@ -1,0 +1,185 @@
+"""The video file: takes RGB frames one by one, gives a finished mp4 or webm.
+
+Frames are cropped, scaled, converted and encoded as they come; none is kept. The file grows under a temporary name
+beside its target and takes the target's name only when it is whole.
+"""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+import numpy as np
+from av.codec.context import Flags
+from av.container import Flags as ContainerFlags
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation, VideoReformatter
+from numpy.typing import NDArray
+
+from videoworker.errors import Code, JobError
+from videoworker.request import Container, Quality
+
+_ENCODERS: dict[Container, str] = {"mp4": "libx264", "webm": "libvpx-vp9"}
+_CODECS: dict[Container, str] = {"mp4": "h264", "webm": "vp9"}
+
+# Constant rate factors, on each encoder's own scale. FFmpeg's encoding guides call 17-28 the sane range of x264 and
+# 15-35 that of VP9; at "medium" flat areas of every primary colour come back within 3 of 255 levels.
+_CRF: dict[Container, dict[Quality, int]] = {
+    "mp4": {"low": 28, "medium": 20, "high": 16},
+    "webm": {"low": 38, "medium": 30, "high": 22},
+}
+# What a caller may ask for. High profile has no lossless mode, so x264's 0 is left out.
+CRF_RANGE: dict[Container, tuple[int, int]] = {"mp4": (1, 51), "webm": (0, 63)}
+
+# The ceiling that makes VP9's constant quality a constrained one, in bits per pixel: between the 5 Mbit/s at 720p and
+# the 8 Mbit/s at 1080p that YouTube recommends for uploads of 24 to 30 frames a second.
+_VP9_BITS_PER_PIXEL = 0.2
+
+_LONGEST_GOP_SECONDS = 2
+_MOST_THREADS = 16  # libavcodec's own limit where it chooses the number (MAX_AUTO_THREADS)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A file that is complete under its final name. `duration` in seconds, `file_size` in bytes."""
+
+    codec: str
+    num_frames: int
+    duration: float
+    file_size: int
+    sha256: str
+
+
+def cover(src_width: int, src_height: int, dst_width: int, dst_height: int) -> tuple[int, int, int, int]:
+    """The largest centred part of a source picture that has the shape of the destination: left, top, width, height in
+    whole source pixels. Scaling that part fills the destination without bars and without stretching."""
+    width = min(src_width, max(1, round(src_height * dst_width / dst_height)))
+    height = min(src_height, max(1, round(src_width * dst_height / dst_width)))
+    return (src_width - width) // 2, (src_height - height) // 2, width, height
+
+
+class VideoFile:
+    """Writes one file. Use as a context manager and call `close()` inside it: what is left without `close()`, by an
+    exception or otherwise, leaves nothing on disk.
+
+    `width` and `height` are the file's and even (4:2:0 halves them); `fps` and `num_frames` are exact. `crf` overrides
+    `quality` and must lie in `CRF_RANGE`. `metadata` is written into the container's tags.
+    Raises ValueError for a size, rate, count or crf that no file can have.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        container: Container,
+        width: int,
+        height: int,
+        fps: int,
+        num_frames: int,
+        quality: Quality = "medium",
+        crf: int | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        if width % 2 or height % 2 or min(width, height, fps, num_frames) < 1:
+            raise ValueError(f"no video has {num_frames} frames of {width}x{height} at {fps} fps in 4:2:0")
+        crf = _CRF[container][quality] if crf is None else crf
+        lowest, highest = CRF_RANGE[container]
+        if not lowest <= crf <= highest:
+            raise ValueError(f"crf of {container} is {lowest} to {highest}, not {crf}")
+        self._path, self._partial = path, path.with_name(f"{path.name}.part")
+        self._container: Container = container
+        self._width, self._height, self._fps, self._num_frames = width, height, fps, num_frames
+        self._written = 0
+        self._threads = min(len(os.sched_getaffinity(0)), _MOST_THREADS)
+        self._reformatter = VideoReformatter()
+        self._output = av.open(self._partial, "w", format=container, options=_container_options(container, fps))
+        self._output.flags |= ContainerFlags.bitexact.value  # no dates and no random ids: same frames, same bytes
+        self._output.metadata.update(metadata or {})
+        self._stream = self._output.add_stream(_ENCODERS[container], rate=fps, options=_codec_options(container, crf))
+        self._configure()
+
+    def _configure(self) -> None:
+        context = self._stream.codec_context
+        context.width, context.height, context.pix_fmt = self._width, self._height, "yuv420p"
+        context.time_base = self._stream.time_base = Fraction(1, self._fps)
+        context.gop_size = _LONGEST_GOP_SECONDS * self._fps
+        context.flags |= Flags.closed_gop
+        context.colorspace = Colorspace.ITU709
+        context.color_primaries = ColorPrimaries.BT709
+        context.color_trc = ColorTrc.BT709
+        context.color_range = ColorRange.MPEG
+        context.thread_count = self._threads
+        if self._container == "webm":
+            context.bit_rate = round(self._width * self._height * self._fps * _VP9_BITS_PER_PIXEL)
+
+    def write(self, frame: NDArray[np.uint8]) -> None:
+        """Adds one frame, uint8 [height, width, 3] RGB of any size: its centre is cropped and scaled to the file's."""
+        left, top, width, height = cover(frame.shape[1], frame.shape[0], self._width, self._height)
+        part = np.ascontiguousarray(frame[top : top + height, left : left + width])
+        picture = self._reformatter.reformat(
+            av.VideoFrame.from_ndarray(part, format="rgb24"),
+            self._width,
+            self._height,
+            "yuv420p",
+            dst_colorspace=Colorspace.ITU709,
+            dst_color_range=ColorRange.MPEG,
+            interpolation=Interpolation.LANCZOS | Interpolation.ACCURATE_RND,
+            threads=self._threads,
+        )
+        picture.pts, picture.time_base = self._written, Fraction(1, self._fps)
+        self._output.mux(self._stream.encode(picture))
+        self._written += 1
+
+    def close(self) -> Finished:
+        """Finishes the file and gives it its name. Raises `JobError` where it has not got all of its frames."""
+        if self._written != self._num_frames:
+            raise JobError(
+                Code.GENERATION_FAILED, f"The video has {self._written} frames instead of {self._num_frames}."
+            )
+        self._output.mux(self._stream.encode(None))
+        self._output.close()
+        with self._partial.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        finished = Finished(
+            codec=_CODECS[self._container],
+            num_frames=self._written,
+            duration=self._written / self._fps,
+            file_size=self._partial.stat().st_size,
+            sha256=sha256,
+        )
+        self._partial.replace(self._path)
+        return finished
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            self._output.close()
+        finally:
+            self._partial.unlink(missing_ok=True)
+
+
+def _container_options(container: Container, fps: int) -> dict[str, str]:
+    if container == "webm":
+        return {}
+    # Both clocks of the file tick a whole number of times per frame; the muxer's default for the second, 1000 ticks a
+    # second, would round the duration.
+    clock = str(fps * 512)
+    return {
+        "movflags": "+faststart+use_metadata_tags",
+        "video_track_timescale": clock,
+        "movie_timescale": clock,
+    }
+
+
+def _codec_options(container: Container, crf: int) -> dict[str, str]:
+    # Presets: the fastest of each encoder that does not give up quality for it; VP9 takes about twice x264's time.
+    if container == "mp4":
+        return {"preset": "veryfast", "profile": "high", "crf": str(crf)}
+    return {"crf": str(crf), "deadline": "good", "cpu-used": "5", "row-mt": "1", "tile-columns": "2"}

@@ -1,0 +1,29 @@
+"""Whether a finished file plays: it is decoded from its first frame to its last before anyone is told of it."""
+
+from pathlib import Path
+
+import av
+
+from videoworker.errors import Code, JobError
+
+
+def check_plays(path: Path, num_frames: int, width: int, height: int) -> None:
+    """Raises `JobError` GENERATION_FAILED unless the file at `path` decodes wholly into `num_frames` frames of
+    `width` x `height` pixels."""
+    try:
+        sizes = _decoded_sizes(path)
+    except (av.FFmpegError, IndexError, OSError) as error:  # IndexError: no video stream
+        raise JobError(Code.GENERATION_FAILED, "The finished video cannot be decoded.") from error
+    if len(sizes) != num_frames:
+        raise JobError(Code.GENERATION_FAILED, f"The finished video has {len(sizes)} frames instead of {num_frames}.")
+    if set(sizes) != {(width, height)}:
+        raise JobError(Code.GENERATION_FAILED, f"The finished video is not {width}x{height} in every frame.")
+
+
+def _decoded_sizes(path: Path) -> list[tuple[int, int]]:
+    with av.open(path) as source:
+        stream = source.streams.video[0]
+        stream.thread_type = "AUTO"
+        # A decoder left to itself paints over what is broken.
+        stream.codec_context.options = {"err_detect": "explode"}
+        return [(frame.width, frame.height) for frame in source.decode(stream)]
