@@ -1,0 +1,97 @@
+"""Fetching a caller's URL without letting it reach into the worker's own network.
+
+Every address is judged at the moment a socket is made for it, so it does not matter how it came about: written as a
+number, resolved from a name (the same way twice or not), or named by a redirect. Nothing of the environment goes out:
+no proxy, no netrc. One clock runs over the whole fetch, so that a server that answers byte by byte cannot hold the job.
+"""
+
+import asyncio
+import ipaddress
+import socket
+from typing import Any
+
+import aiohttp
+from yarl import URL
+
+from videoworker import __version__
+from videoworker.settings import settings
+
+MOST_SECONDS = 30.0
+_MOST_REDIRECTS = 5
+_CHUNK_BYTES = 65536
+
+_IPV6_UNICAST = ipaddress.IPv6Network("2000::/3")  # RFC 4291; all that is outside it is local or stands for IPv4
+_IPV6_6TO4 = ipaddress.IPv6Network("2002::/16")  # RFC 3056: carries an IPv4 address that may be anything
+
+
+class DownloadRefused(Exception):
+    """Why a URL was not fetched, in words for the caller. Holds no address that a name resolved to."""
+
+
+class _NotPublic(OSError):
+    """An OSError, so that a name with several addresses goes on to the next one."""
+
+
+def download(url: str, max_bytes: int, max_seconds: float = MOST_SECONDS) -> bytes:
+    """The body of an http(s) `url` of a public address, at most `max_bytes` long, after at most five redirects, within
+    `max_seconds` from first to last byte. Raises `DownloadRefused`. Blocks; not to be called on an event loop's thread.
+
+    The setting `allow_private_urls` lifts the limit to public addresses and nothing else.
+    """
+    try:
+        address = URL(url)
+    except ValueError as error:
+        raise DownloadRefused("is not a URL") from error
+    if address.scheme not in ("http", "https") or not address.host:
+        raise DownloadRefused("must begin with http:// or https:// and name a host")
+    if address.user or address.password:
+        raise DownloadRefused("must not hold a user name or password")
+    try:
+        return asyncio.run(_fetch(address, max_bytes, max_seconds))
+    except TimeoutError as error:
+        raise DownloadRefused(f"took longer than {max_seconds:g} seconds to fetch") from error
+    except aiohttp.ClientConnectorError as error:
+        if isinstance(error.os_error, _NotPublic):
+            raise DownloadRefused("must lead to a public address") from error
+        raise DownloadRefused("cannot be reached") from error
+    except aiohttp.TooManyRedirects as error:
+        raise DownloadRefused(f"redirects more than {_MOST_REDIRECTS} times") from error
+    except (aiohttp.NonHttpUrlClientError, ValueError) as error:  # ValueError: aiohttp's InvalidURL, or no host's name
+        raise DownloadRefused("is not, or does not lead to, an http(s) URL") from error
+    except aiohttp.ClientError as error:
+        raise DownloadRefused("could not be fetched") from error
+
+
+async def _fetch(url: URL, max_bytes: int, max_seconds: float) -> bytes:
+    async with (
+        aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(socket_factory=_socket_to_public),
+            timeout=aiohttp.ClientTimeout(total=max_seconds),
+            headers={"User-Agent": f"videoworker/{__version__}", "Accept-Encoding": "identity"},
+            auto_decompress=False,  # the limit is on what is received, and pictures are compressed already
+        ) as session,
+        session.get(url, max_redirects=_MOST_REDIRECTS + 1) as response,  # aiohttp gives up at the number itself
+    ):
+        if response.status != 200:
+            raise DownloadRefused(f"answers with HTTP status {response.status}")
+        body = bytearray()
+        async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+            body += chunk
+            if len(body) > max_bytes:
+                raise DownloadRefused(f"holds more than {max_bytes} bytes")
+        return bytes(body)
+
+
+def _socket_to_public(target: tuple[Any, ...]) -> socket.socket:
+    """Makes the socket for one address, as getaddrinfo describes it, where that address may be connected to."""
+    family, kind, protocol, _, sockaddr = target
+    if not (settings().allow_private_urls or _is_public(sockaddr[0])):
+        raise _NotPublic("not a public address")
+    return socket.socket(family, kind, protocol)
+
+
+def _is_public(host: str) -> bool:
+    address = ipaddress.ip_address(host)
+    if isinstance(address, ipaddress.IPv6Address):
+        return address.is_global and address in _IPV6_UNICAST and address not in _IPV6_6TO4
+    return address.is_global and not address.is_multicast

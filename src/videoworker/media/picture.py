@@ -1,0 +1,111 @@
+"""A caller's picture: from a URL, a data URI or base64 to RGB pixels.
+
+Nothing in it is believed: the bytes are counted before they are decoded, the size that the header claims before the
+pixels are, and the format is what the bytes say, whatever the URI says.
+"""
+
+import base64
+import binascii
+import io
+import re
+import warnings
+from typing import NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from videoworker.errors import Code, FieldProblem, JobError
+from videoworker.media.download import DownloadRefused, download
+
+MAX_BYTES = 20_000_000
+MAX_PIXELS = 50_000_000
+MIN_SIDE = 16  # pixels
+FORMATS = ("JPEG", "PNG", "WEBP")
+
+_ALLOWED = "a JPEG, PNG or WebP picture as http(s) URL, data URI or base64"
+_SHOWN_CHARACTERS = 60
+
+
+def decode_picture(image: str, field: str) -> NDArray[np.uint8]:
+    """The picture that a request's `field` holds, uint8 [height, width, 3] RGB: upright (EXIF orientation applied), its
+    transparent parts white, the first frame where it is animated.
+
+    Raises `JobError` INVALID_IMAGE naming `field`.
+    """
+    return _decode(_read(image.strip(), field), _shown(image), field)
+
+
+def crop_to(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    """`image` [h, w, 3] scaled until it covers `width` x `height` and cropped around its centre, never stretched."""
+    fitted = ImageOps.fit(Image.fromarray(image), (width, height), method=Image.Resampling.LANCZOS)
+    return np.array(fitted, dtype=np.uint8)
+
+
+def _read(image: str, field: str) -> bytes:
+    if ":" not in image[:16]:
+        return _decode_base64(image, image, field)
+    if image[:5].lower() == "data:":
+        header, _, payload = image.partition(",")
+        kind, *parameters = header[5:].lower().split(";")
+        if not kind.startswith("image/") or "base64" not in parameters:
+            _refuse(field, _shown(image), "a data URI must begin with data:image/...;base64,")
+        return _decode_base64(payload, image, field)
+    try:
+        return download(image, MAX_BYTES)
+    except DownloadRefused as refused:
+        _refuse(field, _shown(image), f"the URL {refused}", refused)
+
+
+def _decode_base64(payload: str, image: str, field: str) -> bytes:
+    payload = "".join(payload.split())
+    if len(payload) // 4 * 3 - payload[-2:].count("=") > MAX_BYTES:
+        _refuse(field, _shown(image), f"a picture holds at most {MAX_BYTES} bytes")
+    try:
+        return base64.b64decode(payload, validate=True)
+    except (binascii.Error, ValueError) as error:  # ValueError: a character outside ASCII
+        _refuse(field, _shown(image), _ALLOWED, error)
+
+
+def _decode(data: bytes, given: str, field: str) -> NDArray[np.uint8]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            picture = Image.open(io.BytesIO(data), formats=FORMATS)
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        _refuse(field, given, f"a picture has at most {MAX_PIXELS} pixels", error)
+    except Exception as error:  # Pillow lets through whatever its parsers trip over
+        _refuse(field, given, _ALLOWED, error)
+    width, height = picture.size
+    if width * height > MAX_PIXELS:
+        _refuse(field, f"{width}x{height}", f"a picture has at most {MAX_PIXELS} pixels")
+    if min(width, height) < MIN_SIDE:
+        _refuse(field, f"{width}x{height}", f"a picture is at least {MIN_SIDE} pixels wide and high")
+    try:
+        return _to_rgb(ImageOps.exif_transpose(picture))
+    except Exception as error:  # as above: the header was sound, the rest is not
+        _refuse(field, given, "a picture that is whole; this one is broken", error)
+
+
+def _to_rgb(picture: Image.Image) -> NDArray[np.uint8]:
+    if picture.mode == "I;16":  # 16-bit grey; Pillow would clip it to 255 instead of scaling it
+        levels = (np.asarray(picture) >> 8).astype(np.uint8)
+        return np.repeat(levels[..., None], 3, axis=2)
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture)
+    return np.array(picture.convert("RGB"), dtype=np.uint8)
+
+
+def _shown(image: str) -> str:
+    """The beginning of what was given, without a URL's password and query, which may be secret."""
+    image = image.strip()
+    if "://" in image[:16]:
+        image = re.sub(r"(?<=//)[^/]*@", "", image.partition("?")[0])
+    return image if len(image) <= _SHOWN_CHARACTERS else f"{image[:_SHOWN_CHARACTERS]}… ({len(image)} characters)"
+
+
+def _refuse(field: str, given: str, allowed: str, cause: Exception | None = None) -> NoReturn:
+    problem = FieldProblem(field, given, allowed)
+    raise JobError(Code.INVALID_IMAGE, f"Invalid image: {problem}", (problem,)) from cause

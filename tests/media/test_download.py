@@ -1,0 +1,279 @@
+"""What a caller's URL may reach, and how long and how much it may take."""
+
+import base64
+import contextlib
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.media.pictures import BLUE, encoded, flat
+from videoworker import settings as settings_module
+from videoworker.errors import Code, JobError
+from videoworker.media import download as download_module
+from videoworker.media.download import DownloadRefused, download
+from videoworker.media.picture import decode_picture
+
+PICTURE = base64.b64decode(encoded(Image.fromarray(flat(32, 32, BLUE))))
+
+
+class Server(ThreadingHTTPServer):
+    """Answers on every address of this machine and writes down what was asked of it."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("0.0.0.0", 0), Answer)
+        self.asked: list[str] = []
+        self.headers: list[dict[str, str]] = []
+        self.over = threading.Event()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class Answer(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        self.server.asked.append(self.path)
+        self.server.headers.append(dict(self.headers))
+        name, _, rest = self.path[1:].partition("/")
+        getattr(self, name)(rest)
+
+    def picture(self, _: str) -> None:
+        self._begin(200, length=len(PICTURE))
+        self.wfile.write(PICTURE)
+
+    def sized(self, size: str) -> None:
+        self._begin(200)
+        self.wfile.write(bytes(int(size)))
+
+    def status(self, status: str) -> None:
+        self._begin(int(status))
+
+    def hops(self, left: str) -> None:
+        self.to(f"/hops/{int(left) - 1}" if int(left) else "/picture/")
+
+    def to(self, location: str) -> None:
+        self.send_response(302)
+        self.send_header("Location", unquote(location).replace("PORT", str(self.server.server_port)))
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def endless(self, _: str) -> None:
+        self._begin(200)
+        while not self.server.over.is_set():
+            self.wfile.write(bytes(65536))
+
+    def drip(self, _: str) -> None:
+        """A byte now and then: each one in time, all of them never."""
+        self._begin(200)
+        while not self.server.over.wait(0.05):
+            self.wfile.write(b"\0")
+
+    def silent(self, _: str) -> None:
+        self.server.over.wait()
+
+    def broken(self, _: str) -> None:
+        self._begin(200, length=len(PICTURE) + 1)
+        self.wfile.write(PICTURE)
+
+    def _begin(self, status: int, length: int | None = None) -> None:
+        self.send_response(status)
+        if length is not None:
+            self.send_header("Content-Length", str(length))
+        self.end_headers()
+
+    def handle(self) -> None:
+        with contextlib.suppress(ConnectionError):  # the other side has had enough, as it should
+            super().handle()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    server = Server()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.over.set()
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture(autouse=True)
+def fresh_settings() -> Iterator[None]:
+    settings_module.settings.cache_clear()
+    yield
+    settings_module.settings.cache_clear()
+
+
+@pytest.fixture
+def private_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALLOW_PRIVATE_URLS", "true")
+
+
+def refusal(url: str, max_bytes: int = 10_000, max_seconds: float = 10) -> str:
+    with pytest.raises(DownloadRefused) as raised:
+        download(url, max_bytes, max_seconds)
+    return str(raised.value)
+
+
+@pytest.mark.usefixtures("private_allowed")
+def test_a_picture_behind_a_url_arrives(server: Server) -> None:
+    assert np.array_equal(decode_picture(f"{server.url}/picture/", "image"), flat(32, 32, BLUE))
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "localhost", "127.0.0.2", "0.0.0.0", "[::ffff:127.0.0.1]", "[::1]", "１２７.0.0.1"]
+)
+def test_this_machine_is_not_asked_under_any_name(server: Server, host: str) -> None:
+    assert "public address" in refusal(f"http://{host}:{server.server_port}/picture/")
+    assert server.asked == []
+
+
+@pytest.mark.parametrize("host", ["127.1", "2130706433", "0x7f000001", "017700000001", "127.0.0.1.", "127.0.0.1%00"])
+def test_this_machine_is_not_asked_under_an_odd_number(server: Server, host: str) -> None:
+    refusal(f"http://{host}:{server.server_port}/picture/")
+    assert server.asked == []
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "10.0.0.1",
+        "172.16.0.1",
+        "192.168.1.1",
+        "169.254.169.254",
+        "100.64.0.1",
+        "224.0.0.1",
+        "240.0.0.1",
+        "255.255.255.255",
+        "[fe80::1]",
+        "[fc00::1]",
+        "[fec0::1]",
+        "[ff02::1]",
+        "[::]",
+        "[::ffff:100.64.0.1]",
+        "[64:ff9b::a9fe:a9fe]",
+        "[2002:a9fe:a9fe::1]",
+        "[2001:db8::1]",
+    ],
+)
+def test_an_address_that_is_not_public_is_refused(host: str) -> None:
+    assert "public address" in refusal(f"http://{host}/")
+    assert "public address" in refusal(f"https://{host}/")
+
+
+def test_the_refusal_reaches_the_caller_as_an_invalid_image(server: Server) -> None:
+    with pytest.raises(JobError) as raised:
+        decode_picture(f"{server.url}/picture/?token=secret", "image")
+    assert raised.value.code is Code.INVALID_IMAGE
+    [problem] = raised.value.fields
+    assert (problem.field, problem.given) == ("image", f"{server.url}/picture/")
+    assert problem.allowed == "the URL must lead to a public address"
+
+
+@pytest.fixture
+def only_first_is_public(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No address of this machine is public, so one is declared to be."""
+    monkeypatch.setattr(download_module, "_is_public", lambda host: host == "127.0.0.1")
+
+
+@pytest.mark.usefixtures("only_first_is_public")
+def test_a_redirect_to_a_public_address_is_followed(server: Server) -> None:
+    assert download(f"{server.url}/to/http://127.0.0.1:PORT/picture/", 10_000) == PICTURE
+
+
+@pytest.mark.usefixtures("only_first_is_public")
+@pytest.mark.parametrize("host", ["127.0.0.2", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0"])
+def test_a_redirect_to_a_private_address_is_refused_before_it_is_asked(server: Server, host: str) -> None:
+    assert "public address" in refusal(f"{server.url}/to/http://{host}:PORT/picture/")
+    assert [unquote(path) for path in server.asked] == [f"/to/http://{host}:PORT/picture/"]
+
+
+@pytest.mark.usefixtures("private_allowed")
+@pytest.mark.parametrize("location", ["file:///etc/passwd", "ftp://127.0.0.1/a", "data:image/png;base64,AAAA"])
+def test_a_redirect_to_another_scheme_is_refused(server: Server, location: str) -> None:
+    assert "http(s) URL" in refusal(f"{server.url}/to/{location}")
+
+
+@pytest.mark.usefixtures("private_allowed")
+def test_five_redirects_are_followed_and_a_sixth_is_not(server: Server) -> None:
+    assert download(f"{server.url}/hops/4", 10_000) == PICTURE
+    assert "more than 5 times" in refusal(f"{server.url}/hops/5")
+
+
+@pytest.mark.parametrize(
+    "url", ["file:///etc/passwd", "ftp://example.com/a", "//example.com/a", "http:///a", "example"]
+)
+def test_only_http_urls_with_a_host_are_fetched(url: str) -> None:
+    assert "http:// or https://" in refusal(url)
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://example.com:99999/", "http://\ud800/"])
+def test_what_is_no_url_is_refused(url: str) -> None:
+    assert refusal(url) == "is not a URL"
+
+
+def test_a_url_with_a_password_is_refused() -> None:
+    assert "password" in refusal("https://user:hunter2@example.com/")
+
+
+@pytest.mark.usefixtures("private_allowed")
+def test_the_largest_body_is_fetched_and_one_byte_more_is_not(server: Server) -> None:
+    assert len(download(f"{server.url}/sized/1000", 1000)) == 1000
+    assert "more than 1000 bytes" in refusal(f"{server.url}/sized/1001", 1000)
+
+
+@pytest.mark.usefixtures("private_allowed")
+def test_a_body_without_end_ends_at_the_limit(server: Server) -> None:
+    assert "more than 1000000 bytes" in refusal(f"{server.url}/endless/", 1_000_000)
+
+
+@pytest.mark.usefixtures("private_allowed")
+@pytest.mark.parametrize("way", ["drip", "silent"])
+def test_a_server_that_takes_its_time_does_not_take_ours(server: Server, way: str) -> None:
+    assert "longer than 0.5 seconds" in refusal(f"{server.url}/{way}/", max_seconds=0.5)
+
+
+@pytest.mark.usefixtures("private_allowed")
+def test_a_body_that_breaks_off_is_refused(server: Server) -> None:
+    assert refusal(f"{server.url}/broken/") == "could not be fetched"
+
+
+@pytest.mark.usefixtures("private_allowed")
+@pytest.mark.parametrize("status", [204, 404, 500])
+def test_any_status_but_200_is_refused(server: Server, status: int) -> None:
+    assert f"status {status}" in refusal(f"{server.url}/status/{status}")
+
+
+@pytest.mark.usefixtures("private_allowed")
+def test_a_port_on_which_nobody_listens_cannot_be_reached(server: Server) -> None:
+    port = server.server_port
+    server.over.set()
+    server.shutdown()
+    server.server_close()
+    assert refusal(f"http://127.0.0.1:{port}/") == "cannot be reached"
+
+
+@pytest.mark.usefixtures("private_allowed")
+def test_neither_proxy_nor_netrc_of_the_environment_is_used(
+    server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    netrc = tmp_path_factory.mktemp("home") / "netrc"
+    netrc.write_text("machine 127.0.0.1 login user password hunter2\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    assert download(f"{server.url}/picture/", 10_000) == PICTURE
+    assert "Authorization" not in server.headers[0]
