@@ -32,8 +32,8 @@ _CRF: dict[Container, dict[Quality, int]] = {
     "mp4": {"low": 28, "medium": 20, "high": 16},
     "webm": {"low": 38, "medium": 30, "high": 22},
 }
-# What a caller may ask for. High profile has no lossless mode, so x264's 0 is left out.
-CRF_RANGE: dict[Container, tuple[int, int]] = {"mp4": (1, 51), "webm": (0, 63)}
+CRF_RANGE: dict[Container, tuple[int, int]] = {"mp4": (0, 51), "webm": (0, 63)}
+_LEAST_X264_CRF = 1  # to x264 anything less means lossless, which the High profile has not; this is the next best
 
 # The ceiling that makes VP9's constant quality a constrained one, in bits per pixel: between the 5 Mbit/s at 720p and
 # the 8 Mbit/s at 1080p that YouTube recommends for uploads of 24 to 30 frames a second.
@@ -181,5 +181,5 @@ def _container_options(container: Container, fps: int) -> dict[str, str]:
 def _codec_options(container: Container, crf: int) -> dict[str, str]:
     # Presets: the fastest of each encoder that does not give up quality for it; VP9 takes about twice x264's time.
     if container == "mp4":
-        return {"preset": "veryfast", "profile": "high", "crf": str(crf)}
+        return {"preset": "veryfast", "profile": "high", "crf": str(max(crf, _LEAST_X264_CRF))}
     return {"crf": str(crf), "deadline": "good", "cpu-used": "5", "row-mt": "1", "tile-columns": "2"}
