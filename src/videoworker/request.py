@@ -1,0 +1,104 @@
+"""The one validated, frozen form of a request that every API is translated into, and what a job gives back.
+
+`apis` make a `VideoRequest`; nobody looks at the job's `input` after that. A field that is None was not asked for: the
+model's own default applies.
+"""
+
+import time
+from dataclasses import dataclass, field
+from typing import Literal
+
+Container = Literal["mp4", "webm"]
+Quality = Literal["low", "medium", "high"]
+Stage = Literal["load", "encode_prompt", "denoise", "decode", "encode", "deliver"]
+
+
+@dataclass(frozen=True)
+class AudioRequest:
+    """The sound that is asked for beside the picture."""
+
+    prompt: str | None = None
+    negative_prompt: str | None = None
+    guidance_scale: float | None = None
+    num_inference_steps: int | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
+class VideoRequest:
+    """One video to make. Sizes in pixels, `duration` in seconds; exactly one of `num_frames` and `duration` may be set
+    (neither: the model's default length). `image` and `last_image` are a URL, a data URI or base64, not yet decoded."""
+
+    api: str
+    prompt: str
+    model: str | None = None
+    negative_prompt: str | None = None
+    width: int | None = None
+    height: int | None = None
+    num_frames: int | None = None
+    duration: float | None = None
+    fps: int | None = None
+    seed: int | None = None
+    num_inference_steps: int | None = None
+    guidance_scale: float | None = None
+    embedded_guidance_scale: float | None = None
+    flow_shift: float | None = None
+    image: str | None = None
+    last_image: str | None = None
+    audio: AudioRequest | None = None
+    low_vram: bool = False
+    container: Container = "mp4"
+    quality: Quality = "medium"
+    crf: int | None = None
+    embed_prompt: bool = False
+    max_file_size: int | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a job is. `fraction` (0..1) never decreases within a job; `remaining` is an estimate in seconds;
+    `reported_at` is the moment this was true, in Unix seconds."""
+
+    job_id: str
+    stage: Stage
+    step: int
+    steps: int
+    fraction: float
+    elapsed: float
+    remaining: float | None
+    reported_at: float = field(default_factory=time.time, compare=False)
+
+
+@dataclass(frozen=True)
+class Video:
+    """The finished file, as every answer reports it. `duration` in seconds, `file_size` in bytes."""
+
+    url: str
+    container: Container
+    codec: str
+    width: int
+    height: int
+    num_frames: int
+    fps: int
+    duration: float
+    file_size: int
+    sha256: str
+    seed: int
+    model: str
+    model_revision: str
+    steps: int
+    guidance_scale: float
+    has_audio: bool
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished job: `timings` are seconds by stage, with `total`; `created_at`, `finished_at` are Unix seconds."""
+
+    job_id: str
+    request: VideoRequest
+    video: Video
+    timings: dict[str, float]
+    created_at: float
+    finished_at: float
