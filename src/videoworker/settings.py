@@ -23,7 +23,9 @@ class Settings(BaseSettings):
     weights_dir: Path = Field(_ROOT / "weights", description="where models' weights lie, one folder each")
     output_dir: Path = Field(Path("outputs"), description="where finished files go")
     job_timeout_seconds: float = Field(600, gt=0, description="longest time one job may take")
-    max_output_bytes: int = Field(100_000_000, gt=0, description="largest file the hunyuanvideo-foley API may give")
+    max_output_bytes: int | None = Field(
+        None, gt=0, description="largest file a job may give; empty: the API's own limit, where its document has one"
+    )
     allow_private_urls: bool = Field(False, description="let `image` URLs point into private networks (tests only)")
     runpod_webhook_post_output: str | None = Field(None, description="set by the platform: where results are posted")
 

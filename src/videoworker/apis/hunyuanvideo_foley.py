@@ -15,6 +15,8 @@ from videoworker.apis.text import CLEAN, CLEAN_OR_NONE
 from videoworker.errors import JobError
 from videoworker.request import AudioRequest, Container, Progress, Quality, Result, VideoRequest
 
+# "File size limits: 100MB maximum output".
+_MAX_FILE_SIZE = 100_000_000
 _RESOLUTIONS: dict[Quality, Resolution] = {"low": "480p", "medium": "720p", "high": "1080p"}
 
 
@@ -47,6 +49,7 @@ def _request(body: FoleyInput) -> VideoRequest:
         audio=AudioRequest(prompt=body.audio_prompt),
         container=body.output_format,
         quality=body.quality,
+        max_file_size=_MAX_FILE_SIZE,
     )
 
 

@@ -1,0 +1,147 @@
+"""The drawn world that `sketch` learns: one shape, one colour, one background, one motion.
+
+A scene is drawn from signed distances, so it can be rendered at any size with smooth edges. Lengths are in units of
+the picture's shorter side, times in frames, angles in radians; y grows downwards. A shape that leaves the picture on
+one side comes back on the other, so that every frame determines the next one however long a clip becomes.
+"""
+
+import hashlib
+import math
+import random
+from dataclasses import dataclass
+
+import torch
+
+SHAPES = ("circle", "square", "triangle", "star")
+COLOURS: dict[str, tuple[int, int, int]] = {
+    "red": (220, 40, 40),
+    "green": (40, 165, 70),
+    "blue": (40, 80, 220),
+    "yellow": (242, 212, 50),
+    "orange": (245, 135, 25),
+    "purple": (140, 60, 190),
+    "white": (245, 245, 245),
+    "black": (20, 20, 20),
+}
+MOTIONS = ("left", "right", "up", "down", "growing", "shrinking", "spinning", "bouncing", "still")
+
+_CORNERS = {"square": 4, "triangle": 3, "star": 5}
+_STAR_INNER_RATIO = 0.45
+_SIZE = {"circle": 1.0, "square": 1.15, "triangle": 1.2, "star": 1.25}  # so that all look about equally large
+_UPRIGHT = {"circle": 0.0, "square": math.pi / 4, "triangle": -math.pi / 2, "star": -math.pi / 2}
+_LARGEST_RADIUS, _SMALLEST_RADIUS = 0.32, 0.07
+_BOUNCE_FRAMES = 16
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is seen and how it moves. `x`, `y` (centre), `radius` are in units of the shorter side at frame 0;
+    `rate` is units per frame for motion and size, radians per frame for spinning, bounce height for bouncing."""
+
+    shape: str
+    colour: str
+    background: str
+    motion: str
+    width: float
+    height: float
+    x: float
+    y: float
+    radius: float
+    rate: float
+    phase: float = 0.0
+
+    @property
+    def combination(self) -> tuple[str, str, str, str]:
+        return self.shape, self.colour, self.background, self.motion
+
+
+def is_held_out(combination: tuple[str, str, str, str]) -> bool:
+    """A fixed tenth of all combinations of shape, colour, background and motion is never trained on."""
+    return hashlib.sha256("/".join(combination).encode()).digest()[0] < 26
+
+
+def all_combinations() -> list[tuple[str, str, str, str]]:
+    """Every combination whose motion can be seen (a spinning circle looks still)."""
+    return [
+        (shape, colour, background, motion)
+        for shape in SHAPES
+        for colour in COLOURS
+        for background in COLOURS
+        for motion in MOTIONS
+        if colour != background and (shape, motion) != ("circle", "spinning")
+    ]
+
+
+def draw_scene(
+    rng: random.Random, combination: tuple[str, str, str, str], aspect: float, num_frames: int = 25
+) -> Scene:
+    """A scene of this combination in a picture of `aspect` = width / height, wholly inside it for `num_frames`."""
+    shape, colour, background, motion = combination
+    width, height = max(aspect, 1.0), max(1 / aspect, 1.0)
+    radius, rate = rng.uniform(0.12, 0.19), 0.0
+    if motion == "growing":
+        radius, rate = rng.uniform(0.09, 0.14), rng.uniform(0.005, 0.0075)
+    elif motion == "shrinking":
+        radius, rate = rng.uniform(0.24, 0.30), -rng.uniform(0.005, 0.0075)
+    elif motion == "spinning":
+        radius, rate = rng.uniform(0.15, 0.24), rng.uniform(0.06, 0.1)
+    reach = max(radius, _LARGEST_RADIUS if motion == "growing" else 0.0) * _SIZE[shape] + 0.02
+    x = rng.uniform(min(reach, width / 2), max(width - reach, width / 2))
+    y = rng.uniform(min(reach, height / 2), max(height - reach, height / 2))
+    if motion in ("left", "right", "up", "down"):
+        room = (width if motion in ("left", "right") else height) - 2 * reach
+        rate = min(rng.uniform(0.015, 0.025), room / (num_frames - 1))
+        start = rng.uniform(reach, reach + room - rate * (num_frames - 1))
+        if motion in ("left", "up"):
+            rate, start = -rate, start + rate * (num_frames - 1)
+        x, y = (start, y) if motion in ("left", "right") else (x, start)
+    elif motion == "bouncing":
+        y, rate = height - reach, rng.uniform(0.6, 0.9) * (height - 2 * reach)
+    return Scene(
+        shape, colour, background, motion, width, height, x, y, radius, rate, rng.random() if motion == "bouncing" else 0
+    )
+
+
+def _state(scene: Scene, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Centre x, y, radius and angle at each of `frames` [T]."""
+    x, y = torch.full_like(frames, scene.x), torch.full_like(frames, scene.y)
+    radius, angle = torch.full_like(frames, scene.radius), torch.full_like(frames, _UPRIGHT[scene.shape])
+    if scene.motion in ("left", "right"):
+        x = x + scene.rate * frames
+    elif scene.motion in ("up", "down"):
+        y = y + scene.rate * frames
+    elif scene.motion in ("growing", "shrinking"):
+        radius = (radius + scene.rate * frames).clamp(_SMALLEST_RADIUS, _LARGEST_RADIUS)
+    elif scene.motion == "spinning":
+        angle = angle + scene.rate * frames
+    elif scene.motion == "bouncing":
+        y = y - scene.rate * (math.pi * (frames / _BOUNCE_FRAMES + scene.phase)).sin().abs()
+    return x, y, radius * _SIZE[scene.shape], angle
+
+
+def render(scene: Scene, width: int, height: int, num_frames: int, first_frame: int = 0) -> torch.Tensor:
+    """Draws frames `first_frame` ... as float32 [3, T, height, width] in -1..1."""
+    unit = min(width, height)
+    t = torch.arange(first_frame, first_frame + num_frames, dtype=torch.float32)
+    x, y, radius, angle = (value.view(-1, 1, 1) for value in _state(scene, t))
+    columns = ((torch.arange(width) + 0.5) / unit).view(1, 1, -1) - x
+    rows = ((torch.arange(height) + 0.5) / unit).view(1, -1, 1) - y
+    w, h = width / unit, height / unit
+    columns = (columns + w / 2) % w - w / 2  # [T, 1, W]: the picture's left and right sides touch
+    rows = (rows + h / 2) % h - h / 2  # [T, H, 1]
+    distance = (columns**2 + rows**2).sqrt()
+    if scene.shape == "circle":
+        outside = distance - radius
+    else:
+        # Fold the plane into one wedge from a corner to the middle of the next edge; there the outline is one line.
+        sector = 2 * math.pi / _CORNERS[scene.shape]
+        inner = _STAR_INNER_RATIO if scene.shape == "star" else math.cos(sector / 2)
+        turned = (torch.atan2(rows, columns) - angle) % sector
+        folded = torch.minimum(turned, sector - turned)
+        end_x, end_y = inner * math.cos(sector / 2) - 1, inner * math.sin(sector / 2)  # from the corner, radius 1
+        length = math.hypot(end_x, end_y)
+        outside = ((distance * folded.cos() - radius) * end_y - distance * folded.sin() * end_x) / length
+    cover = (0.5 - outside * unit).clamp(0, 1).unsqueeze(0)
+    shape = torch.tensor(COLOURS[scene.colour]).view(3, 1, 1, 1) / 127.5 - 1
+    ground = torch.tensor(COLOURS[scene.background]).view(3, 1, 1, 1) / 127.5 - 1
+    return cover * shape + (1 - cover) * ground

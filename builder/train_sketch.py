@@ -1,0 +1,126 @@
+"""Makes `weights/sketch` from nothing: text encoder, autoencoder, transformer, then the files in diffusers layout.
+
+Run as `python -m builder.train_sketch`; it can be stopped and started again at any moment. Losses go to the terminal
+and to `<folder>/losses.csv`.
+"""
+
+import csv
+import time
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from diffusers import AutoencoderKLCogVideoX, CogVideoXPipeline
+from transformers import T5EncoderModel
+
+from builder.sketch import autoencoder_stage, networks, text_stage, transformer_stage
+from builder.sketch.checkpoints import Checkpoint
+
+
+def _log(stage: str, folder: Path, losses: Iterator[tuple[int, dict[str, float]]], every: int = 25) -> None:
+    """Runs a stage, printing the mean of its losses."""
+    seen: list[dict[str, float]] = []
+    started = time.monotonic()
+    with (folder / "losses.csv").open("a", newline="") as file:
+        for step, values in losses:
+            seen.append(values)
+            if (step + 1) % every == 0:
+                means = {name: sum(row[name] for row in seen) / len(seen) for name in values}
+                csv.writer(file).writerow([stage, step + 1, *(f"{name}={value:.5f}" for name, value in means.items())])
+                file.flush()
+                shown = " ".join(f"{name} {value:.4f}" for name, value in means.items())
+                print(f"{stage} {step + 1}: {shown} ({(time.monotonic() - started) / len(seen):.2f} s/step)", flush=True)
+                seen, started = [], time.monotonic()
+
+
+def _trained_autoencoder(folder: Path, device: str) -> AutoencoderKLCogVideoX:
+    """The autoencoder as it stands on disk, in bfloat16."""
+    model = networks.autoencoder()
+    autoencoder_stage.as_matrices(model)
+    Checkpoint(folder / "autoencoder.pt", model=model).restore()
+    autoencoder_stage.as_kernels(model)
+    return model.to(device, torch.bfloat16).eval().requires_grad_(False)
+
+
+def _trained_text_encoder(folder: Path, vocab_size: int, device: str) -> T5EncoderModel:
+    model = networks.text_encoder(vocab_size)
+    Checkpoint(folder / "text_encoder.pt", model=model).restore()
+    return model.to(device).eval().requires_grad_(False)
+
+
+def _export(folder: Path, weights: Path) -> None:
+    """Writes the files in diffusers layout, bfloat16: the averaged transformer, the rest as trained."""
+    tokenizer = networks.tokenizer()
+    transformer = networks.transformer()
+    averaged = transformer_stage.average(transformer)
+    Checkpoint(folder / "transformer.pt", ema=averaged).restore()
+    pipeline = CogVideoXPipeline(
+        tokenizer=tokenizer,
+        text_encoder=_trained_text_encoder(folder, len(tokenizer), "cpu").to(torch.bfloat16),
+        vae=_trained_autoencoder(folder, "cpu"),
+        transformer=averaged.module.to(torch.bfloat16),
+        scheduler=networks.scheduler(),
+    )
+    pipeline.save_pretrained(weights, safe_serialization=True)
+
+
+class Stage(StrEnum):
+    TEXT = "text"
+    AUTOENCODER = "autoencoder"
+    TRANSFORMER = "transformer"
+    EXPORT = "export"
+    ALL = "all"
+
+
+def main(
+    folder: Annotated[Path, typer.Option(help="where checkpoints and losses are kept")] = Path("build/sketch"),
+    weights: Annotated[Path, typer.Option(help="where the finished files go")] = Path("weights/sketch"),
+    stage: Annotated[Stage, typer.Option(help="which part to run")] = Stage.ALL,
+    device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
+    seed: int = 0,
+    text_steps: int = 800,
+    autoencoder_steps: int = 1600,
+    joint_steps: Annotated[int, typer.Option(help="after these only the decoder is trained")] = 1100,
+    transformer_steps: int = 6000,
+    small_steps: Annotated[int, typer.Option(help="the first steps, on small pictures")] = 2000,
+    batch: Annotated[int, typer.Option(help="native clips in a step of the transformer")] = 8,
+    new_clips: Annotated[int, typer.Option(help="clips drawn anew for each step")] = 1,
+) -> None:
+    """Trains and writes `sketch`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(seed)
+    torch.set_flush_denormal(True)
+    tokenizer = networks.tokenizer()
+    if stage in (Stage.TEXT, Stage.ALL):
+        text_encoder = networks.text_encoder(len(tokenizer))
+        _log("text", folder, text_stage.train(tokenizer, text_encoder, folder, text_steps, device, seed), 100)
+    if stage in (Stage.AUTOENCODER, Stage.ALL):
+        losses = autoencoder_stage.train(
+            networks.autoencoder(), folder, autoencoder_steps, joint_steps, device, seed
+        )
+        _log("autoencoder", folder, losses)
+    if stage in (Stage.TRANSFORMER, Stage.ALL):
+        losses = transformer_stage.train(
+            networks.transformer(),
+            _trained_autoencoder(folder, device),
+            tokenizer,
+            _trained_text_encoder(folder, len(tokenizer), device),
+            networks.scheduler(),
+            folder,
+            transformer_steps,
+            small_steps,
+            batch,
+            new_clips,
+            device,
+            seed,
+        )
+        _log("transformer", folder, losses, 50)
+    if stage in (Stage.EXPORT, Stage.ALL):
+        _export(folder, weights)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,1 @@
+"""Loads, places and runs models; knows torch, knows no API."""

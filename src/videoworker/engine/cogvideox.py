@@ -1,0 +1,141 @@
+"""Sampling of the CogVideoX family, in the order in which a clip is made: encode_prompt, prepare, denoise, decode.
+
+Plain functions over the family's own diffusers networks. Latents are [B, T, C, h, w] as the transformer takes them, in
+float32 between steps; `vae.config.scaling_factor` brings them to unit variance (CogVideoX, arXiv:2408.06072).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKLCogVideoX, CogVideoXDDIMScheduler, CogVideoXTransformer3DModel
+from transformers import AutoTokenizer, T5EncoderModel
+
+from videoworker.errors import Code, JobError
+from videoworker.watch import Watch
+
+
+@dataclass(frozen=True)
+class Networks:
+    """A loaded checkpoint, all on one device and in one dtype."""
+
+    tokenizer: Any
+    text_encoder: Any
+    transformer: Any
+    vae: Any
+    scheduler_config: Any
+    device: torch.device
+    dtype: torch.dtype
+
+
+def load(folder: Path, device: torch.device, dtype: torch.dtype) -> Networks:
+    """Reads a checkpoint in diffusers layout; safetensors only."""
+    options: dict[str, Any] = {"torch_dtype": dtype, "use_safetensors": True, "local_files_only": True}
+    text_options = {"dtype": dtype, "use_safetensors": True, "local_files_only": True}
+    return Networks(
+        tokenizer=AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True),
+        text_encoder=T5EncoderModel.from_pretrained(folder / "text_encoder", **text_options).to(device).eval(),
+        transformer=CogVideoXTransformer3DModel.from_pretrained(folder / "transformer", **options).to(device).eval(),
+        vae=AutoencoderKLCogVideoX.from_pretrained(folder / "vae", **options).to(device).eval(),
+        scheduler_config=CogVideoXDDIMScheduler.load_config(folder / "scheduler", local_files_only=True),
+        device=device,
+        dtype=dtype,
+    )
+
+
+@torch.inference_mode()
+def encode_prompt(networks: Networks, prompts: list[str]) -> tuple[torch.Tensor, int]:
+    """Text states [B, max_text_seq_length, dim], and how many tokens of the longest prompt were cut off. Padding is
+    encoded too and not masked: the family was trained so."""
+    length = networks.transformer.config.max_text_seq_length
+    ids = networks.tokenizer(
+        prompts, padding="max_length", max_length=length, truncation=True, add_special_tokens=True, return_tensors="pt"
+    ).input_ids
+    longest = max(len(networks.tokenizer(prompt).input_ids) for prompt in prompts)
+    states = networks.text_encoder(ids.to(networks.device))[0].to(networks.dtype)
+    return states, max(longest - length, 0)
+
+
+@torch.inference_mode()
+def encode_frames(networks: Networks, frames: np.ndarray) -> torch.Tensor:
+    """Scaled latents [1, (n - 1) / 4 + 1, C, h, w] of n = 4k + 1 RGB frames [n, height, width, 3], uint8."""
+    pixels = torch.from_numpy(frames).to(networks.device, torch.float32).permute(3, 0, 1, 2).unsqueeze(0)
+    encoded = networks.vae.encode((pixels / 127.5 - 1).to(networks.dtype)).latent_dist.mode()
+    return (encoded.float() * networks.vae.config.scaling_factor).transpose(1, 2)
+
+
+def get_noise(networks: Networks, num_frames: int, width: int, height: int, generator: torch.Generator) -> torch.Tensor:
+    """Noise [1, T, C, h, w] in float32, drawn on the CPU so that a seed means the same on every device."""
+    space = 2 ** (len(networks.vae.config.block_out_channels) - 1)
+    time = (num_frames - 1) // networks.vae.config.temporal_compression_ratio + 1
+    shape = (1, time, networks.vae.config.latent_channels, height // space, width // space)
+    return torch.randn(shape, generator=generator).to(networks.device)
+
+
+@torch.inference_mode()
+def denoise(
+    networks: Networks,
+    noise: torch.Tensor,
+    states: torch.Tensor,
+    given: torch.Tensor | None,
+    steps: int,
+    guidance_scale: float,
+    watch: Watch,
+    part: tuple[int, int],
+) -> torch.Tensor:
+    """Latents [1, T, C, h, w] from noise. `states` is [2, ...] (negative first) under classifier-free guidance, else
+    [1, ...]; `given` are the first latents of the clip where it continues from known frames."""
+    scheduler = CogVideoXDDIMScheduler.from_config(networks.scheduler_config)
+    scheduler.set_timesteps(steps, device=networks.device)
+    beside = _image_latents(networks, noise, given)
+    latents = noise * scheduler.init_noise_sigma
+    for index, timestep in enumerate(scheduler.timesteps):
+        model_input = latents.to(networks.dtype)
+        if beside is not None:
+            model_input = torch.cat([model_input, beside], dim=2)
+        batch = len(states)
+        predicted = networks.transformer(
+            hidden_states=model_input.expand(batch, -1, -1, -1, -1),
+            encoder_hidden_states=states,
+            timestep=timestep.expand(batch),
+            return_dict=False,
+        )[0].float()
+        if batch == 2:
+            negative, positive = predicted.chunk(2)
+            predicted = negative + guidance_scale * (positive - negative)
+        latents = scheduler.step(predicted, timestep, latents, return_dict=False)[0]
+        watch.step("denoise", index + 1, steps, part)
+    if not torch.isfinite(latents).all():
+        raise JobError(Code.GENERATION_FAILED, "The model gave numbers that are not finite.")
+    return latents
+
+
+def _image_latents(networks: Networks, noise: torch.Tensor, given: torch.Tensor | None) -> torch.Tensor | None:
+    """What the transformer sees beside the noise: the known first latents, zeros elsewhere; None for a text model."""
+    if networks.transformer.config.in_channels == noise.shape[2]:
+        return None
+    beside = torch.zeros_like(noise)
+    if given is not None:
+        beside[:, : given.shape[1]] = given
+    return beside.to(networks.dtype)
+
+
+@torch.inference_mode()
+def decode(networks: Networks, latents: torch.Tensor, watch: Watch, part: tuple[int, int]) -> Iterator[np.ndarray]:
+    """RGB frames [height, width, 3], uint8, one by one: a few latents at a time, with the causal convolutions' cache
+    carried on, exactly as the autoencoder's own whole decode does it."""
+    vae = networks.vae
+    encoded = (latents / vae.config.scaling_factor).to(networks.dtype).transpose(1, 2)  # [1, C, T, h, w]
+    at_once, count = vae.num_latent_frames_batch_size, encoded.shape[2]
+    first = at_once + count % at_once
+    starts = [0, *range(first, count, at_once)] if count > first else [0]
+    cache = None
+    for start, end in zip(starts, [*starts[1:], count], strict=True):
+        with torch.inference_mode():  # a generator leaves the outer one at each yield
+            pixels, cache = vae.decoder(encoded[:, :, start:end], conv_cache=cache)
+            frames = ((pixels[0].float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+        watch.step("decode", end, count, part)
+        yield from frames.permute(1, 2, 3, 0).cpu().numpy()

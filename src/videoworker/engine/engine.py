@@ -1,0 +1,134 @@
+"""The engine: one loaded model, and the clips it makes. One thread at a time may use it."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import structlog
+import torch
+
+from videoworker.engine import cogvideox, weights
+from videoworker.errors import Code, JobError
+from videoworker.models import MODELS
+from videoworker.models.declaration import Model
+from videoworker.models.plan import Plan
+from videoworker.settings import Settings
+from videoworker.watch import Watch
+
+# Above this many bytes of weights a model without a GPU would take hours for a clip.
+_LARGEST_ON_CPU = 2_000_000_000
+
+_log = structlog.get_logger()
+
+
+class Timings(dict[str, float]):
+    """Seconds by stage."""
+
+    @contextmanager
+    def measure(self, stage: str) -> Iterator[None]:
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self[stage] = self.get(stage, 0.0) + time.monotonic() - started
+
+
+class Engine:
+    """Owns the loaded model. `model` is None until the first `load`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.model: Model | None = None
+        self.revision = ""
+        self._weights_dir = settings.weights_dir
+        self._networks: cogvideox.Networks | None = None
+
+    def load(self, name: str) -> None:
+        """Puts a model's weights on the device, in place of another's. Raises `JobError` MODEL_NOT_LOADED where they
+        are absent, GPU_UNAVAILABLE where the machine cannot run them, INVALID_FIELD for an unknown name."""
+        if self.model is not None and self.model.name == name:
+            return
+        if name not in MODELS:
+            raise JobError(Code.INVALID_FIELD, f"There is no model {name!r}; there are: {', '.join(MODELS)}.")
+        model = MODELS[name]
+        folder = weights.find(model, self._weights_dir)
+        if model.runner is None:
+            raise JobError(Code.MODEL_NOT_LOADED, f"This version cannot run {model.name} yet.")
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if device.type == "cpu" and weights.size(folder) > _LARGEST_ON_CPU:
+            raise JobError(Code.GPU_UNAVAILABLE, f"CUDA GPU not available: {model.name} needs one.")
+        self.model, self._networks = None, None  # free the old weights before the new ones come
+        started = time.monotonic()
+        self._networks = cogvideox.load(folder, device, _dtype(device))
+        self.model, self.revision = model, weights.revision(folder)
+        _log.info("weights loaded", model=name, revision=self.revision, seconds=round(time.monotonic() - started, 2))
+
+    def best_installed(self) -> str:
+        """The name of the best model whose weights are here and that this machine can run. Raises `JobError`."""
+        for model in MODELS.values():
+            runs = model.runner is not None and (torch.cuda.is_available() or not model.needs_gpu)
+            if runs and weights.is_installed(model, self._weights_dir):
+                return model.name
+        raise JobError(Code.MODEL_NOT_LOADED, "No model is installed.")
+
+    def generate(
+        self,
+        plan: Plan,
+        prompt: str,
+        negative_prompt: str,
+        image: np.ndarray | None,
+        seed: int,
+        watch: Watch,
+        timings: Timings,
+        notes: list[str],
+    ) -> Iterator[np.ndarray]:
+        """The plan's frames at its native size, RGB uint8 [height, width, 3], as they are decoded. `image` is the clip's
+        first frame at the native size. Adds to `timings` and `notes`. Raises `JobError`."""
+        networks = self._networks
+        if networks is None:
+            raise JobError(Code.MODEL_NOT_LOADED, "No model is loaded.")
+        with timings.measure("encode_prompt"):
+            prompts = [negative_prompt, prompt] if plan.guidance_scale > 1 else [prompt]
+            states, cut = cogvideox.encode_prompt(networks, prompts)
+            watch.step("encode_prompt", 1, 1)
+        if cut:
+            notes.append(f"The model read the prompt without its last {cut} tokens, which do not fit.")
+        generator = torch.Generator("cpu").manual_seed(seed)
+        known = None if image is None else image[np.newaxis]
+        canvas, count = plan.canvas, len(plan.parts)
+        for index, part in enumerate(plan.parts):
+            with timings.measure("denoise"):
+                noise = cogvideox.get_noise(
+                    networks, part.num_frames, canvas.native_width, canvas.native_height, generator
+                )
+                given = None if known is None else cogvideox.encode_frames(networks, known)
+                latents = cogvideox.denoise(
+                    networks, noise, states, given, plan.steps, plan.guidance_scale, watch, (index, count)
+                )
+            decoded = _measured(cogvideox.decode(networks, latents, watch, (index, count)), timings)
+            following = plan.parts[index + 1].given if index + 1 < count else 0
+            last: list[np.ndarray] = []
+            for number, frame in enumerate(decoded):
+                if number >= part.given + part.kept:
+                    break
+                last = [*last, frame][-following:] if following else []
+                if number >= part.given:
+                    yield frame
+            known = np.stack(last) if last else None
+
+
+def _measured(frames: Iterator[np.ndarray], timings: Timings) -> Iterator[np.ndarray]:
+    """The same frames; the time spent making them counts as decoding."""
+    while True:
+        with timings.measure("decode"):
+            frame = next(frames, None)
+        if frame is None:
+            return
+        yield frame
+
+
+def _dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 wherever the device computes in it; on older CPUs float32, which is faster there."""
+    if device.type == "cuda" or torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return torch.bfloat16
+    return torch.float32

@@ -1,0 +1,126 @@
+"""The corridor: one job's way from the validated request to the delivered file and its answer."""
+
+import hashlib
+import secrets
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from videoworker import __version__
+from videoworker.delivery.file import deliver
+from videoworker.engine.engine import Engine, Timings
+from videoworker.errors import Code, JobError
+from videoworker.media.file import Finished, VideoFile
+from videoworker.media.picture import crop_to, decode_picture
+from videoworker.media.playable import check_plays
+from videoworker.models import MODELS
+from videoworker.models.plan import Plan, make_plan
+from videoworker.request import Result, Video, VideoRequest
+from videoworker.settings import settings
+from videoworker.watch import Watch
+
+
+def run(job: Mapping[str, Any], request: VideoRequest, watch: Watch, engine: Engine) -> Result:
+    """Makes the video; blocks until it is delivered. `job["id"]` is a plain file name. Raises `JobError`."""
+    created_at, timings, notes = time.time(), Timings(), list[str]()
+    name = settings().model or request.model or engine.best_installed()
+    if engine.model is None or engine.model.name != name:
+        with timings.measure("load"):
+            engine.load(name)
+    plan = make_plan(request, MODELS[name])
+    image = None if request.image is None else _first_frame(request.image, plan, notes)
+    seed = secrets.randbits(32) if request.seed is None else request.seed
+
+    with tempfile.TemporaryDirectory(prefix="videoworker-") as folder:
+        path = Path(folder) / f"video.{request.container}"
+        frames = engine.generate(
+            plan, request.prompt, request.negative_prompt or "", image, seed, watch, timings, notes
+        )
+        with _video_file(path, request, plan, seed, engine.revision) as file:
+            for frame in frames:
+                with timings.measure("encode"):
+                    file.write(_cropped(frame, plan))
+            with timings.measure("encode"):
+                finished = file.close()
+        check_plays(path, plan.num_frames, plan.canvas.width, plan.canvas.height)
+        watch.step("encode", 1, 1)
+        _check_size(finished.file_size, request)
+        with timings.measure("deliver"):
+            url = deliver(path, str(job["id"]), settings())
+    watch.step("deliver", 1, 1)
+    timings["total"] = watch.elapsed
+    video = _report(request, plan, finished, url, seed, engine.revision, notes)
+    rounded = {stage: round(seconds, 3) for stage, seconds in timings.items()}
+    return Result(str(job["id"]), request, video, rounded, created_at, time.time())
+
+
+def _first_frame(image: str, plan: Plan, notes: list[str]) -> np.ndarray:
+    """The caller's picture at the model's native size: cropped to its aspect, never stretched."""
+    picture = decode_picture(image, "image")
+    width, height = plan.canvas.native_width, plan.canvas.native_height
+    if picture.shape[1] * height != picture.shape[0] * width:
+        notes.append(f"The image was cropped to the video's aspect, centred ({picture.shape[1]}x{picture.shape[0]}).")
+    return crop_to(picture, width, height)
+
+
+def _cropped(frame: np.ndarray, plan: Plan) -> np.ndarray:
+    box = plan.canvas
+    return np.ascontiguousarray(frame[box.top : box.top + box.crop_height, box.left : box.left + box.crop_width])
+
+
+def _video_file(path: Path, request: VideoRequest, plan: Plan, seed: int, revision: str) -> VideoFile:
+    metadata = {
+        "prompt_sha256": hashlib.sha256(request.prompt.encode()).hexdigest(),
+        "seed": str(seed),
+        "model": plan.model.name,
+        "model_revision": revision,
+        "steps": str(plan.steps),
+        "software": f"videoworker {__version__}",
+    }
+    if request.embed_prompt:
+        metadata["prompt"] = request.prompt
+    return VideoFile(
+        path,
+        request.container,
+        plan.canvas.width,
+        plan.canvas.height,
+        plan.fps,
+        plan.num_frames,
+        request.quality,
+        request.crf,
+        metadata,
+    )
+
+
+def _check_size(file_size: int, request: VideoRequest) -> None:
+    limit = settings().max_output_bytes or request.max_file_size
+    if limit is not None and file_size > limit:
+        raise JobError(Code.OUTPUT_TOO_LARGE, f"The video has {file_size} bytes; at most {limit} are allowed.")
+
+
+def _report(
+    request: VideoRequest, plan: Plan, finished: Finished, url: str, seed: int, revision: str, notes: list[str]
+) -> Video:
+    return Video(
+        url=url,
+        container=request.container,
+        codec=finished.codec,
+        width=plan.canvas.width,
+        height=plan.canvas.height,
+        num_frames=finished.num_frames,
+        fps=plan.fps,
+        duration=finished.duration,
+        file_size=finished.file_size,
+        sha256=finished.sha256,
+        seed=seed,
+        model=plan.model.name,
+        model_revision=revision,
+        steps=plan.steps,
+        guidance_scale=plan.guidance_scale,
+        has_audio=False,
+        notes=[*plan.notes, *notes],
+    )

@@ -1,0 +1,24 @@
+"""Mochi 1. Limits from its model card; this version has no sampler for it yet."""
+
+from videoworker.models.declaration import Model
+
+MOCHI = Model(
+    name="mochi",
+    folder="mochi",
+    repository="genmo/mochi-1-preview",
+    licence="Apache-2.0",
+    runner=None,
+    grid=16,
+    max_area=848 * 480,
+    min_side=256,
+    max_side=848,
+    frame_step=6,
+    min_frames=7,
+    max_frames=163,
+    default_width=848,
+    default_height=480,
+    default_frames=85,
+    fps=30,
+    default_steps=64,
+    default_guidance_scale=4.5,
+)

@@ -1,0 +1,24 @@
+"""Open-Sora 2. Limits from its repository; this version has no sampler for it yet."""
+
+from videoworker.models.declaration import Model
+
+OPEN_SORA = Model(
+    name="open-sora",
+    folder="open-sora",
+    repository="hpcai-tech/Open-Sora-v2",
+    licence="Apache-2.0",
+    runner=None,
+    grid=16,
+    max_area=768 * 768,
+    min_side=256,
+    max_side=1024,
+    frame_step=4,
+    min_frames=5,
+    max_frames=129,
+    default_width=768,
+    default_height=432,
+    default_frames=129,
+    fps=24,
+    default_steps=50,
+    default_guidance_scale=7.5,
+)

@@ -1,0 +1,69 @@
+"""Which picture a model makes for the size that was asked for: on its grid, cropped, or scaled."""
+
+from dataclasses import dataclass
+
+from videoworker.models.declaration import Model
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """The file's picture `width` x `height`, and the picture the model makes for it, of which the centred box
+    (`left`, `top`, `crop_width`, `crop_height`) is kept and scaled to the file's size where that differs."""
+
+    width: int
+    height: int
+    native_width: int
+    native_height: int
+    left: int
+    top: int
+    crop_width: int
+    crop_height: int
+
+    @property
+    def is_scaled(self) -> bool:
+        return (self.crop_width, self.crop_height) != (self.width, self.height)
+
+
+def fit(model: Model, width: int, height: int) -> tuple[Canvas, list[str]]:
+    """The canvas for a request of `width` x `height` (any positive numbers), and what was changed for it, in words."""
+    notes = []
+    even = max(width // 2 * 2, 2), max(height // 2 * 2, 2)
+    if even != (width, height):
+        notes.append(f"{width}x{height} became {even[0]}x{even[1]}: H.264 4:2:0 needs even sides.")
+    width, height = even
+    native_width, native_height = _up(width, model.grid), _up(height, model.grid)
+    if _can_make(model, native_width, native_height):
+        crop_width, crop_height = width, height
+        if (native_width, native_height) != even:
+            notes.append(f"Made at {native_width}x{native_height} and cropped to {width}x{height}, centred.")
+    else:
+        native_width, native_height = _nearest_native(model, width, height)
+        scale = max(width / native_width, height / native_height)
+        crop_width = min(native_width, max(round(width / scale), 1))
+        crop_height = min(native_height, max(round(height / scale), 1))
+        verb = "up" if scale > 1 else "down"
+        notes.append(
+            f"Made at {native_width}x{native_height}, which {model.name} makes natively, cropped to the aspect asked "
+            f"for and scaled {verb} to {width}x{height}."
+        )
+    left, top = (native_width - crop_width) // 2, (native_height - crop_height) // 2
+    return Canvas(width, height, native_width, native_height, left, top, crop_width, crop_height), notes
+
+
+def _up(side: int, grid: int) -> int:
+    return -(-side // grid) * grid
+
+
+def _can_make(model: Model, width: int, height: int) -> bool:
+    return (
+        width * height <= model.max_area
+        and min(width, height) >= model.min_side
+        and max(width, height) <= model.max_side
+    )
+
+
+def _nearest_native(model: Model, width: int, height: int) -> tuple[int, int]:
+    """The native size that needs the least scaling up to cover `width` x `height`; of equal ones the smallest."""
+    sides = range(_up(model.min_side, model.grid), model.max_side + 1, model.grid)
+    sizes = [(w, h) for w in sides for h in sides if w * h <= model.max_area]
+    return min(sizes, key=lambda size: (max(width / size[0], height / size[1]), size[0] * size[1]))
