@@ -12,6 +12,7 @@ from videoworker.settings import Settings
 from videoworker.worker import progress as reporting
 
 JOB = {"id": "a"}
+PATIENCE = 60.0  # seconds after which something that should happen is said not to have happened
 
 
 def at(step: int) -> Progress:
@@ -44,7 +45,8 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], Channel]:
         async def main() -> Channel:
             channel = Channel()
             monkeypatch.setattr(rp_progress, "_async_progress_update", channel.post)
-            await test(channel)
+            async with asyncio.timeout(PATIENCE):
+                await test(channel)
             return channel
 
         return asyncio.run(main())

@@ -94,7 +94,7 @@ def _check(answer: dict[str, Any]) -> None:
 
 
 def _failure(api: Api[Any], error: JobError, job_id: str) -> dict[str, Any]:
-    _log.warning("job failed", code=error.code, problems=[problem.field for problem in error.fields])
+    _log.warning("job failed", code=error.code, problems=len(error.fields))
     return {"error": json.dumps(api.error(error, job_id), allow_nan=False)}
 
 

@@ -1,0 +1,48 @@
+"""The start of the process, where it must not begin to serve. (Where it does: the end-to-end tests.)"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from videoworker.settings import Settings
+
+HANDLER = Path(__file__).resolve().parents[2] / "handler.py"
+
+
+def started(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs the entry point in an empty folder, with nothing configured but `environment`."""
+    clean = {name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields}
+    source = str(HANDLER.parent / "src")
+    return subprocess.run(
+        [sys.executable, str(HANDLER), "--test_input", '{"input": {"prompt": "a red circle"}}'],
+        cwd=folder,
+        env=clean | {"PYTHONPATH": source} | environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [
+        ({"JOB_TIMEOUT_SECONDS": "soon"}, ["JOB_TIMEOUT_SECONDS", "'soon'"]),
+        ({"API": "hunyuanvidio"}, ["API", "hunyuanvidio", "did you mean hunyuanvideo?"]),
+        ({"MODEL": "sketchy"}, ["sketchy"]),
+        ({"MODEL": "mochi", "WEIGHTS_DIR": "."}, ["mochi"]),
+        ({"API": "local", "WEIGHTS_DIR": "."}, ["No model is installed"]),
+    ],
+    ids=["wrong variable", "unknown API", "unknown model", "absent model", "no model at all"],
+)
+def test_a_worker_that_cannot_serve_says_why_in_one_line_and_ends(
+    tmp_path: Path, environment: dict[str, str], told: list[str]
+) -> None:
+    process = started(tmp_path, **environment)
+    assert process.returncode == 1
+    assert "Traceback" not in process.stderr
+    last = process.stderr.splitlines()[-1]
+    assert all(word in last for word in told)
+    assert "Starting Serverless Worker" not in process.stdout
