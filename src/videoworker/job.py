@@ -20,14 +20,14 @@ from videoworker.media.playable import check_plays
 from videoworker.models import MODELS
 from videoworker.models.plan import Plan, make_plan
 from videoworker.request import Result, Video, VideoRequest
-from videoworker.settings import settings
+from videoworker.settings import Settings
 from videoworker.watch import Watch
 
 
-def run(job: Mapping[str, Any], request: VideoRequest, watch: Watch, engine: Engine) -> Result:
+def run(job: Mapping[str, Any], request: VideoRequest, watch: Watch, engine: Engine, settings: Settings) -> Result:
     """Makes the video; blocks until it is delivered. `job["id"]` is a plain file name. Raises `JobError`."""
     created_at, timings, notes = time.time(), Timings(), list[str]()
-    name = settings().model or request.model or engine.best_installed()
+    name = settings.model or request.model or engine.best_installed()
     if engine.model is None or engine.model.name != name:
         with timings.measure("load"):
             engine.load(name)
@@ -48,9 +48,9 @@ def run(job: Mapping[str, Any], request: VideoRequest, watch: Watch, engine: Eng
                 finished = file.close()
         check_plays(path, plan.num_frames, plan.canvas.width, plan.canvas.height)
         watch.step("encode", 1, 1)
-        _check_size(finished.file_size, request)
+        _check_size(finished.file_size, settings.max_output_bytes or request.max_file_size)
         with timings.measure("deliver"):
-            url = deliver(path, str(job["id"]), settings())
+            url = deliver(path, str(job["id"]), settings)
     watch.step("deliver", 1, 1)
     timings["total"] = watch.elapsed
     video = _report(request, plan, finished, url, seed, engine.revision, notes)
@@ -96,8 +96,7 @@ def _video_file(path: Path, request: VideoRequest, plan: Plan, seed: int, revisi
     )
 
 
-def _check_size(file_size: int, request: VideoRequest) -> None:
-    limit = settings().max_output_bytes or request.max_file_size
+def _check_size(file_size: int, limit: int | None) -> None:
     if limit is not None and file_size > limit:
         raise JobError(Code.OUTPUT_TOO_LARGE, f"The video has {file_size} bytes; at most {limit} are allowed.")
 

@@ -38,7 +38,7 @@ def main() -> None:
     except JobError as error:
         sys.exit("; ".join([error.message, *map(str, error.fields)]))
 
-    handler = Handler(current, partial(job.run, engine=engine))
+    handler = Handler(current, partial(job.run, engine=engine, settings=current))
     try:
         runpod.serverless.start({"handler": handler.handle})
     finally:  # outside the platform the SDK ends the process after one job
