@@ -59,12 +59,15 @@ def run(job: Mapping[str, Any], request: VideoRequest, watch: Watch, engine: Eng
 
 
 def _first_frame(image: str, plan: Plan, notes: list[str]) -> np.ndarray:
-    """The caller's picture at the model's native size: cropped to its aspect, never stretched."""
-    picture = decode_picture(image, "image")
-    width, height = plan.canvas.native_width, plan.canvas.native_height
-    if picture.shape[1] * height != picture.shape[0] * width:
-        notes.append(f"The image was cropped to the video's aspect, centred ({picture.shape[1]}x{picture.shape[0]}).")
-    return crop_to(picture, width, height)
+    """The caller's picture where the video's frame will be cut out of the model's: cropped to the video's aspect, never
+    stretched, and its edges continued into what is cut off."""
+    picture, box = decode_picture(image, "image"), plan.canvas
+    height, width = picture.shape[:2]
+    if width * box.height != height * box.width:
+        notes.append(f"The image ({width}x{height}) was cropped to the video's aspect, centred.")
+    right, bottom = box.native_width - box.left - box.crop_width, box.native_height - box.top - box.crop_height
+    inside = crop_to(picture, box.crop_width, box.crop_height)
+    return np.pad(inside, ((box.top, bottom), (box.left, right), (0, 0)), mode="edge")
 
 
 def _cropped(frame: np.ndarray, plan: Plan) -> np.ndarray:

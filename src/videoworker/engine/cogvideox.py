@@ -64,7 +64,8 @@ def encode_frames(networks: Networks, frames: np.ndarray) -> torch.Tensor:
     """Scaled latents [1, (n - 1) / 4 + 1, C, h, w] of n = 4k + 1 RGB frames [n, height, width, 3], uint8."""
     pixels = torch.from_numpy(frames).to(networks.device, torch.float32).permute(3, 0, 1, 2).unsqueeze(0)
     encoded = networks.vae.encode((pixels / 127.5 - 1).to(networks.dtype)).latent_dist.mode()
-    return (encoded.float() * networks.vae.config.scaling_factor).transpose(1, 2)
+    scaled: torch.Tensor = encoded.float() * networks.vae.config.scaling_factor
+    return scaled.transpose(1, 2)
 
 
 def get_noise(networks: Networks, num_frames: int, width: int, height: int, generator: torch.Generator) -> torch.Tensor:
@@ -91,7 +92,7 @@ def denoise(
     scheduler = CogVideoXDDIMScheduler.from_config(networks.scheduler_config)
     scheduler.set_timesteps(steps, device=networks.device)
     beside = _image_latents(networks, noise, given)
-    latents = noise * scheduler.init_noise_sigma
+    latents: torch.Tensor = noise * scheduler.init_noise_sigma
     for index, timestep in enumerate(scheduler.timesteps):
         model_input = latents.to(networks.dtype)
         if beside is not None:
@@ -131,11 +132,10 @@ def decode(networks: Networks, latents: torch.Tensor, watch: Watch, part: tuple[
     encoded = (latents / vae.config.scaling_factor).to(networks.dtype).transpose(1, 2)  # [1, C, T, h, w]
     at_once, count = vae.num_latent_frames_batch_size, encoded.shape[2]
     first = at_once + count % at_once
-    starts = [0, *range(first, count, at_once)] if count > first else [0]
+    starts = [0, *range(first, count, at_once)]
     cache = None
     for start, end in zip(starts, [*starts[1:], count], strict=True):
-        with torch.inference_mode():  # a generator leaves the outer one at each yield
-            pixels, cache = vae.decoder(encoded[:, :, start:end], conv_cache=cache)
-            frames = ((pixels[0].float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+        pixels, cache = vae.decoder(encoded[:, :, start:end], conv_cache=cache)
+        frames = ((pixels[0].float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
         watch.step("decode", end, count, part)
         yield from frames.permute(1, 2, 3, 0).cpu().numpy()

@@ -82,8 +82,8 @@ class Engine:
         timings: Timings,
         notes: list[str],
     ) -> Iterator[np.ndarray]:
-        """The plan's frames at its native size, RGB uint8 [height, width, 3], as they are decoded. `image` is the clip's
-        first frame at the native size. Adds to `timings` and `notes`. Raises `JobError`."""
+        """The plan's frames at its native size, RGB uint8 [height, width, 3], as they are decoded. `image` is the
+        clip's first frame at the native size. Adds to `timings` and `notes`. Raises `JobError`."""
         networks = self._networks
         if networks is None:
             raise JobError(Code.MODEL_NOT_LOADED, "No model is loaded.")

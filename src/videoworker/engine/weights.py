@@ -40,7 +40,7 @@ def size(folder: Path) -> int:
 
 def revision(folder: Path) -> str:
     """The hub's commit where the folder is a snapshot of its cache; else a fingerprint of the files themselves: their
-    names, sizes and first 64 KiB, which holds each safetensors header."""
+    names and sizes, and the first and last 64 KiB of each: its header and some of its numbers."""
     resolved = folder.resolve()
     if resolved.parent.name == "snapshots":
         return resolved.name
@@ -49,10 +49,12 @@ def revision(folder: Path) -> str:
         digest.update(f"{file.relative_to(folder).as_posix()} {file.stat().st_size}\n".encode())
         with file.open("rb") as opened:
             digest.update(opened.read(_FINGERPRINT_BYTES))
+            opened.seek(max(opened.tell(), file.stat().st_size - _FINGERPRINT_BYTES))
+            digest.update(opened.read())
     return digest.hexdigest()[:12]
 
 
 def _networks(folder: Path) -> list[str]:
     """The components of `model_index.json` that have weights of their own."""
     index = json.loads((folder / "model_index.json").read_text())
-    return [name for name in index if not name.startswith("_") and name not in ("tokenizer", "scheduler")]
+    return [name for name in index if not name.startswith(("_", "tokenizer", "scheduler"))]

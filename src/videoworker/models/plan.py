@@ -97,6 +97,8 @@ def _without_effect(request: VideoRequest, model: Model, guidance_scale: float) 
     if request.embedded_guidance_scale is not None and not model.takes_embedded_guidance:
         unused.append("embedded_guidance_scale")
     notes = [f"{name} has no effect with {model.name}." for name in unused]
+    if guidance_scale < 1:
+        notes.append("A guidance_scale below 1 does the same as 1.")
     if request.negative_prompt and guidance_scale <= 1:
         notes.append("negative_prompt has no effect at a guidance_scale of 1 or less.")
     if request.low_vram and not model.needs_gpu:

@@ -19,10 +19,6 @@ class Canvas:
     crop_width: int
     crop_height: int
 
-    @property
-    def is_scaled(self) -> bool:
-        return (self.crop_width, self.crop_height) != (self.width, self.height)
-
 
 def fit(model: Model, width: int, height: int) -> tuple[Canvas, list[str]]:
     """The canvas for a request of `width` x `height` (any positive numbers), and what was changed for it, in words."""
@@ -41,10 +37,10 @@ def fit(model: Model, width: int, height: int) -> tuple[Canvas, list[str]]:
         scale = max(width / native_width, height / native_height)
         crop_width = min(native_width, max(round(width / scale), 1))
         crop_height = min(native_height, max(round(height / scale), 1))
-        verb = "up" if scale > 1 else "down"
+        scaled = "" if (crop_width, crop_height) == even else f" and scaled {'up' if scale > 1 else 'down'}"
         notes.append(
             f"Made at {native_width}x{native_height}, which {model.name} makes natively, cropped to the aspect asked "
-            f"for and scaled {verb} to {width}x{height}."
+            f"for{scaled} to {width}x{height}."
         )
     left, top = (native_width - crop_width) // 2, (native_height - crop_height) // 2
     return Canvas(width, height, native_width, native_height, left, top, crop_width, crop_height), notes

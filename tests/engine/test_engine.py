@@ -1,0 +1,312 @@
+"""The engine with a small checkpoint of random numbers: from a plan to frames, and all ways to stop before."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers import CogVideoXTransformer3DModel
+from diffusers.models.autoencoders.autoencoder_kl_cogvideox import CogVideoXEncoder3D
+from numpy.typing import NDArray
+from torch.nn.modules.module import register_module_forward_hook
+
+from videoworker.engine import cogvideox
+from videoworker.engine.engine import Engine, Timings
+from videoworker.errors import Code, JobError
+from videoworker.models.cogvideox import SKETCH
+from videoworker.models.plan import make_plan
+from videoworker.request import Progress, VideoRequest
+from videoworker.settings import Settings
+from videoworker.watch import Watch
+
+Frames = list[NDArray[np.uint8]]
+PROMPT = "a red circle moving right"
+
+
+@pytest.fixture
+def engine(tiny: Settings) -> Engine:
+    engine = Engine(tiny)
+    engine.load("sketch")
+    return engine
+
+
+@pytest.fixture
+def transformer_inputs() -> Iterator[list[dict[str, torch.Tensor]]]:
+    """What the transformer was called with, call by call."""
+    yield from recorded(CogVideoXTransformer3DModel)
+
+
+@pytest.fixture
+def encoder_inputs() -> Iterator[list[dict[str, torch.Tensor]]]:
+    """What the autoencoder's encoder was called with, call by call."""
+    yield from recorded(CogVideoXEncoder3D)
+
+
+def recorded(kind: type[torch.nn.Module]) -> Iterator[list[dict[str, torch.Tensor]]]:
+    calls: list[dict[str, torch.Tensor]] = []
+
+    def note(module: torch.nn.Module, positional: tuple[Any, ...], named: dict[str, Any], output: object) -> None:
+        if isinstance(module, kind):
+            inputs = {str(number): value for number, value in enumerate(positional)} | named
+            calls.append({name: value.clone() for name, value in inputs.items() if isinstance(value, torch.Tensor)})
+
+    handle = register_module_forward_hook(note, with_kwargs=True)
+    yield calls
+    handle.remove()
+
+
+def unheard(progress: Progress) -> None:
+    """Nobody asks how far these jobs are."""
+
+
+def generated(
+    engine: Engine,
+    seed: int = 1,
+    image: NDArray[np.uint8] | None = None,
+    watch: Watch | None = None,
+    timings: Timings | None = None,
+    notes: list[str] | None = None,
+    **asked: Any,
+) -> Iterator[NDArray[np.uint8]]:
+    asked = {"prompt": PROMPT, "width": 128, "height": 128, "num_inference_steps": 2} | asked
+    request = VideoRequest(api="native", **asked)
+    return engine.generate(
+        make_plan(request, SKETCH),
+        request.prompt,
+        request.negative_prompt or "",
+        image,
+        seed,
+        watch or Watch("a", unheard, 1000.0),
+        Timings() if timings is None else timings,
+        [] if notes is None else notes,
+    )
+
+
+def picture(width: int = 128, height: int = 128) -> NDArray[np.uint8]:
+    return np.random.default_rng(3).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def farthest(one: Frames, other: Frames) -> int:
+    """The largest difference between two clips of the same length, in 8-bit levels."""
+    return max(int(np.abs(a.astype(int) - b).max()) for a, b in zip(one, other, strict=True))
+
+
+def cancelled_when(is_time: Callable[[Progress], bool]) -> tuple[Watch, list[Progress]]:
+    """A watch that is cancelled at the first report that `is_time` is true of."""
+    reports: list[Progress] = []
+
+    def report(progress: Progress) -> None:
+        reports.append(progress)
+        if is_time(progress):
+            watch.cancel.set()
+
+    watch = Watch("a", report, 1000.0)
+    return watch, reports
+
+
+@pytest.mark.parametrize(("num_frames", "parts"), [(1, 1), (24, 1), (25, 1), (26, 2), (61, 3)])
+def test_a_clip_has_exactly_its_frames_at_the_native_size(engine: Engine, num_frames: int, parts: int) -> None:
+    watch, reports = cancelled_when(lambda progress: False)
+    frames = list(generated(engine, watch=watch, num_frames=num_frames, height=160, num_inference_steps=1))
+    assert len(frames) == num_frames
+    assert {(frame.shape, frame.dtype.name) for frame in frames} == {((160, 128, 3), "uint8")}
+    assert [report.stage for report in reports].count("denoise") == parts
+
+
+def test_frames_come_before_the_clip_is_whole(engine: Engine) -> None:
+    watch, reports = cancelled_when(lambda progress: False)
+    frames = generated(engine, watch=watch)
+    next(frames)
+    assert (reports[-1].stage, reports[-1].step, reports[-1].steps) == ("decode", 3, 7)
+    assert len(list(frames)) == 24
+
+
+def test_a_seed_means_the_same_frames_each_time_and_another_seed_means_others(engine: Engine) -> None:
+    first, again, other = (list(generated(engine, seed=seed)) for seed in (1, 1, 2))
+    assert farthest(first, again) <= 1
+    assert farthest(first, other) > 10
+
+
+def test_the_parts_of_a_clip_are_not_all_of_the_same_noise(
+    engine: Engine, transformer_inputs: list[dict[str, torch.Tensor]]
+) -> None:
+    list(generated(engine, num_frames=45, num_inference_steps=1, guidance_scale=1.0))
+    first, second = (call["hidden_states"][:, :, :4] for call in transformer_inputs)
+    assert (first - second).abs().max() > 1
+
+
+def test_a_part_is_conditioned_on_the_last_frames_of_the_part_before(
+    engine: Engine, encoder_inputs: list[dict[str, torch.Tensor]]
+) -> None:
+    frames = list(generated(engine, num_frames=45, num_inference_steps=1))
+    shown = torch.cat([call["0"] for call in encoder_inputs], dim=2)  # [1, 3, 5, 128, 128]
+    expected = torch.from_numpy(np.stack(frames[20:25])).permute(3, 0, 1, 2)[None] / 127.5 - 1
+    assert shown.shape == expected.shape
+    assert (shown.float() - expected).abs().max() < 0.01  # bfloat16 holds eight bits
+
+
+def test_a_first_picture_is_what_the_transformer_sees_beside_the_noise_of_the_first_latent_alone(
+    engine: Engine, image_checkpoint: Path, transformer_inputs: list[dict[str, torch.Tensor]]
+) -> None:
+    exact = cogvideox.load(image_checkpoint, torch.device("cpu"), torch.float32)
+    known = cogvideox.encode_frames(exact, picture()[None])
+    list(generated(engine, image=picture(), guidance_scale=1.0))
+    list(generated(engine, guidance_scale=1.0))
+    with_picture, without = (call["hidden_states"][:, :, 4:].float() for call in transformer_inputs[::2])
+    assert (with_picture[:, :1] - known).abs().max() < 0.1 * known.abs().max()
+    assert not with_picture[:, 1:].any()
+    assert not without.any()
+
+
+def test_the_negative_prompt_and_the_prompt_reach_the_transformer_side_by_side(
+    engine: Engine, image_checkpoint: Path, transformer_inputs: list[dict[str, torch.Tensor]]
+) -> None:
+    list(generated(engine, guidance_scale=3.0, negative_prompt="a blue square", num_inference_steps=3))
+    assert len(transformer_inputs) == 3
+    exact = cogvideox.load(image_checkpoint, torch.device("cpu"), torch.float32)
+    states, _ = cogvideox.encode_prompt(exact, ["a blue square", PROMPT])
+    for call in transformer_inputs:
+        assert call["encoder_hidden_states"].shape == states.shape
+        assert (call["encoder_hidden_states"].float() - states).abs().max() < 0.1
+        negative, positive = call["hidden_states"]
+        assert torch.equal(negative, positive)
+    assert (states[0] - states[1]).abs().max() > 0.5  # so that the order is seen
+
+
+@pytest.mark.parametrize("guidance_scale", [0.0, 1.0])
+def test_without_guidance_the_transformer_runs_once_per_step(
+    engine: Engine, transformer_inputs: list[dict[str, torch.Tensor]], guidance_scale: float
+) -> None:
+    list(generated(engine, guidance_scale=guidance_scale, negative_prompt="a blue square", num_inference_steps=3))
+    assert [len(call["hidden_states"]) for call in transformer_inputs] == [1, 1, 1]
+
+
+def test_another_guidance_scale_gives_other_frames(engine: Engine) -> None:
+    clips = [list(generated(engine, guidance_scale=scale)) for scale in (1.0, 3.0, 12.0)]
+    assert farthest(clips[0], clips[1]) > 1 and farthest(clips[1], clips[2]) > 1
+
+
+def test_tokens_that_did_not_fit_are_noted(engine: Engine) -> None:
+    notes: list[str] = []
+    next(generated(engine, prompt="red " * 20, notes=notes))
+    assert notes == ["The model read the prompt without its last 9 tokens, which do not fit."]
+
+
+def test_a_cancel_while_denoising_stops_at_that_step(
+    engine: Engine, transformer_inputs: list[dict[str, torch.Tensor]]
+) -> None:
+    watch, _ = cancelled_when(lambda progress: progress.stage == "denoise" and progress.step == 2)
+    with pytest.raises(JobError) as caught:
+        list(generated(engine, watch=watch, num_inference_steps=5))
+    assert caught.value.code is Code.CANCELLED
+    assert len(transformer_inputs) == 2
+
+
+def test_a_cancel_while_decoding_stops_before_the_next_chunk(engine: Engine) -> None:
+    watch, reports = cancelled_when(lambda progress: progress.stage == "decode" and progress.step == 5)
+    frames = []
+    with pytest.raises(JobError) as caught:
+        for frame in generated(engine, watch=watch):
+            frames.append(frame)
+    assert caught.value.code is Code.CANCELLED
+    assert len(frames) == 9  # of the first three latents
+    assert reports[-1].step == 5
+
+
+def test_a_cancelled_engine_makes_the_next_clip_as_if_nothing_had_been(engine: Engine) -> None:
+    before = list(generated(engine))
+    watch, _ = cancelled_when(lambda progress: progress.stage == "decode")
+    with pytest.raises(JobError):
+        list(generated(engine, watch=watch, num_frames=61))
+    assert farthest(before, list(generated(engine))) <= 1
+
+
+def test_a_job_whose_time_is_over_stops_before_it_begins_to_denoise(
+    engine: Engine, transformer_inputs: list[dict[str, torch.Tensor]]
+) -> None:
+    with pytest.raises(JobError) as caught:
+        list(generated(engine, watch=Watch("a", unheard, 1e-9)))
+    assert caught.value.code is Code.GENERATION_TIMEOUT
+    assert transformer_inputs == []
+
+
+def test_the_time_of_each_stage_is_measured_as_it_runs(engine: Engine) -> None:
+    timings = Timings()
+    frames = generated(engine, timings=timings)
+    assert timings == {}  # nothing runs before the first frame is asked for
+    next(frames)
+    first = timings["decode"]
+    list(frames)
+    assert set(timings) == {"encode_prompt", "denoise", "decode"}
+    assert all(seconds > 0 for seconds in timings.values()) and timings["decode"] > first
+
+
+def test_loading_again_keeps_what_is_loaded(engine: Engine, tiny: Settings, image_checkpoint: Path) -> None:
+    revision = engine.revision
+    engine.load("sketch")
+    assert engine.model is SKETCH and engine.revision == revision
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("cogvideox", Code.MODEL_NOT_LOADED), ("hunyuanvideo", Code.MODEL_NOT_LOADED), ("sketchy", Code.INVALID_FIELD)],
+)
+def test_a_model_that_cannot_be_loaded_leaves_the_one_before_in_place(engine: Engine, name: str, code: Code) -> None:
+    with pytest.raises(JobError) as caught:
+        engine.load(name)
+    assert caught.value.code is code
+    assert name in caught.value.message
+    assert engine.model is SKETCH
+    assert len(list(generated(engine, num_inference_steps=1))) == 25
+
+
+def test_a_model_without_a_sampler_is_refused_even_where_its_weights_are(
+    engine: Engine, image_checkpoint: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "mochi").symlink_to(image_checkpoint)
+    with pytest.raises(JobError) as caught:
+        Engine(Settings(weights_dir=tmp_path)).load("mochi")
+    assert (caught.value.code, caught.value.message) == (Code.MODEL_NOT_LOADED, "This version cannot run mochi yet.")
+
+
+def test_an_engine_without_a_model_says_so(tiny: Settings) -> None:
+    engine = Engine(tiny)
+    assert engine.model is None
+    with pytest.raises(JobError) as caught:
+        next(generated(engine))
+    assert caught.value.code is Code.MODEL_NOT_LOADED
+
+
+def test_the_best_model_is_one_whose_weights_are_here(tiny: Settings, tmp_path: Path) -> None:
+    assert Engine(tiny).best_installed() == "sketch"
+    with pytest.raises(JobError) as caught:
+        Engine(Settings(weights_dir=tmp_path)).best_installed()
+    assert caught.value.code is Code.MODEL_NOT_LOADED
+    assert str(tmp_path) not in caught.value.message
+
+
+def test_a_model_that_needs_a_gpu_is_not_the_best_where_there_is_none(
+    image_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("sketch", "cogvideox"):
+        (tmp_path / name).symlink_to(image_checkpoint)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert Engine(Settings(weights_dir=tmp_path)).best_installed() == "sketch"
+
+
+def test_weights_too_large_for_a_processor_need_a_gpu(
+    image_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "cogvideox"
+    (folder / "transformer").mkdir(parents=True)
+    for name in ("model_index.json", "vae", "text_encoder"):
+        (folder / name).symlink_to(image_checkpoint / name)
+    with (folder / "transformer" / "large.safetensors").open("wb") as file:
+        file.truncate(2_000_000_001)  # a hole: no block of it is on disk
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(JobError) as caught:
+        Engine(Settings(weights_dir=tmp_path)).load("cogvideox")
+    assert caught.value.code is Code.GPU_UNAVAILABLE
+    assert "cogvideox needs one" in caught.value.message

@@ -1,0 +1,197 @@
+"""From a request and a model to what will be made: frames, parts, steps, guidance, and what is said about it."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from videoworker.errors import Code, JobError
+from videoworker.models import MODELS
+from videoworker.models.cogvideox import COGVIDEOX, SKETCH
+from videoworker.models.declaration import Model
+from videoworker.models.hunyuanvideo import HUNYUANVIDEO, HUNYUANVIDEO_1_5
+from videoworker.models.plan import Part, Plan, make_plan
+from videoworker.request import AudioRequest, VideoRequest
+
+
+def planned(model: Model = SKETCH, **asked: Any) -> Plan:
+    return make_plan(VideoRequest(api="native", prompt="a red circle", **asked), model)
+
+
+def refused(model: Model, **asked: Any) -> JobError:
+    with pytest.raises(JobError) as caught:
+        planned(model, **asked)
+    return caught.value
+
+
+def kept(plan: Plan) -> int:
+    return sum(part.kept for part in plan.parts)
+
+
+def check_parts(plan: Plan) -> None:
+    """Every part is a run that the model can make, holds what is kept of it, and only the first begins anew."""
+    model = plan.model
+    assert plan.parts[0].given == 0
+    assert all(part.given == model.continued_from for part in plan.parts[1:])
+    for part in plan.parts:
+        assert (part.num_frames - 1) % model.frame_step == 0
+        assert model.min_frames <= part.num_frames <= model.max_frames
+        assert 1 <= part.kept <= part.num_frames - part.given
+    # a part can only be continued from its last frames, so nothing of it may be thrown away
+    assert all(part.given + part.kept == part.num_frames for part in plan.parts[:-1])
+
+
+@pytest.mark.parametrize("num_frames", [*range(1, 9), *range(13, 130), 137, 240, 241, 360, 720, 1000])
+def test_sketch_makes_any_number_of_frames_exactly(num_frames: int) -> None:
+    plan = planned(num_frames=num_frames)
+    assert plan.num_frames == kept(plan) == num_frames
+    check_parts(plan)
+
+
+@pytest.mark.parametrize("num_frames", range(13, 130))
+def test_hunyuanvideo_makes_every_documented_length_in_one_part(num_frames: int) -> None:
+    plan = planned(HUNYUANVIDEO, num_frames=num_frames)
+    assert (len(plan.parts), kept(plan)) == (1, num_frames)
+    check_parts(plan)
+
+
+@pytest.mark.parametrize("model", [SKETCH, COGVIDEOX])
+def test_cogvideox_is_only_asked_for_clips_of_an_odd_number_of_latents(model: Model) -> None:
+    """Its autoencoder decodes an even number of latents into a multiple of four frames, without the one more."""
+    for num_frames in range(1, model.max_frames + 1):
+        made = planned(model, num_frames=num_frames).parts[0].num_frames
+        assert ((made - 1) // 4 + 1) % 2 == 1
+
+
+def test_a_longer_clip_continues_from_the_last_frames_of_the_part_before() -> None:
+    plan = planned(num_frames=61)
+    assert plan.parts == (Part(25, 0, 25), Part(25, 5, 20), Part(25, 5, 16))
+    assert "Made in 3 parts of at most 25 frames; each continues from the last 5 frames of the one before." in (
+        plan.notes
+    )
+
+
+def test_a_length_off_the_models_steps_keeps_the_first_frames_and_says_so() -> None:
+    plan = planned(COGVIDEOX, num_frames=42)
+    assert plan.parts == (Part(49, 0, 42),)
+    assert "Made 49 frames and kept the first 42." in plan.notes
+
+
+def test_a_clip_shorter_than_the_shortest_is_cut_from_the_shortest() -> None:
+    assert planned(num_frames=8).parts == (Part(25, 0, 8),)
+    assert planned(COGVIDEOX, num_frames=2).parts == (Part(9, 0, 2),)
+
+
+def test_nothing_asked_for_means_the_models_defaults_and_no_note() -> None:
+    plan = planned()
+    assert (plan.canvas.width, plan.canvas.height) == (256, 256)
+    assert (plan.num_frames, plan.fps, plan.steps, plan.guidance_scale) == (25, 12, 20, 3.0)
+    assert plan.parts == (Part(25, 0, 25),)
+    assert plan.notes == ()
+
+
+def test_what_is_asked_for_goes_before_the_models_defaults() -> None:
+    plan = planned(width=128, height=192, num_frames=25, fps=60, num_inference_steps=1, guidance_scale=0.0)
+    assert (plan.canvas.width, plan.canvas.height) == (128, 192)
+    assert (plan.fps, plan.steps, plan.guidance_scale) == (60, 1, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("duration", "fps", "num_frames"),
+    [(5, 24, 120), (10, 24, 240), (1, None, 12), (30.0, None, 360), (2.04, 25, 51), (0.1, 1, 1), (1.05, 10, 10)],
+)
+def test_a_duration_becomes_the_nearest_number_of_frames(duration: float, fps: int | None, num_frames: int) -> None:
+    plan = planned(duration=duration, fps=fps)
+    assert plan.num_frames == kept(plan) == num_frames
+
+
+def test_a_duration_that_is_no_whole_number_of_frames_is_noted() -> None:
+    assert "0.99 s at 12 fps became 12 frames." in planned(duration=0.99).notes
+    assert not any("became" in note for note in planned(duration=5, fps=24).notes)
+
+
+def test_a_model_that_cannot_continue_refuses_a_longer_clip_and_says_how_long_it_may_be() -> None:
+    error = refused(COGVIDEOX, num_frames=100, fps=8)
+    assert error.code is Code.INVALID_FIELD
+    assert [(problem.field, problem.given, problem.allowed) for problem in error.fields] == [
+        ("num_frames", 100, "at most 49 frames (6.125 s) with cogvideox")
+    ]
+    assert planned(COGVIDEOX, num_frames=49, fps=8).num_frames == 49
+
+
+def test_a_duration_that_is_too_long_is_refused_under_its_own_name_and_code() -> None:
+    error = refused(HUNYUANVIDEO_1_5, duration=10.0)
+    assert error.code is Code.INVALID_DURATION
+    assert [(problem.field, problem.given) for problem in error.fields] == [("duration", 10.0)]
+    assert planned(HUNYUANVIDEO_1_5, duration=5.0).num_frames == 120
+
+
+def test_a_default_of_the_model_is_never_refused() -> None:
+    for model in MODELS.values():
+        plan = planned(model)
+        assert plan.parts == (Part(model.default_frames, 0, model.default_frames),)
+        assert (plan.canvas.native_width, plan.canvas.native_height) == (model.default_width, model.default_height)
+
+
+def test_pictures_that_a_model_cannot_take_are_refused_all_at_once() -> None:
+    error = refused(COGVIDEOX, image="x", last_image="y")
+    assert error.code is Code.INVALID_FIELD
+    assert [problem.field for problem in error.fields] == ["image", "last_image"]
+    assert "cogvideox makes video from text only" in error.message
+
+
+def test_sketch_takes_a_first_picture_and_no_last_one() -> None:
+    assert planned(image="x").notes == ()
+    assert [problem.field for problem in refused(SKETCH, image="x", last_image="y").fields] == ["last_image"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "note"),
+    [
+        ({"flow_shift": 7.0}, "flow_shift has no effect with sketch."),
+        ({"embedded_guidance_scale": 6.0}, "embedded_guidance_scale has no effect with sketch."),
+        (
+            {"negative_prompt": "blur", "guidance_scale": 1.0},
+            "negative_prompt has no effect at a guidance_scale of 1 or less.",
+        ),
+        ({"guidance_scale": 0.5}, "A guidance_scale below 1 does the same as 1."),
+        ({"low_vram": True}, "low_vram has no effect: sketch needs no GPU."),
+        ({"audio": AudioRequest()}, "Sound is not made yet: the video is silent."),
+    ],
+)
+def test_what_has_no_effect_is_said(asked: dict[str, Any], note: str) -> None:
+    assert planned(**asked).notes == (note,)
+
+
+@pytest.mark.parametrize(
+    ("model", "asked"),
+    [
+        (HUNYUANVIDEO, {"flow_shift": 7.0, "embedded_guidance_scale": 6.0, "low_vram": True}),
+        (SKETCH, {"negative_prompt": "blur"}),
+        (SKETCH, {"negative_prompt": "", "guidance_scale": 1.0}),
+    ],
+)
+def test_what_has_its_effect_is_not_noted(model: Model, asked: dict[str, Any]) -> None:
+    assert not any("no effect" in note for note in planned(model, **asked).notes)
+
+
+def test_a_models_own_notes_stand_in_every_plan() -> None:
+    assert set(HUNYUANVIDEO.notes) <= set(planned(HUNYUANVIDEO).notes)
+
+
+@given(width=st.integers(16, 3840), height=st.integers(16, 3840), num_frames=st.integers(1, 1000))
+def test_the_parts_of_any_clip_add_up(width: int, height: int, num_frames: int) -> None:
+    plan = planned(width=width, height=height, num_frames=num_frames)
+    assert plan.num_frames == kept(plan) == num_frames
+    check_parts(plan)
+
+
+@given(model=st.sampled_from(list(MODELS.values())), num_frames=st.integers(1, 1000))
+def test_any_model_makes_a_clip_exactly_or_refuses_it_for_its_length(model: Model, num_frames: int) -> None:
+    if num_frames <= model.max_frames or model.continued_from:
+        plan = planned(model, num_frames=num_frames)
+        assert kept(plan) == num_frames
+        check_parts(plan)
+    else:
+        assert f"at most {model.max_frames} frames" in refused(model, num_frames=num_frames).fields[0].allowed

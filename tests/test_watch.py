@@ -1,0 +1,121 @@
+"""Progress out, cancellation and the time limit in."""
+
+import threading
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from videoworker.errors import Code, JobError
+from videoworker.request import Progress, Stage
+from videoworker.watch import Watch
+
+LONG = 1000.0  # seconds
+IN_ORDER: list[Stage] = ["load", "encode_prompt", "denoise", "decode", "encode", "deliver"]
+
+
+def watched(time_limit: float = LONG) -> tuple[Watch, list[Progress]]:
+    reports: list[Progress] = []
+    return Watch("a", reports.append, time_limit), reports
+
+
+def code_of(watch: Watch) -> Code:
+    with pytest.raises(JobError) as caught:
+        watch.check()
+    return caught.value.code
+
+
+def test_a_job_of_many_parts_goes_from_its_beginning_to_one_without_a_step_back() -> None:
+    watch, reports = watched()
+    watch.step("load", 1, 1)
+    watch.step("encode_prompt", 1, 1)
+    for part in range(3):
+        for step in range(20):
+            watch.step("denoise", step + 1, 20, (part, 3))
+        for chunk in (3, 5, 7):
+            watch.step("decode", chunk, 7, (part, 3))
+    watch.step("encode", 1, 1)
+    watch.step("deliver", 1, 1)
+
+    fractions = [report.fraction for report in reports]
+    assert fractions == sorted(set(fractions))  # every step is a step forward
+    assert fractions[-1] == 1.0
+    assert (reports[2].stage, reports[2].step, reports[2].steps) == ("denoise", 1, 20)
+
+
+def test_every_part_takes_the_same_share_of_the_way() -> None:
+    watch, reports = watched()
+    for part in range(4):
+        watch.step("decode", 7, 7, (part, 4))
+    shares = [later.fraction - earlier.fraction for earlier, later in pairwise(reports)]
+    assert shares == pytest.approx([shares[0]] * 3)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(IN_ORDER), st.integers(0, 50), st.integers(0, 50), st.integers(0, 9)), max_size=30
+    )
+)
+def test_the_fraction_never_decreases_whatever_is_reported(steps: list[tuple[Stage, int, int, int]]) -> None:
+    watch, reports = watched()
+    for stage, step, count, part in steps:
+        watch.step(stage, min(step, count), count, (part, 10))
+    fractions = [report.fraction for report in reports]
+    assert fractions == sorted(fractions)
+    assert all(0 <= fraction <= 1 for fraction in fractions)
+
+
+def test_a_report_says_which_job_it_is_of_and_how_long_that_has_run() -> None:
+    watch, reports = watched()
+    watch.step("denoise", 1, 4)
+    watch.step("denoise", 2, 4)
+    assert [report.job_id for report in reports] == ["a", "a"]
+    assert 0 <= reports[0].elapsed <= reports[1].elapsed <= watch.elapsed
+
+
+def test_the_remaining_time_is_unknown_at_first_and_nothing_at_the_end() -> None:
+    watch, reports = watched()
+    watch.step("load", 1, 1)
+    watch.step("denoise", 2, 4)
+    watch.step("deliver", 1, 1)
+    first, middle, last = (report.remaining for report in reports)
+    assert first is None
+    assert middle is not None and middle >= 0
+    assert last == 0
+
+
+def test_a_job_that_is_neither_cancelled_nor_late_goes_on() -> None:
+    watch, _ = watched()
+    watch.check()
+    watch.step("denoise", 1, 2)
+
+
+def test_a_cancelled_job_stops_at_its_next_check_and_at_every_later_one() -> None:
+    watch, reports = watched()
+    watch.step("denoise", 1, 4)
+    canceller = threading.Thread(target=watch.cancel.set)
+    canceller.start()
+    canceller.join()
+    assert code_of(watch) is Code.CANCELLED
+    with pytest.raises(JobError) as caught:
+        watch.step("denoise", 2, 4)
+    assert caught.value.code is Code.CANCELLED
+    assert [report.step for report in reports] == [1, 2]  # the step was made, and is told, before the job stops
+
+
+def test_a_job_whose_time_is_over_stops_in_the_documents_words() -> None:
+    watch, _ = watched(time_limit=600)
+    watch.check()
+    late, reports = watched(time_limit=1e-9)
+    with pytest.raises(JobError) as caught:
+        late.step("denoise", 1, 4)
+    assert caught.value.code is Code.GENERATION_TIMEOUT
+    assert caught.value.message == "Video generation exceeded time limit (1e-09 seconds)"
+    assert len(reports) == 1
+
+
+def test_a_job_that_is_cancelled_and_late_is_cancelled() -> None:
+    watch, _ = watched(time_limit=1e-9)
+    watch.cancel.set()
+    assert code_of(watch) is Code.CANCELLED
