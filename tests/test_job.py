@@ -1,0 +1,184 @@
+"""The corridor from a validated request to the delivered file, with a small checkpoint of random numbers."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+import torch
+from diffusers.models.autoencoders.autoencoder_kl_cogvideox import CogVideoXEncoder3D
+from numpy.typing import NDArray
+from PIL import Image
+from torch.nn.modules.module import register_module_forward_pre_hook
+
+from tests.engine.conftest import save_checkpoint
+from tests.media.pictures import encoded
+from videoworker import job
+from videoworker.engine.engine import Engine
+from videoworker.errors import Code, JobError
+from videoworker.media.picture import crop_to
+from videoworker.request import Progress, Result, VideoRequest
+from videoworker.settings import Settings
+from videoworker.watch import Watch
+
+
+@pytest.fixture(scope="module")
+def weights_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("weights")
+    save_checkpoint(folder / "sketch", takes_image=True)
+    return folder
+
+
+@pytest.fixture
+def settings(weights_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Those of a worker that has only the small `sketch`; its temporary files lie beside what it delivers."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    return Settings(weights_dir=weights_dir, output_dir=tmp_path / "made")
+
+
+@pytest.fixture
+def shown_pictures() -> Iterator[list[NDArray[np.floating[Any]]]]:
+    """The pictures that the autoencoder was shown: [height, width, 3], 0 to 255."""
+    shown: list[NDArray[np.floating[Any]]] = []
+
+    def note(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        if isinstance(module, CogVideoXEncoder3D):
+            shown.append(((inputs[0][0, :, 0].float() + 1) * 127.5).permute(1, 2, 0).cpu().numpy())
+
+    handle = register_module_forward_pre_hook(note)
+    yield shown
+    handle.remove()
+
+
+def unheard(progress: Progress) -> None:
+    """Nobody asks how far these jobs are."""
+
+
+def made(
+    settings: Settings,
+    report: Callable[[Progress], None] = unheard,
+    watch: Watch | None = None,
+    engine: Engine | None = None,
+    **asked: Any,
+) -> Result:
+    asked = {"prompt": "a red circle", "num_frames": 2, "width": 128, "height": 128, "num_inference_steps": 1} | asked
+    request = VideoRequest(api="native", **{"model": "sketch"} | asked)
+    return job.run(
+        {"id": "a"}, request, watch or Watch("a", report, 1000.0), engine=engine or Engine(settings), settings=settings
+    )
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_only_the_finished_file_is_left(settings: Settings, tmp_path: Path) -> None:
+    result = made(settings)
+    assert files_in(tmp_path) == ["made/a/video.mp4"]
+    assert result.video.url == (tmp_path / "made" / "a" / "video.mp4").as_uri()
+    assert urlsplit(result.video.url).scheme == "file"
+
+
+def test_a_drawn_seed_is_reported_and_makes_the_same_video_again(settings: Settings, tmp_path: Path) -> None:
+    first = made(settings)
+    second = made(settings)
+    assert first.video.seed != second.video.seed
+    again = made(settings, seed=first.video.seed)
+    assert again.video.sha256 == first.video.sha256 != second.video.sha256
+
+
+def test_loading_is_timed_where_the_job_had_to_load(settings: Settings) -> None:
+    engine = Engine(settings)
+    assert "load" in made(settings, engine=engine).timings
+    assert "load" not in made(settings, engine=engine).timings
+
+
+def test_the_operators_model_goes_before_the_requests_and_the_answer_names_it(settings: Settings) -> None:
+    served = settings.model_copy(update={"model": "sketch"})
+    assert made(served, model="hunyuanvideo").video.model == "sketch"
+    with pytest.raises(JobError) as caught:
+        made(settings, model="hunyuanvideo")
+    assert caught.value.code is Code.MODEL_NOT_LOADED
+
+
+def test_a_file_that_is_too_large_is_not_delivered(settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(JobError) as caught:
+        made(settings, max_file_size=100)
+    assert caught.value.code is Code.OUTPUT_TOO_LARGE
+    assert "at most 100 are allowed" in caught.value.message
+    assert files_in(tmp_path) == []
+
+
+def test_the_operators_limit_goes_before_the_apis(settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(JobError) as caught:
+        made(settings.model_copy(update={"max_output_bytes": 200}), max_file_size=100_000_000)
+    assert "at most 200 are allowed" in caught.value.message
+
+
+@pytest.mark.parametrize("stage", ["encode_prompt", "denoise", "decode", "encode"])
+def test_a_cancel_at_any_stage_leaves_nothing_behind(settings: Settings, tmp_path: Path, stage: str) -> None:
+    def report(progress: Progress) -> None:
+        if progress.stage == stage:
+            watch.cancel.set()
+
+    watch = Watch("a", report, 1000.0)
+    with pytest.raises(JobError) as caught:
+        made(settings, watch=watch)
+    assert caught.value.code is Code.CANCELLED
+    assert files_in(tmp_path) == []
+
+
+def test_progress_goes_through_all_stages_to_one(settings: Settings) -> None:
+    reports: list[Progress] = []
+    made(settings, reports.append)
+    stages = list(dict.fromkeys(report.stage for report in reports))
+    assert stages == ["encode_prompt", "denoise", "decode", "encode", "deliver"]
+    fractions = [report.fraction for report in reports]
+    assert fractions == sorted(fractions) and fractions[-1] == 1.0
+
+
+def test_a_picture_of_the_videos_aspect_is_seen_whole_where_the_frame_is_cut_out(
+    settings: Settings, shown_pictures: list[NDArray[np.floating[Any]]]
+) -> None:
+    picture = np.asarray(Image.effect_noise((640, 360), 90).convert("RGB"))
+    image = encoded(Image.fromarray(picture))
+    result = made(settings, width=1280, height=720, image=image)
+    (shown,) = shown_pictures
+    assert shown.shape == (192, 320, 3)  # of which the 180 lines in the middle are kept
+    assert np.abs(shown[6:186] - crop_to(picture, 320, 180)).max() < 1  # bfloat16 holds eight bits
+    assert np.abs(shown[:6] - shown[6]).max() == np.abs(shown[186:] - shown[185]).max() == 0
+    assert not any("image" in note for note in result.video.notes)
+
+
+def test_a_picture_of_another_aspect_is_cropped_around_its_centre_and_that_is_noted(
+    settings: Settings, shown_pictures: list[NDArray[np.floating[Any]]]
+) -> None:
+    picture = Image.new("RGB", (384, 128), "red")
+    picture.paste("blue", (128, 0, 256, 128))
+    result = made(settings, image=encoded(picture))
+    (shown,) = shown_pictures
+    assert np.abs(shown[:, 2:-2] - (0, 0, 255)).max() < 1
+    assert "The image (384x128) was cropped to the video's aspect, centred." in result.video.notes
+
+
+def test_a_picture_that_cannot_be_read_is_refused_by_its_field(settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(JobError) as caught:
+        made(settings, image="nothing")
+    assert caught.value.code is Code.INVALID_IMAGE
+    assert [problem.field for problem in caught.value.fields] == ["image"]
+    assert files_in(tmp_path) == []
+
+
+def test_weights_that_come_while_the_worker_runs_are_found_by_the_next_job(settings: Settings, tmp_path: Path) -> None:
+    empty = settings.model_copy(update={"weights_dir": tmp_path / "weights"})
+    engine = Engine(empty)
+    with pytest.raises(JobError):
+        made(empty, engine=engine)
+    shutil.copytree(settings.weights_dir, empty.weights_dir)
+    assert made(empty, engine=engine).video.model == "sketch"
