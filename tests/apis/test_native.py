@@ -69,7 +69,7 @@ def test_everything_at_once_becomes_its_request():
 
 
 def test_a_prompt_alone_leaves_everything_to_the_model():
-    assert parse(NAME) == VideoRequest(api=NAME, prompt="A cat")
+    assert parse(NAME) == VideoRequest(api=NAME, prompt="A cat", model="sketch")
 
 
 def test_every_part_of_a_request_but_the_workers_own_limit_can_be_said():

@@ -46,7 +46,7 @@ class NativeInput(Input):
     negative_prompt: Annotated[Annotated[str, Field(min_length=0, max_length=LONGEST_TEXT)] | None, CLEAN] = Field(
         None, description="What is not to be seen"
     )
-    model: ModelName | None = Field(None, description="Model that makes the video; null: the worker's choice")
+    model: ModelName = Field("sketch", description="Model that makes the video, where the worker serves more than one")
     resolution: Resolution | None = Field(None, description="A 16:9 picture; instead of width and height")
     width: int | None = Field(None, ge=64, le=3840, description="Width in pixels; together with height")
     height: int | None = Field(None, ge=64, le=3840, description="Height in pixels; together with width")
