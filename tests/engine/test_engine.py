@@ -50,7 +50,9 @@ def recorded(kind: type[torch.nn.Module]) -> Iterator[list[dict[str, torch.Tenso
     def note(module: torch.nn.Module, positional: tuple[Any, ...], named: dict[str, Any], output: object) -> None:
         if isinstance(module, kind):
             inputs = {str(number): value for number, value in enumerate(positional)} | named
-            calls.append({name: value.clone().cpu() for name, value in inputs.items() if isinstance(value, torch.Tensor)})
+            calls.append(
+                {name: value.clone().cpu() for name, value in inputs.items() if isinstance(value, torch.Tensor)}
+            )
 
     handle = register_module_forward_hook(note, with_kwargs=True)
     yield calls
