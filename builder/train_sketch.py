@@ -84,10 +84,10 @@ def main(
     text_steps: int = 800,
     autoencoder_steps: int = 1600,
     joint_steps: Annotated[int, typer.Option(help="after these only the decoder is trained")] = 1100,
-    transformer_steps: int = 6000,
-    small_steps: Annotated[int, typer.Option(help="the first steps, on small pictures")] = 2000,
+    transformer_steps: int = 4200,
+    small_steps: Annotated[int, typer.Option(help="the first steps, on small pictures")] = 2200,
     batch: Annotated[int, typer.Option(help="native clips in a step of the transformer")] = 8,
-    new_clips: Annotated[int, typer.Option(help="clips drawn anew for each step")] = 1,
+    new_clips: Annotated[float, typer.Option(help="chance that a step draws a clip anew")] = 0.6,
 ) -> None:
     """Trains and writes `sketch`."""
     folder.mkdir(parents=True, exist_ok=True)

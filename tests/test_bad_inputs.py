@@ -356,13 +356,14 @@ NO_API = {
     ),
     "number": Case(NATIVE, {"api": 5, "prompt": "a cat"}, [("api", 5, f"one of: {KNOWN_APIS}")]),
 }
+NOT_YET = " (but this version cannot run them yet)"
 FETCH = {
     "hunyuanvideo": "(tencent-hunyuan-community): hf download hunyuanvideo-community/HunyuanVideo "
-    "--local-dir weights/hunyuanvideo",
+    "--local-dir weights/hunyuanvideo" + NOT_YET,
     "cogvideox": "(Apache-2.0): hf download zai-org/CogVideoX-2b --local-dir weights/cogvideox",
     "hunyuanvideo-1.5": "(tencent-hunyuan-community): hf download "
-    "hunyuanvideo-community/HunyuanVideo-1.5-Diffusers-720p_t2v --local-dir weights/hunyuanvideo-1.5",
-    "mochi": "(Apache-2.0): hf download genmo/mochi-1-preview --local-dir weights/mochi",
+    "hunyuanvideo-community/HunyuanVideo-1.5-Diffusers-720p_t2v --local-dir weights/hunyuanvideo-1.5" + NOT_YET,
+    "mochi": "(Apache-2.0): hf download genmo/mochi-1-preview --local-dir weights/mochi" + NOT_YET,
 }
 
 

@@ -4,6 +4,7 @@ Sources of the architecture: `CogVideoXTransformer3DModel` with the sinusoidal p
 DDIM scheduler settings of CogVideoX-2B; the image latents beside the noise are those of CogVideoX-5B-I2V.
 """
 
+import torch
 from diffusers import AutoencoderKLCogVideoX, CogVideoXDDIMScheduler, CogVideoXTransformer3DModel
 from tokenizers import normalizers
 from torch.nn import init
@@ -32,10 +33,28 @@ def tokenizer() -> PreTrainedTokenizerFast:
 
 
 def text_encoder(vocab_size: int) -> T5EncoderModel:
-    return T5EncoderModel(
-        T5Config(vocab_size=vocab_size, d_model=128, d_kv=32, d_ff=256, num_layers=3, num_heads=4, dropout_rate=0.0,
-                 feed_forward_proj="gated-gelu", relative_attention_max_distance=64)
+    """Starts with one head that looks at the words before, one at those after, one at both and one anywhere: T5 learns
+    word order through these biases alone, and from nothing it takes long to notice that it matters."""
+    model = T5EncoderModel(
+        T5Config(
+            vocab_size=vocab_size,
+            d_model=128,
+            d_kv=32,
+            d_ff=256,
+            num_layers=3,
+            num_heads=4,
+            dropout_rate=0.0,
+            feed_forward_proj="gated-gelu",
+            relative_attention_num_buckets=32,
+            relative_attention_max_distance=64,
+        )
     )
+    buckets = torch.arange(32)
+    distance, after = buckets % 16, buckets >= 16  # T5's buckets: 16 for keys before the query, 16 for those after
+    heads = (-distance - 4.0 * after, -distance - 4.0 * ~after, -distance / 2, 0.0 * distance)
+    with torch.no_grad():
+        model.encoder.block[0].layer[0].SelfAttention.relative_attention_bias.weight.copy_(torch.stack(heads, 1))
+    return model
 
 
 def autoencoder() -> AutoencoderKLCogVideoX:
@@ -62,8 +81,11 @@ def transformer() -> CogVideoXTransformer3DModel:
 
 
 def scheduler() -> CogVideoXDDIMScheduler:
+    """Predicts the clean latents themselves: a token of 4x4 patches has 256 numbers, and a network hardly wider than
+    that cannot carry all of the noise through its layers, which predicting noise or velocity would need
+    (arXiv:2511.13720)."""
     return CogVideoXDDIMScheduler(
-        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", prediction_type="v_prediction",
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", prediction_type="sample",
         rescale_betas_zero_snr=True, snr_shift_scale=3.0, timestep_spacing="trailing", clip_sample=False,
         set_alpha_to_one=True,
     )

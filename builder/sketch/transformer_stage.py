@@ -1,4 +1,4 @@
-"""Trains the transformer of `sketch` to remove noise from the latents of drawn scenes (v-prediction).
+"""Trains the transformer of `sketch` to remove noise from the latents of drawn scenes by predicting the clean latents.
 
 Clips are drawn and encoded as training goes and each is used several times, because encoding one costs more than
 learning from it once. A clip may start anywhere in its scene's time only where its first frames are given, since only
@@ -79,11 +79,11 @@ def average(model: CogVideoXTransformer3DModel) -> AveragedModel:
 
 def train(
     model: CogVideoXTransformer3DModel, vae: AutoencoderKLCogVideoX, tokenizer: PreTrainedTokenizerFast, text_encoder: T5EncoderModel,
-    scheduler: CogVideoXDDIMScheduler, folder: Path, steps: int, small_steps: int, batch: int, new_clips: int, device: str, seed: int,
+    scheduler: CogVideoXDDIMScheduler, folder: Path, steps: int, small_steps: int, batch: int, new_clips: float, device: str, seed: int,
 ) -> Iterator[tuple[int, dict[str, float]]]:  # fmt: skip
     """Runs `steps` steps, the first `small_steps` of them on small pictures; yields (step, losses).
 
-    `new_clips` clips are drawn for each step of `batch` clips.
+    `new_clips` is the chance that a clip is drawn anew for a step of `batch` clips.
     """
     model.to(device).train()
     ema = average(model)
@@ -91,7 +91,7 @@ def train(
     chosen = {id(p) for p in matrices}
     others = [p for p in model.parameters() if id(p) not in chosen]
     optimizers = (
-        torch.optim.Muon(matrices, lr=1e-3, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.Muon(matrices, lr=1.5e-3, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
         torch.optim.AdamW(others, lr=1e-3, weight_decay=0.0, betas=(0.9, 0.98)),
     )
 
@@ -110,7 +110,7 @@ def train(
         small = step < small_steps
         size = rng.choice(_SMALL if small else (*_NATIVE, _NATIVE[0]))
         pool = pools.setdefault(size, _Pool(size, vae))
-        for _ in range(new_clips if len(pool) >= 3 * batch else 3 * batch):
+        for _ in range(int(rng.random() < new_clips) if len(pool) >= 3 * batch else 3 * batch):
             pool.draw(rng)
         clips = pool.sample(rng, batch * 4 if small else batch)
         clean = torch.stack([clip.latents for clip in clips]).to(device, torch.float32)  # [B, 7, 16, h, w]
@@ -128,13 +128,13 @@ def train(
         timesteps = (spread * 1000).long().clamp(max=999)
         alpha = alphas[timesteps].view(-1, 1, 1, 1, 1)
         noisy = alpha.sqrt() * clean + (1 - alpha).sqrt() * epsilon
-        target = alpha.sqrt() * epsilon - (1 - alpha).sqrt() * clean
         with torch.no_grad(), torch.autocast(device, torch.bfloat16):
             states = text_encoder(tokenize(tokenizer, texts).to(device)).last_hidden_state
         with torch.autocast(device, torch.bfloat16):
             predicted = model(torch.cat([noisy, given], 2), states, timesteps, return_dict=False)[0]
-        each = (predicted.float() - target).square().flatten(1).mean(1)
-        loss = each.mean()
+        each = (predicted.float() - clean).square().flatten(1).mean(1)
+        # the weight that the error of a velocity would have, bounded where hardly any noise is left
+        loss = (each / (1 - alphas[timesteps]).clamp(min=0.25)).mean()
         for optimizer in optimizers:
             optimizer.zero_grad()
         loss.backward()

@@ -4,7 +4,7 @@ import pytest
 
 from tests.apis.samples import ERROR_KEYS, PROGRESS_KEYS, VIDEO_KEYS, parse, progress, refusal, refused_fields, result
 from videoworker.apis import APIS
-from videoworker.errors import Code, JobError
+from videoworker.errors import Code, FieldProblem, JobError
 from videoworker.request import VideoRequest
 
 NAME = "hunyuanvideo"
@@ -146,3 +146,9 @@ def test_an_error_is_both_of_the_documents_forms():
     assert (error["job_id"], error["status"], error["video_url"]) == ("job-1", "failed", None)
     assert error["error"] == error["detail"] == error["message"] == "The weights are absent."
     assert (error["code"], error["status_code"]) == ("MODEL_NOT_LOADED", 503)
+
+
+def test_a_problem_found_after_parsing_is_told_under_the_documents_field_name():
+    problem = FieldProblem("num_frames", 129, "at most 49 frames")
+    answer = APIS[NAME].error(JobError(Code.INVALID_FIELD, "Too long.", (problem,)), "j")
+    assert answer["fields"] == [{"field": "video_length", "given": 129, "allowed": "at most 49 frames"}]

@@ -20,6 +20,9 @@ from videoworker.apis.text import CLEAN, LONGEST_TEXT
 from videoworker.errors import JobError
 from videoworker.request import Progress, Result, VideoRequest
 
+# A request's part, and what this document calls it.
+_FIELDS = {"num_frames": "video_length"}
+
 
 class HunyuanVideoInput(Input):
     """The document's request."""
@@ -85,6 +88,9 @@ def _answer(result: Result) -> dict[str, Any]:
 
 def _error(error: JobError, job_id: str) -> dict[str, Any]:
     """Both of the document's error forms in one: a failed job's status, and `detail`. An error knows no times."""
+    words = code_and_fields(error)
+    for problem in words["fields"]:
+        problem["field"] = _FIELDS.get(problem["field"], problem["field"])
     return {
         "job_id": job_id,
         "status": "failed",
@@ -95,7 +101,7 @@ def _error(error: JobError, job_id: str) -> dict[str, Any]:
         "error": error.message,
         "estimated_time": None,
         "detail": error.message,
-    } | code_and_fields(error)
+    } | words
 
 
 API = Api("hunyuanvideo", HunyuanVideoInput, _request, _progress, _answer, _error)

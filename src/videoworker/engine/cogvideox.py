@@ -48,15 +48,15 @@ def load(folder: Path, device: torch.device, dtype: torch.dtype) -> Networks:
 
 @torch.inference_mode()
 def encode_prompt(networks: Networks, prompts: list[str]) -> tuple[torch.Tensor, int]:
-    """Text states [B, max_text_seq_length, dim], and how many tokens of the longest prompt were cut off. Padding is
+    """Text states [B, max_text_seq_length, dim], and how many tokens of the last prompt were cut off. Padding is
     encoded too and not masked: the family was trained so."""
     length = networks.transformer.config.max_text_seq_length
     ids = networks.tokenizer(
         prompts, padding="max_length", max_length=length, truncation=True, add_special_tokens=True, return_tensors="pt"
     ).input_ids
-    longest = max(len(networks.tokenizer(prompt).input_ids) for prompt in prompts)
+    whole = len(networks.tokenizer(prompts[-1]).input_ids)
     states = networks.text_encoder(ids.to(networks.device))[0].to(networks.dtype)
-    return states, max(longest - length, 0)
+    return states, max(whole - length, 0)
 
 
 @torch.inference_mode()

@@ -59,7 +59,14 @@ class Engine:
             raise JobError(Code.GPU_UNAVAILABLE, f"CUDA GPU not available: {model.name} needs one.")
         self.model, self._networks = None, None  # free the old weights before the new ones come
         started = time.monotonic()
-        self._networks = cogvideox.load(folder, device, _dtype(device))
+        try:
+            self._networks = cogvideox.load(folder, device, _dtype(device))
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # whatever a damaged or foreign file makes the libraries raise; the log has it whole
+            _log.exception("weights not readable", model=name)
+            message = f"The weights of {name} cannot be read. To fetch them again: {model.how_to_fetch}"
+            raise JobError(Code.MODEL_NOT_LOADED, message) from error
         self.model, self.revision = model, weights.revision(folder)
         _log.info("weights loaded", model=name, revision=self.revision, seconds=round(time.monotonic() - started, 2))
 
@@ -128,7 +135,8 @@ def _measured(frames: Iterator[np.ndarray], timings: Timings) -> Iterator[np.nda
 
 
 def _dtype(device: torch.device) -> torch.dtype:
-    """bfloat16 wherever the device computes in it; on older CPUs float32, which is faster there."""
-    if device.type == "cuda" or torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    """bfloat16 wherever the device computes in it; on other CPUs float32, which is faster there."""
+    capabilities = torch.cpu.get_capabilities()
+    if device.type == "cuda" or capabilities.get("avx512_bf16") or capabilities.get("amx_tile"):
         return torch.bfloat16
     return torch.float32

@@ -17,7 +17,8 @@ def find(model: Model, weights_dir: Path) -> Path:
     if not (folder / "model_index.json").is_file():
         raise JobError(
             Code.MODEL_NOT_LOADED,
-            f"The weights of {model.name} are not installed. To fetch them ({model.licence}): {model.how_to_fetch}",
+            f"The weights of {model.name} are not installed. To fetch them ({model.licence}): {model.how_to_fetch}"
+            + ("" if model.runner else " (but this version cannot run them yet)"),
         )
     missing = [name for name in _networks(folder) if not list((folder / name).glob("*.safetensors"))]
     if missing:

@@ -24,7 +24,7 @@ MIN_SIDE = 16  # pixels
 FORMATS = ("JPEG", "PNG", "WEBP")
 
 _ALLOWED = "a JPEG, PNG or WebP picture as http(s) URL, data URI or base64"
-_SHOWN_CHARACTERS = 60
+_SHOWN_CHARACTERS = 50
 
 
 def decode_picture(image: str, field: str) -> NDArray[np.uint8]:
