@@ -70,8 +70,14 @@ def main(
             shown = getattr(seen, attribute)
             right[attribute] += shown == asked
             misses += [f"{attribute} {asked} seen as {shown}"] if shown != asked else []
-        print(f"{number + 1}/{count} {prompt!r} {result.timings['total']:.1f} s: {'; '.join(misses) or 'right'}", flush=True)
-    print(f"{width}x{height}, {count} held-out combinations, {result.video.steps} steps, guidance {result.video.guidance_scale:g}")
+        print(
+            f"{number + 1}/{count} {prompt!r} {result.timings['total']:.1f} s: {'; '.join(misses) or 'right'}",
+            flush=True,
+        )
+    print(
+        f"{width}x{height}, {count} held-out combinations, {result.video.steps} steps, "
+        f"guidance {result.video.guidance_scale:g}"
+    )
     for attribute in ATTRIBUTES:
         print(f"  {attribute}: {right[attribute] / count:.1%}")
 

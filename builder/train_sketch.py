@@ -32,7 +32,9 @@ def _log(stage: str, folder: Path, losses: Iterator[tuple[int, dict[str, float]]
                 csv.writer(file).writerow([stage, step + 1, *(f"{name}={value:.5f}" for name, value in means.items())])
                 file.flush()
                 shown = " ".join(f"{name} {value:.4f}" for name, value in means.items())
-                print(f"{stage} {step + 1}: {shown} ({(time.monotonic() - started) / len(seen):.2f} s/step)", flush=True)
+                print(
+                    f"{stage} {step + 1}: {shown} ({(time.monotonic() - started) / len(seen):.2f} s/step)", flush=True
+                )
                 seen, started = [], time.monotonic()
 
 
@@ -84,8 +86,8 @@ def main(
     text_steps: int = 800,
     autoencoder_steps: int = 1600,
     joint_steps: Annotated[int, typer.Option(help="after these only the decoder is trained")] = 1100,
-    transformer_steps: int = 4200,
-    small_steps: Annotated[int, typer.Option(help="the first steps, on small pictures")] = 2200,
+    transformer_steps: int = 4800,
+    small_steps: Annotated[int, typer.Option(help="the first steps, on small pictures")] = 3000,
     batch: Annotated[int, typer.Option(help="native clips in a step of the transformer")] = 8,
     new_clips: Annotated[float, typer.Option(help="chance that a step draws a clip anew")] = 0.6,
 ) -> None:
@@ -98,9 +100,7 @@ def main(
         text_encoder = networks.text_encoder(len(tokenizer))
         _log("text", folder, text_stage.train(tokenizer, text_encoder, folder, text_steps, device, seed), 100)
     if stage in (Stage.AUTOENCODER, Stage.ALL):
-        losses = autoencoder_stage.train(
-            networks.autoencoder(), folder, autoencoder_steps, joint_steps, device, seed
-        )
+        losses = autoencoder_stage.train(networks.autoencoder(), folder, autoencoder_steps, joint_steps, device, seed)
         _log("autoencoder", folder, losses)
     if stage in (Stage.TRANSFORMER, Stage.ALL):
         losses = transformer_stage.train(
@@ -110,12 +110,8 @@ def main(
             _trained_text_encoder(folder, len(tokenizer), device),
             networks.scheduler(),
             folder,
-            transformer_steps,
-            small_steps,
-            batch,
-            new_clips,
+            transformer_stage.Course(transformer_steps, small_steps, batch, new_clips, seed),
             device,
-            seed,
         )
         _log("transformer", folder, losses, 50)
     if stage in (Stage.EXPORT, Stage.ALL):

@@ -1,27 +1,34 @@
-"""README.md says what the schemas say."""
+"""README.md says what the schemas and the settings say."""
 
 import pytest
 
-from builder.request_tables import BEGIN, END, README, main, with_tables
+from builder.readme_tables import README, main, with_tables
+
+REQUESTS, SETTINGS = (
+    "<!-- requests:begin -->\nold\n<!-- requests:end -->",
+    "<!-- settings:begin -->\nold\n<!-- settings:end -->",
+)
 
 
-def test_the_request_tables_of_the_readme_are_those_of_the_schemas():
+def test_the_tables_of_the_readme_are_those_of_the_code():
     text = README.read_text("utf-8")
-    assert with_tables(text) == text, "run: python -m builder.request_tables"
+    assert with_tables(text) == text, "run: python -m builder.readme_tables"
 
 
 def test_only_what_stands_between_the_markers_is_replaced(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text(f"before\n{BEGIN}\nof yesterday\n{END}\nafter\n")
+    page.write_text(f"before\n{SETTINGS}\nbetween\n{REQUESTS}\nafter\n")
     main(page)
     text = page.read_text()
-    assert text.startswith(f"before\n{BEGIN}\n")
-    assert text.endswith(f"{END}\nafter\n")
-    assert "of yesterday" not in text
+    assert text.startswith("before\n<!-- settings:begin -->\n")
+    assert "<!-- settings:end -->\nbetween\n<!-- requests:begin -->" in text
+    assert text.endswith("<!-- requests:end -->\nafter\n")
+    assert "old" not in text.split()
     assert "| `lawful_use_consent` | boolean | yes |  | true |" in text
+    assert "| `WEIGHTS_DIR` | `weights` |" in text
 
 
-@pytest.mark.parametrize("page", ["", BEGIN, END, f"{END}\n{BEGIN}"])
+@pytest.mark.parametrize("page", ["", SETTINGS, REQUESTS, "<!-- requests:end -->\n<!-- requests:begin -->"])
 def test_a_page_without_markers_is_refused(page):
-    with pytest.raises(ValueError, match="requests:begin"):
+    with pytest.raises(ValueError, match="there is no <!--"):
         with_tables(page)

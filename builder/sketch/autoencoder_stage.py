@@ -26,7 +26,9 @@ def _arbitrary(rng: random.Random, width: int, height: int, num_frames: int) -> 
     seed = torch.Generator().manual_seed(rng.getrandbits(32))
     cells = rng.choice((2, 3, 5, 9))
     pattern = torch.randn(1, 3, cells + 1, cells + 1, generator=seed)
-    big = F.interpolate(pattern, size=(height + num_frames * 2, width + num_frames * 2), mode=rng.choice(("bicubic", "nearest")))[0]
+    big = F.interpolate(
+        pattern, size=(height + num_frames * 2, width + num_frames * 2), mode=rng.choice(("bicubic", "nearest"))
+    )[0]
     step_x, step_y = rng.choice((0, 1, 2)), rng.choice((0, 1, 2))
     frames = [big[:, i * step_y : i * step_y + height, i * step_x : i * step_x + width] for i in range(num_frames)]
     return torch.stack(frames, 1).mul(0.6).clamp(-1, 1)
@@ -84,7 +86,9 @@ def _whiten_latents(model: AutoencoderKLCogVideoX, seed: int) -> None:
     latents = []
     for index in range(48):
         rng = random.Random(f"whiten/{seed}/{index}")
-        latents.append(model.encode(_batch(rng, rng.choice(_FINE)).to(device)).latent_dist.mode().transpose(0, 1).flatten(1))
+        latents.append(
+            model.encode(_batch(rng, rng.choice(_FINE)).to(device)).latent_dist.mode().transpose(0, 1).flatten(1)
+        )
     every = torch.cat(latents, 1)
     mean, std = every.mean(1), every.std(1)
     count = len(mean)
@@ -111,7 +115,9 @@ def train(
     as_matrices(model)
     model.to(device).train()
     optimizers = (
-        torch.optim.Muon([p for p in model.parameters() if p.ndim == 2], lr=2e-3, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.Muon(
+            [p for p in model.parameters() if p.ndim == 2], lr=2e-3, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"
+        ),
         torch.optim.AdamW([p for p in model.parameters() if p.ndim != 2], lr=2e-3, weight_decay=0.0, betas=(0.9, 0.98)),
     )
     checkpoint = Checkpoint(folder / "autoencoder.pt", model=model, muon=optimizers[0], adamw=optimizers[1])

@@ -1,7 +1,7 @@
 """The networks of `sketch`: CogVideoX's classes at a small size, and the tokenizer made from the scenes' words.
 
-Sources of the architecture: `CogVideoXTransformer3DModel` with the sinusoidal positions, `AutoencoderKLCogVideoX` and the
-DDIM scheduler settings of CogVideoX-2B; the image latents beside the noise are those of CogVideoX-5B-I2V.
+Sources of the architecture: `CogVideoXTransformer3DModel` with sinusoidal positions, `AutoencoderKLCogVideoX` and the
+DDIM scheduler of CogVideoX-2B; the image latents beside the noise are those of CogVideoX-5B-I2V.
 """
 
 import torch
@@ -20,7 +20,8 @@ NUM_FRAMES = 25
 def tokenizer() -> PreTrainedTokenizerFast:
     """A unigram tokenizer that ignores case: one piece per known word, single letters for all others.
 
-    Saved as `PreTrainedTokenizerFast`, because `T5Tokenizer` rebuilds its rules on loading and would lose the lower-casing.
+    Saved as `PreTrainedTokenizerFast`, because `T5Tokenizer` rebuilds its rules on loading and would lose the
+    lower-casing.
     """
     pieces: list[tuple[str, float]] = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", -100.0), ("▁", -12.0)]
     pieces += [(letter, -12.0) for letter in prompts.letters()]
@@ -60,17 +61,33 @@ def text_encoder(vocab_size: int) -> T5EncoderModel:
 def autoencoder() -> AutoencoderKLCogVideoX:
     """Two groups in every norm: with many small groups a flat colour's value would be normalised away."""
     return AutoencoderKLCogVideoX(
-        block_out_channels=(16, 32, 64, 64), layers_per_block=1, latent_channels=LATENT_CHANNELS, norm_num_groups=2,
-        temporal_compression_ratio=4, sample_height=256, sample_width=256,
+        block_out_channels=(16, 32, 64, 64),
+        layers_per_block=1,
+        latent_channels=LATENT_CHANNELS,
+        norm_num_groups=2,
+        temporal_compression_ratio=4,
+        sample_height=256,
+        sample_width=256,
     )
 
 
 def transformer() -> CogVideoXTransformer3DModel:
     """Its modulation starts at zero, so that every block starts as the identity and training is quick."""
     model = CogVideoXTransformer3DModel(
-        num_attention_heads=5, attention_head_dim=64, in_channels=2 * LATENT_CHANNELS, out_channels=LATENT_CHANNELS,
-        time_embed_dim=128, text_embed_dim=128, num_layers=6, sample_width=32, sample_height=32, sample_frames=NUM_FRAMES,
-        patch_size=4, temporal_compression_ratio=4, max_text_seq_length=MAX_TEXT_TOKENS, spatial_interpolation_scale=1.0,
+        num_attention_heads=5,
+        attention_head_dim=64,
+        in_channels=2 * LATENT_CHANNELS,
+        out_channels=LATENT_CHANNELS,
+        time_embed_dim=128,
+        text_embed_dim=128,
+        num_layers=6,
+        sample_width=32,
+        sample_height=32,
+        sample_frames=NUM_FRAMES,
+        patch_size=4,
+        temporal_compression_ratio=4,
+        max_text_seq_length=MAX_TEXT_TOKENS,
+        spatial_interpolation_scale=1.0,
         temporal_interpolation_scale=1.0,
     )
     for block in model.transformer_blocks:
@@ -83,9 +100,16 @@ def transformer() -> CogVideoXTransformer3DModel:
 def scheduler() -> CogVideoXDDIMScheduler:
     """Predicts the clean latents themselves: a token of 4x4 patches has 256 numbers, and a network hardly wider than
     that cannot carry all of the noise through its layers, which predicting noise or velocity would need
-    (arXiv:2511.13720)."""
+    (arXiv:2511.13720). The signal-to-noise ratio is shifted further down than CogVideoX-2B's 3: flat shapes are so
+    redundant that where they are is decided in noise that drowns a photograph."""
     return CogVideoXDDIMScheduler(
-        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", prediction_type="sample",
-        rescale_betas_zero_snr=True, snr_shift_scale=3.0, timestep_spacing="trailing", clip_sample=False,
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        prediction_type="sample",
+        rescale_betas_zero_snr=True,
+        snr_shift_scale=10.0,
+        timestep_spacing="trailing",
+        clip_sample=False,
         set_alpha_to_one=True,
     )

@@ -19,15 +19,59 @@ COLOUR_WORDS = {
     "black": ("black", "black", "jet black", "dark"),
 }
 MOTION_WORDS = {
-    "left": ("moving left", "moves left", "moves to the left", "slides to the left", "rolls left", "drifts leftwards",
-             "goes left", "gliding left", "travels to the left", "rolling to the left", "flies left"),
-    "right": ("moving right", "moves right", "moves to the right", "slides to the right", "rolls right",
-              "drifts rightwards", "goes right", "gliding right", "travels to the right", "rolls to the right",
-              "rolling to the right", "flies right"),
-    "up": ("moving up", "moves up", "rises", "rising", "floats upwards", "climbs", "goes up", "moves to the top",
-           "drifts up", "flies up", "slides up"),
-    "down": ("moving down", "moves down", "falls", "falling", "drops", "sinks", "goes down", "descends",
-             "moves to the bottom", "drifts down", "slides down"),
+    "left": (
+        "moving left",
+        "moves left",
+        "moves to the left",
+        "slides to the left",
+        "rolls left",
+        "drifts leftwards",
+        "goes left",
+        "gliding left",
+        "travels to the left",
+        "rolling to the left",
+        "flies left",
+    ),
+    "right": (
+        "moving right",
+        "moves right",
+        "moves to the right",
+        "slides to the right",
+        "rolls right",
+        "drifts rightwards",
+        "goes right",
+        "gliding right",
+        "travels to the right",
+        "rolls to the right",
+        "rolling to the right",
+        "flies right",
+    ),
+    "up": (
+        "moving up",
+        "moves up",
+        "rises",
+        "rising",
+        "floats upwards",
+        "climbs",
+        "goes up",
+        "moves to the top",
+        "drifts up",
+        "flies up",
+        "slides up",
+    ),
+    "down": (
+        "moving down",
+        "moves down",
+        "falls",
+        "falling",
+        "drops",
+        "sinks",
+        "goes down",
+        "descends",
+        "moves to the bottom",
+        "drifts down",
+        "slides down",
+    ),
     "growing": ("growing", "grows", "expands", "gets bigger", "becomes larger", "swells", "growing larger", "inflates"),
     "shrinking": ("shrinking", "shrinks", "contracts", "gets smaller", "becomes smaller", "shrinking away", "deflates"),
     "spinning": ("spinning", "spins", "rotates", "rotating", "turns around", "twirls", "spins in place", "whirls"),
@@ -38,12 +82,29 @@ _ANY_SHAPE = ("shape", "thing", "object", "figure", "form")
 _GROUND = ("background", "backdrop", "ground", "field", "canvas", "wall", "surface", "sky")
 _OVER = ("on", "over", "in front of", "against", "above", "across")
 _ARTICLE = ("a", "the", "one", "")
-_FILLER = ("a video of", "an animation of", "a simple", "smooth", "cartoon of", "a short clip of", "we see", "drawing of",
-           "flat design", "minimal", "realistic style", "cinematic", "high quality", "4k", "slowly", "big", "small")
+_FILLER = (
+    "a video of",
+    "an animation of",
+    "a simple",
+    "smooth",
+    "cartoon of",
+    "a short clip of",
+    "we see",
+    "drawing of",
+    "flat design",
+    "minimal",
+    "realistic style",
+    "cinematic",
+    "high quality",
+    "4k",
+    "slowly",
+    "big",
+    "small",
+)
 _OTHER = (
-    "cat dog walks grass realistic professional educational video about data privacy principles a serene sunset ocean with "
-    "birds flying in sky lake at mountains zoom into this beautiful scene playing yarn training compliance person city "
-    "street rain forest river car people water light night day and of the to from camera close view slow motion style"
+    "cat dog walks grass realistic professional educational video about data privacy principles a serene sunset ocean "
+    "with birds flying in sky lake at mountains zoom into this beautiful scene playing yarn training compliance person "
+    "city street rain forest river car people water light night day and of the to from camera close view slow motion style"
 ).split()
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789-'"
 
@@ -57,10 +118,12 @@ def vocabulary() -> list[str]:
 
 
 def letters() -> str:
-    return _LETTERS + ".,;:!?\"()/&"
+    return _LETTERS + '.,;:!?"()/&'
 
 
-def sentence(rng: random.Random, shape: str | None, colour: str | None, background: str | None, motion: str | None) -> str:
+def sentence(
+    rng: random.Random, shape: str | None, colour: str | None, background: str | None, motion: str | None
+) -> str:
     """One sentence that says what is given and leaves out what is None."""
     noun = rng.choice(SHAPE_WORDS[shape]) if shape else rng.choice(_ANY_SHAPE)
     thing = f"{rng.choice(COLOUR_WORDS[colour])} {noun}" if colour else noun
@@ -69,7 +132,11 @@ def sentence(rng: random.Random, shape: str | None, colour: str | None, backgrou
     moves = rng.choice(MOTION_WORDS[motion]) if motion else ""
     article = rng.choice(_ARTICLE)
     ground = rng.choice(_GROUND)
-    under = f"{rng.choice(_OVER)} {rng.choice(_ARTICLE)} {rng.choice(COLOUR_WORDS[background])} {ground}" if background else ""
+    under = (
+        f"{rng.choice(_OVER)} {rng.choice(_ARTICLE)} {rng.choice(COLOUR_WORDS[background])} {ground}"
+        if background
+        else ""
+    )
     where = f"{rng.choice(COLOUR_WORDS[background])} {ground}" if background else ""
     forms = [
         f"{article} {thing} {moves} {under}",
@@ -80,7 +147,10 @@ def sentence(rng: random.Random, shape: str | None, colour: str | None, backgrou
         f"{thing}, {moves}, {where}",
     ]
     if colour and background and motion:
-        forms.append(f"the {noun} is {rng.choice(COLOUR_WORDS[colour])} and {moves}; the {ground} is {rng.choice(COLOUR_WORDS[background])}")
+        forms.append(
+            f"the {noun} is {rng.choice(COLOUR_WORDS[colour])} and {moves}; "
+            f"the {ground} is {rng.choice(COLOUR_WORDS[background])}"
+        )
     text = rng.choice(forms)
     if rng.random() < 0.15:
         text = f"{rng.choice(_FILLER)} {text}"

@@ -98,7 +98,17 @@ def draw_scene(
     elif motion == "bouncing":
         y, rate = height - reach, rng.uniform(0.6, 0.9) * (height - 2 * reach)
     return Scene(
-        shape, colour, background, motion, width, height, x, y, radius, rate, rng.random() if motion == "bouncing" else 0
+        shape,
+        colour,
+        background,
+        motion,
+        width,
+        height,
+        x,
+        y,
+        radius,
+        rate,
+        rng.random() if motion == "bouncing" else 0,
     )
 
 

@@ -49,7 +49,9 @@ def train(
     model.to(device).train()
     optimizer = torch.optim.AdamW([*model.parameters(), *heads.parameters()], lr=2e-3, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps + 1, pct_start=0.1)
-    checkpoint = Checkpoint(folder / "text_encoder.pt", model=model, heads=heads, optimizer=optimizer, schedule=schedule)
+    checkpoint = Checkpoint(
+        folder / "text_encoder.pt", model=model, heads=heads, optimizer=optimizer, schedule=schedule
+    )
     for step in range(checkpoint.restore(), steps):
         rng = random.Random(f"text/{seed}/{step}")
         texts, told = zip(*(describe(rng, rng.choice(_TRAINED)) for _ in range(_BATCH)), strict=True)
@@ -58,7 +60,9 @@ def train(
             logits = heads(states).float()  # [B, tokens, all classes]
         loss, right, offset = logits.new_zeros(()), 0.0, 0
         for index, values in enumerate(_ATTRIBUTES):
-            classes = torch.tensor([len(values) if t[index] is None else values.index(t[index]) for t in told]).to(device)
+            classes = torch.tensor([len(values) if t[index] is None else values.index(t[index]) for t in told]).to(
+                device
+            )
             part = logits[..., offset : offset + len(values) + 1]
             loss = loss + F.cross_entropy(part.transpose(1, 2), classes[:, None].expand(-1, part.shape[1]))
             right += (part.mean(1).argmax(-1) == classes).float().mean().item() / len(_ATTRIBUTES)

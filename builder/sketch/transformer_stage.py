@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from diffusers import AutoencoderKLCogVideoX, CogVideoXDDIMScheduler, CogVideoXTransformer3DModel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from transformers import PreTrainedTokenizerFast, T5EncoderModel
@@ -40,7 +39,9 @@ class _Pool:
     """Clips of one size; the oldest makes room for the newest."""
 
     def __init__(self, size: tuple[int, int], vae: AutoencoderKLCogVideoX) -> None:
-        self.size, self._vae, self._clips, self._drawn = size, vae, [], 0
+        self.size, self._vae = size, vae
+        self._clips: list[_Clip] = []
+        self._drawn = 0
 
     @torch.no_grad()
     def draw(self, rng: random.Random) -> None:
@@ -77,14 +78,62 @@ def average(model: CogVideoXTransformer3DModel) -> AveragedModel:
     return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.998))
 
 
-def train(
-    model: CogVideoXTransformer3DModel, vae: AutoencoderKLCogVideoX, tokenizer: PreTrainedTokenizerFast, text_encoder: T5EncoderModel,
-    scheduler: CogVideoXDDIMScheduler, folder: Path, steps: int, small_steps: int, batch: int, new_clips: float, device: str, seed: int,
-) -> Iterator[tuple[int, dict[str, float]]]:  # fmt: skip
-    """Runs `steps` steps, the first `small_steps` of them on small pictures; yields (step, losses).
+@dataclass(frozen=True)
+class Course:
+    """How long to train: `steps` steps, the first `small_steps` of them on small pictures; `batch` native clips a step
+    (four times as many small ones), and the chance `new_clips` that a step draws a clip anew."""
 
-    `new_clips` is the chance that a clip is drawn anew for a step of `batch` clips.
-    """
+    steps: int
+    small_steps: int
+    batch: int
+    new_clips: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """`noisy`, `given`, `clean` are latents [B, 7, 16, h, w]; `remaining_noise` [B] is 1 - alpha."""
+
+    texts: list[str]
+    timesteps: torch.Tensor
+    noisy: torch.Tensor
+    given: torch.Tensor
+    clean: torch.Tensor
+    remaining_noise: torch.Tensor
+
+
+def _batch(rng: random.Random, clips: list[_Clip], alphas: torch.Tensor) -> _Batch:
+    device = alphas.device
+    noise = torch.Generator(device).manual_seed(rng.getrandbits(63))
+    clean = torch.stack([clip.latents for clip in clips]).to(device, torch.float32)
+    given = torch.zeros_like(clean)
+    for index, clip in enumerate(clips):
+        count = _given_latents(rng, clip)
+        given[index, :count] = clean[index, :count]
+    # a little noise on what is given, because a continued clip is given frames that were decoded and encoded again
+    given = given + (given != 0) * 0.05 * torch.randn(given.shape, generator=noise, device=device)
+    epsilon = torch.randn(clean.shape, generator=noise, device=device)
+    # one time step in every stretch of the schedule, so that each batch sees all noise levels
+    count = len(clips)
+    spread = (torch.arange(count, device=device) + torch.rand(count, generator=noise, device=device)) / count
+    timesteps = (spread * len(alphas)).long().clamp(max=len(alphas) - 1)
+    alpha = alphas[timesteps].view(-1, 1, 1, 1, 1)
+    noisy = alpha.sqrt() * clean + (1 - alpha).sqrt() * epsilon
+    texts = [describe(rng, clip.combination)[0] for clip in clips]
+    return _Batch(texts, timesteps, noisy, given, clean, 1 - alphas[timesteps])
+
+
+def train(
+    model: CogVideoXTransformer3DModel,
+    vae: AutoencoderKLCogVideoX,
+    tokenizer: PreTrainedTokenizerFast,
+    text_encoder: T5EncoderModel,
+    scheduler: CogVideoXDDIMScheduler,
+    folder: Path,
+    course: Course,
+    device: str,
+) -> Iterator[tuple[int, dict[str, float]]]:
+    """Goes on from where `folder` stands to the course's end; yields (step, losses)."""
     model.to(device).train()
     ema = average(model)
     matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and n.startswith("transformer_blocks")]
@@ -96,45 +145,37 @@ def train(
     )
 
     def rate(step: int) -> float:
-        return min((step + 1) / 100, 1.0, max((steps - step) / (0.4 * steps), 0.01))
+        return min((step + 1) / 100, 1.0, max((course.steps - step) / (0.4 * course.steps), 0.01))
 
     schedules = [torch.optim.lr_scheduler.LambdaLR(optimizer, rate) for optimizer in optimizers]
     checkpoint = Checkpoint(
-        folder / "transformer.pt", model=model, ema=ema, muon=optimizers[0], adamw=optimizers[1],
-        schedule0=schedules[0], schedule1=schedules[1],
-    )  # fmt: skip
+        folder / "transformer.pt",
+        model=model,
+        ema=ema,
+        muon=optimizers[0],
+        adamw=optimizers[1],
+        schedule0=schedules[0],
+        schedule1=schedules[1],
+    )
     alphas = scheduler.alphas_cumprod.to(device, torch.float32)
     pools: dict[tuple[int, int], _Pool] = {}
-    for step in range(checkpoint.restore(), steps):
-        rng = random.Random(f"transformer/{seed}/{step}")
-        small = step < small_steps
+    for step in range(checkpoint.restore(), course.steps):
+        rng = random.Random(f"transformer/{course.seed}/{step}")
+        small = step < course.small_steps
         size = rng.choice(_SMALL if small else (*_NATIVE, _NATIVE[0]))
         pool = pools.setdefault(size, _Pool(size, vae))
-        for _ in range(int(rng.random() < new_clips) if len(pool) >= 3 * batch else 3 * batch):
+        first_clips = 3 * course.batch
+        for _ in range(int(rng.random() < course.new_clips) if len(pool) >= first_clips else first_clips):
             pool.draw(rng)
-        clips = pool.sample(rng, batch * 4 if small else batch)
-        clean = torch.stack([clip.latents for clip in clips]).to(device, torch.float32)  # [B, 7, 16, h, w]
-        texts = [describe(rng, clip.combination)[0] for clip in clips]
-        noise = torch.Generator(device).manual_seed(step + (seed << 32))
-        given = torch.zeros_like(clean)
-        for index, clip in enumerate(clips):
-            count = _given_latents(rng, clip)
-            given[index, :count] = clean[index, :count]
-        # a little noise on what is given, because a continued clip is given decoded and encoded frames
-        given = given + (given != 0) * 0.05 * torch.randn(given.shape, generator=noise, device=device)
-        epsilon = torch.randn(clean.shape, generator=noise, device=device)
-        # one time step in every stretch of the schedule, so that each batch sees all noise levels
-        spread = (torch.arange(len(clips), device=device) + torch.rand(len(clips), generator=noise, device=device)) / len(clips)
-        timesteps = (spread * 1000).long().clamp(max=999)
-        alpha = alphas[timesteps].view(-1, 1, 1, 1, 1)
-        noisy = alpha.sqrt() * clean + (1 - alpha).sqrt() * epsilon
+        batch = _batch(rng, pool.sample(rng, course.batch * 4 if small else course.batch), alphas)
         with torch.no_grad(), torch.autocast(device, torch.bfloat16):
-            states = text_encoder(tokenize(tokenizer, texts).to(device)).last_hidden_state
+            states = text_encoder(tokenize(tokenizer, batch.texts).to(device)).last_hidden_state
         with torch.autocast(device, torch.bfloat16):
-            predicted = model(torch.cat([noisy, given], 2), states, timesteps, return_dict=False)[0]
-        each = (predicted.float() - clean).square().flatten(1).mean(1)
+            seen = torch.cat([batch.noisy, batch.given], 2)
+            predicted = model(seen, states, batch.timesteps, return_dict=False)[0]
+        each = (predicted.float() - batch.clean).square().flatten(1).mean(1)
         # the weight that the error of a velocity would have, bounded where hardly any noise is left
-        loss = (each / (1 - alphas[timesteps]).clamp(min=0.25)).mean()
+        loss = (each / batch.remaining_noise.clamp(min=0.25)).mean()
         for optimizer in optimizers:
             optimizer.zero_grad()
         loss.backward()
@@ -143,7 +184,7 @@ def train(
             optimizer.step()
             schedule.step()
         ema.update_parameters(model)
-        # spread is sorted: the last quarter of the batch is the noisiest
-        yield step, {"loss": loss.item(), "noisiest": each[-(len(clips) // 4) :].mean().item()}
-        if (step + 1) % 200 == 0 or step + 1 == steps:
+        # time steps rise within a batch: its last quarter is the noisiest
+        yield step, {"loss": loss.item(), "noisiest": each[-(len(each) // 4) :].mean().item()}
+        if (step + 1) % 200 == 0 or step + 1 == course.steps:
             checkpoint.save(step + 1)
