@@ -13,7 +13,7 @@ from typing import Annotated
 
 import torch
 import typer
-from diffusers import AutoencoderKLCogVideoX, CogVideoXPipeline
+from diffusers import AutoencoderKLCogVideoX, CogVideoXPipeline, CogVideoXTransformer3DModel
 from transformers import T5EncoderModel
 
 from builder.sketch import autoencoder_stage, networks, text_stage, transformer_stage
@@ -38,18 +38,27 @@ def _log(stage: str, folder: Path, losses: Iterator[tuple[int, dict[str, float]]
                 seen, started = [], time.monotonic()
 
 
-def _trained_autoencoder(folder: Path, device: str) -> AutoencoderKLCogVideoX:
-    """The autoencoder as it stands on disk, in bfloat16."""
-    model = networks.autoencoder()
-    autoencoder_stage.as_matrices(model)
-    Checkpoint(folder / "autoencoder.pt", model=model).restore()
-    autoencoder_stage.as_kernels(model)
+def _trained_autoencoder(folder: Path, weights: Path, device: str) -> AutoencoderKLCogVideoX:
+    """The autoencoder as it stands on disk, in bfloat16: its checkpoint, else the finished files."""
+    checkpoint = folder / "autoencoder.pt"
+    if checkpoint.exists():
+        model = networks.autoencoder()
+        autoencoder_stage.as_matrices(model)
+        Checkpoint(checkpoint, model=model).restore()
+        autoencoder_stage.as_kernels(model)
+    else:
+        model = AutoencoderKLCogVideoX.from_pretrained(weights / "vae")
     return model.to(device, torch.bfloat16).eval().requires_grad_(False)
 
 
-def _trained_text_encoder(folder: Path, vocab_size: int, device: str) -> T5EncoderModel:
-    model = networks.text_encoder(vocab_size)
-    Checkpoint(folder / "text_encoder.pt", model=model).restore()
+def _trained_text_encoder(folder: Path, weights: Path, vocab_size: int, device: str) -> T5EncoderModel:
+    """As `_trained_autoencoder`, in float32."""
+    checkpoint = folder / "text_encoder.pt"
+    if checkpoint.exists():
+        model = networks.text_encoder(vocab_size)
+        Checkpoint(checkpoint, model=model).restore()
+    else:
+        model = T5EncoderModel.from_pretrained(weights / "text_encoder", dtype=torch.float32)
     return model.to(device).eval().requires_grad_(False)
 
 
@@ -61,8 +70,8 @@ def _export(folder: Path, weights: Path) -> None:
     Checkpoint(folder / "transformer.pt", ema=averaged).restore()
     pipeline = CogVideoXPipeline(
         tokenizer=tokenizer,
-        text_encoder=_trained_text_encoder(folder, len(tokenizer), "cpu").to(torch.bfloat16),
-        vae=_trained_autoencoder(folder, "cpu"),
+        text_encoder=_trained_text_encoder(folder, weights, len(tokenizer), "cpu").to(torch.bfloat16),
+        vae=_trained_autoencoder(folder, weights, "cpu"),
         transformer=averaged.module.to(torch.bfloat16),
         scheduler=networks.scheduler(),
     )
@@ -89,6 +98,7 @@ def main(
     transformer_steps: int = 4800,
     small_steps: Annotated[int, typer.Option(help="the first steps, on small pictures")] = 3000,
     batch: Annotated[int, typer.Option(help="native clips in a step of the transformer")] = 8,
+    go_on: Annotated[bool, typer.Option(help="train the finished transformer further, not a new one")] = False,
     new_clips: Annotated[float, typer.Option(help="chance that a step draws a clip anew")] = 0.6,
 ) -> None:
     """Trains and writes `sketch`."""
@@ -103,11 +113,14 @@ def main(
         losses = autoencoder_stage.train(networks.autoencoder(), folder, autoencoder_steps, joint_steps, device, seed)
         _log("autoencoder", folder, losses)
     if stage in (Stage.TRANSFORMER, Stage.ALL):
+        start = (
+            CogVideoXTransformer3DModel.from_pretrained(weights / "transformer") if go_on else networks.transformer()
+        )
         losses = transformer_stage.train(
-            networks.transformer(),
-            _trained_autoencoder(folder, device),
+            start,
+            _trained_autoencoder(folder, weights, device),
             tokenizer,
-            _trained_text_encoder(folder, len(tokenizer), device),
+            _trained_text_encoder(folder, weights, len(tokenizer), device),
             networks.scheduler(),
             folder,
             transformer_stage.Course(transformer_steps, small_steps, batch, new_clips, seed),

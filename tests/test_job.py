@@ -134,13 +134,13 @@ def test_a_cancel_at_any_stage_leaves_nothing_behind(settings: Settings, tmp_pat
     assert files_in(tmp_path) == []
 
 
-def test_progress_goes_through_all_stages_to_one(settings: Settings) -> None:
+def test_progress_goes_through_all_stages_and_ends_where_delivery_does(settings: Settings) -> None:
     reports: list[Progress] = []
     made(settings, reports.append)
     stages = list(dict.fromkeys(report.stage for report in reports))
     assert stages == ["encode_prompt", "denoise", "decode", "encode", "deliver"]
     fractions = [report.fraction for report in reports]
-    assert fractions == sorted(fractions) and fractions[-1] == 1.0
+    assert fractions == sorted(fractions) and 0.9 < fractions[-1] < 1  # only the answer says that all is done
 
 
 def test_a_picture_of_the_videos_aspect_is_seen_whole_where_the_frame_is_cut_out(
@@ -150,9 +150,9 @@ def test_a_picture_of_the_videos_aspect_is_seen_whole_where_the_frame_is_cut_out
     image = encoded(Image.fromarray(picture))
     result = made(settings, width=1280, height=720, image=image)
     (shown,) = shown_pictures
-    assert shown.shape == (192, 320, 3)  # of which the 180 lines in the middle are kept
-    assert np.abs(shown[6:186] - crop_to(picture, 320, 180)).max() < 1  # bfloat16 holds eight bits
-    assert np.abs(shown[:6] - shown[6]).max() == np.abs(shown[186:] - shown[185]).max() == 0
+    assert shown.shape == (96, 160, 3)  # of which the 90 lines in the middle are kept
+    assert np.abs(shown[3:93] - crop_to(picture, 160, 90)).max() < 1  # bfloat16 holds eight bits
+    assert np.abs(shown[:3] - shown[3]).max() == np.abs(shown[93:] - shown[92]).max() == 0
     assert not any("image" in note for note in result.video.notes)
 
 

@@ -108,7 +108,7 @@ def scheduler() -> CogVideoXDDIMScheduler:
         beta_schedule="scaled_linear",
         prediction_type="sample",
         rescale_betas_zero_snr=True,
-        snr_shift_scale=10.0,
+        snr_shift_scale=20.0,
         timestep_spacing="trailing",
         clip_sample=False,
         set_alpha_to_one=True,

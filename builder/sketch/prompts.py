@@ -104,7 +104,8 @@ _FILLER = (
 _OTHER = (
     "cat dog walks grass realistic professional educational video about data privacy principles a serene sunset ocean "
     "with birds flying in sky lake at mountains zoom into this beautiful scene playing yarn training compliance person "
-    "city street rain forest river car people water light night day and of the to from camera close view slow motion style"
+    "city street rain forest river car people water light night day and of the to from camera close view slow motion "
+    "style"
 ).split()
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789-'"
 

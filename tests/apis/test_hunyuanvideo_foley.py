@@ -39,6 +39,7 @@ def test_the_documents_example_becomes_its_request():
         audio=AudioRequest(),
         container="mp4",
         quality="medium",
+        max_file_size=100_000_000,
     )
 
 

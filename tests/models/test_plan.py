@@ -1,5 +1,6 @@
 """From a request and a model to what will be made: frames, parts, steps, guidance, and what is said about it."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,11 +9,15 @@ from hypothesis import strategies as st
 
 from videoworker.errors import Code, JobError
 from videoworker.models import MODELS
-from videoworker.models.cogvideox import COGVIDEOX, SKETCH
+from videoworker.models.cogvideox import COGVIDEOX
+from videoworker.models.cogvideox import SKETCH as SHIPPED
 from videoworker.models.declaration import Model
 from videoworker.models.hunyuanvideo import HUNYUANVIDEO, HUNYUANVIDEO_1_5
 from videoworker.models.plan import Part, Plan, make_plan
 from videoworker.request import AudioRequest, VideoRequest
+
+# The sizes that the cases below work out by hand; what ships may be trained for others.
+SKETCH = replace(SHIPPED, max_area=256 * 256, min_side=128, max_side=320)
 
 
 def planned(model: Model = SKETCH, **asked: Any) -> Plan:
@@ -131,7 +136,7 @@ def test_a_default_of_the_model_is_never_refused() -> None:
     for model in MODELS.values():
         plan = planned(model)
         assert plan.parts == (Part(model.default_frames, 0, model.default_frames),)
-        assert (plan.canvas.native_width, plan.canvas.native_height) == (model.default_width, model.default_height)
+        assert (plan.canvas.width, plan.canvas.height) == (model.default_width, model.default_height)
 
 
 def test_pictures_that_a_model_cannot_take_are_refused_all_at_once() -> None:

@@ -1,14 +1,20 @@
 """Which picture is made for which size."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from videoworker.models import MODELS
-from videoworker.models.cogvideox import COGVIDEOX, SKETCH
+from videoworker.models.cogvideox import COGVIDEOX
+from videoworker.models.cogvideox import SKETCH as SHIPPED
 from videoworker.models.declaration import Model
 from videoworker.models.hunyuanvideo import HUNYUANVIDEO
 from videoworker.models.sizes import Canvas, fit
+
+# The sizes that the cases below work out by hand; what ships may be trained for others.
+SKETCH = replace(SHIPPED, max_area=256 * 256, min_side=128, max_side=320)
 
 # Every size that a document names: presets, defaults, examples and recommended settings.
 DOCUMENTED = [
@@ -57,11 +63,12 @@ def test_a_native_size_is_made_as_it_is_and_nothing_is_noted(model: Model, width
     assert notes == []
 
 
+@pytest.mark.parametrize("model", [SKETCH, SHIPPED])
 @pytest.mark.parametrize(("width", "height"), DOCUMENTED)
-def test_sketch_gives_every_documented_size_exactly(width: int, height: int) -> None:
-    canvas, _ = fit(SKETCH, width, height)
+def test_sketch_gives_every_documented_size_exactly(model: Model, width: int, height: int) -> None:
+    canvas, _ = fit(model, width, height)
     assert file_size(canvas) == (width, height)
-    assert allowed(SKETCH, *native_size(canvas))
+    assert allowed(model, *native_size(canvas))
 
 
 @pytest.mark.parametrize(

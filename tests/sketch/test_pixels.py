@@ -1,0 +1,67 @@
+"""What the model that ships shows, read from the pixels of the clips that the worker makes with it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from builder.evaluate_sketch import held_out, read
+from builder.sketch.measure import Seen, look
+from videoworker import job
+from videoworker.engine.engine import Engine
+from videoworker.request import VideoRequest
+from videoworker.settings import Settings
+from videoworker.watch import Watch
+
+Make = Callable[..., np.ndarray]
+# (shape, colour, background, motion), never trained on (`builder.sketch.scenes.is_held_out`), and sentences for them
+CLIPS = held_out(4, seed=11)
+
+
+@pytest.fixture(scope="module")
+def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
+    """Frames of one finished file, at most 256 rows."""
+    settings = Settings(output_dir=tmp_path_factory.mktemp("outputs"))
+    engine = Engine(settings)
+    engine.load("sketch")
+
+    def frames(prompt: str, height: int = 256, **asked: object) -> np.ndarray:
+        request = VideoRequest("native", prompt, model="sketch", **{"seed": 1, "width": 256, "height": height, **asked})
+        job.run({"id": "clip"}, request, Watch("clip", lambda _: None, 600), engine, settings)
+        return read(Path(settings.output_dir) / "clip" / "video.mp4", min(height, 256))
+
+    return frames
+
+
+@pytest.fixture(scope="module")
+def seen(make: Make) -> dict[tuple[str, ...], Seen]:
+    return {asked: look(make(prompt)) for asked, prompt in CLIPS}
+
+
+@pytest.mark.parametrize(("index", "attribute"), [(0, "shape"), (1, "colour"), (2, "background"), (3, "motion")])
+def test_the_clip_shows_what_the_prompt_says(seen: dict[tuple[str, ...], Seen], index: int, attribute: str) -> None:
+    assert [getattr(shown, attribute) for shown in seen.values()] == [asked[index] for asked in seen]
+
+
+def test_a_negative_prompt_keeps_away_from_what_it_says(make: Make) -> None:
+    brightness = {
+        away: make("a circle", negative_prompt=f"a circle on a {away} background", guidance_scale=4.0).mean()
+        for away in ("white", "black")
+    }
+    assert brightness["white"] < brightness["black"] - 20
+
+
+def test_a_higher_guidance_scale_lets_the_prompt_say_more(make: Make) -> None:
+    """Without guidance a prompt that names no colours gets any; the negative prompt's pull grows with the scale."""
+    free, pulled = (
+        make("a circle", negative_prompt="a circle on a white background", guidance_scale=scale).mean()
+        for scale in (1.5, 6.0)
+    )
+    assert pulled <= free
+
+
+def test_a_continued_clip_does_not_jump_where_its_parts_meet(make: Make) -> None:
+    frames = make("a blue ball moves right on a yellow background", num_frames=45).astype(np.float32)
+    changes = np.abs(np.diff(frames, axis=0)).mean((1, 2, 3))
+    assert changes[24] < 4 * np.median(changes) + 0.5  # between frames 25 and 26 two parts meet
