@@ -115,8 +115,8 @@ def shortened(text: str) -> str:
 
 
 def beginning(image: str) -> str:
-    """As a long picture comes back: its first 60 characters and its length."""
-    return image if len(image) <= 60 else f"{image[:60]}… ({len(image)} characters)"
+    """As a long picture comes back: its first 50 characters and its length."""
+    return image if len(image) <= 50 else f"{image[:50]}… ({len(image)} characters)"
 
 
 # Each limit that a document names: API, field, least, most, the step to what is beyond, and how it is told.

@@ -61,7 +61,7 @@ CASES = {
         num_frames=12,
         fps=12,
         steps=20,
-        guidance_scale=3.0,
+        guidance_scale=6.0,
         container="webm",
         codec="vp9",
         notes=("scaled up to 854x480", "Made 25 frames and kept the first 12.", SILENT),
@@ -86,6 +86,7 @@ CASES = {
         container="mp4",
         codec="h264",
         notes=(
+            "scaled up to 256x256",
             "Made 25 frames and kept the first 13.",
             "flow_shift has no effect with sketch.",
             "embedded_guidance_scale has no effect with sketch.",
@@ -100,7 +101,7 @@ CASES = {
         num_frames=60,
         fps=12,
         steps=20,
-        guidance_scale=3.0,
+        guidance_scale=6.0,
         container="mp4",
         codec="h264",
         notes=("scaled up to 1280x720", "Made in 3 parts of at most 25 frames"),
@@ -131,10 +132,11 @@ CASES = {
         num_frames=8,
         fps=24,
         steps=20,
-        guidance_scale=3.0,
+        guidance_scale=6.0,
         container="mp4",
         codec="h264",
         notes=(
+            "scaled up to 256x256",
             "Made 25 frames and kept the first 8.",
             "low_vram has no effect: sketch needs no GPU.",
             "The image (64x48) was cropped to the video's aspect, centred.",
@@ -152,7 +154,7 @@ CASES = {
         guidance_scale=7.5,
         container="mp4",
         codec="h264",
-        notes=("Made 25 frames and kept the first 8.",),
+        notes=("scaled up to 256x256", "Made 25 frames and kept the first 8."),
     ),
     "native": Case(
         job={
@@ -180,7 +182,7 @@ CASES = {
         codec="h264",
         notes=(
             "191x130 became 190x130: H.264 4:2:0 needs even sides.",
-            "Made at 192x160 and cropped to 190x130, centred.",
+            "scaled up to 190x130",
             "Made 25 frames and kept the first 3.",
             SILENT,
         ),

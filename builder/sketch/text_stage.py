@@ -48,7 +48,11 @@ def train(
     heads = nn.Linear(model.config.d_model, sum(len(values) + 1 for values in _ATTRIBUTES)).to(device)
     model.to(device).train()
     optimizer = torch.optim.AdamW([*model.parameters(), *heads.parameters()], lr=2e-3, weight_decay=1e-2)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps + 1, pct_start=0.1)
+
+    def rate(step: int) -> float:
+        return min((step + 1) / (0.1 * steps), 1.0, max((steps - step) / (0.9 * steps), 0.01))
+
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
     checkpoint = Checkpoint(
         folder / "text_encoder.pt", model=model, heads=heads, optimizer=optimizer, schedule=schedule
     )

@@ -1,31 +1,28 @@
 """The making of `sketch`, from nothing to files that the worker loads, at a few steps."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
 from builder.sketch import networks, text_stage
-from builder.train_sketch import Stage, main
 from videoworker.engine.engine import Engine
 from videoworker.settings import Settings
 
-STEPS = {
-    "text_steps": 2,
-    "autoencoder_steps": 3,
-    "joint_steps": 2,
-    "transformer_steps": 2,
-    "small_steps": 1,
-    "batch": 1,
-    "new_clips": 0.0,
-    "device": "cpu",
-}
+ROOT = Path(__file__).parents[2]
+STEPS = (
+    "--text-steps 2 --autoencoder-steps 3 --joint-steps 2 --transformer-steps 2 --small-steps 1 --batch 1 --new-clips 0"
+)
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("made")
-    main(folder=folder / "build", weights=folder / "weights" / "sketch", stage=Stage.ALL, seed=0, **STEPS)
+    command = [sys.executable, "-m", "builder.train_sketch", *STEPS.split()]
+    command += ["--folder", str(folder / "build"), "--weights", str(folder / "weights" / "sketch")]
+    subprocess.run(command, cwd=ROOT, check=True, timeout=600)
     return folder
 
 

@@ -112,6 +112,8 @@ class Engine:
                 latents = cogvideox.denoise(
                     networks, noise, states, given, plan.steps, plan.guidance_scale, watch, (index, count)
                 )
+            if given is not None:  # what was given is known: the model's own account of it would only be less exact
+                latents = torch.cat([given, latents[:, given.shape[1] :]], dim=1)
             decoded = _measured(cogvideox.decode(networks, latents, watch, (index, count)), timings)
             following = plan.parts[index + 1].given if index + 1 < count else 0
             last: list[np.ndarray] = []
