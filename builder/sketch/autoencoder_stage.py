@@ -12,9 +12,8 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from builder.sketch.checkpoints import Checkpoint
-from builder.sketch.scenes import all_combinations, draw_scene, is_held_out, render
+from builder.sketch.scenes import TRAINED, draw_scene, render
 
-_TRAINED = [c for c in all_combinations() if not is_held_out(c)]
 _KL_WEIGHT = 1e-4
 # (width, height, frames, batch): whole scenes, small at first because the first steps need no detail
 _COARSE = ((64, 64, 9, 4), (80, 48, 9, 4), (48, 80, 9, 4))
@@ -41,7 +40,7 @@ def _batch(rng: random.Random, size: tuple[int, int, int, int]) -> torch.Tensor:
         if rng.random() < 0.12:
             clips.append(_arbitrary(rng, width, height, num_frames))
         else:
-            scene = draw_scene(rng, rng.choice(_TRAINED), width / height)
+            scene = draw_scene(rng, rng.choice(TRAINED), width / height)
             clips.append(render(scene, width, height, num_frames, rng.randrange(40)))
     return torch.stack(clips)
 
@@ -60,12 +59,10 @@ class _AsMatrix(nn.Module):
         return kernel.reshape(kernel.shape[0], -1)
 
 
-def as_matrices(model: AutoencoderKLCogVideoX) -> list[nn.Module]:
-    """Turns all kernels of `model` into matrices in place; returns the convolutions."""
-    convolutions = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Conv3d)]
-    for convolution in convolutions:
+def as_matrices(model: AutoencoderKLCogVideoX) -> None:
+    """Turns all kernels of `model` into matrices in place."""
+    for convolution in [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Conv3d)]:
         parametrize.register_parametrization(convolution, "weight", _AsMatrix(convolution.weight.shape))
-    return convolutions
 
 
 def as_kernels(model: AutoencoderKLCogVideoX) -> None:

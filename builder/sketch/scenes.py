@@ -72,6 +72,10 @@ def all_combinations() -> list[tuple[str, str, str, str]]:
     ]
 
 
+# What the training draws from; all stages leave out the same tenth.
+TRAINED = [combination for combination in all_combinations() if not is_held_out(combination)]
+
+
 def draw_scene(
     rng: random.Random, combination: tuple[str, str, str, str], aspect: float, num_frames: int = 25
 ) -> Scene:

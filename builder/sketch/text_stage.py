@@ -16,10 +16,9 @@ from transformers import PreTrainedTokenizerFast, T5EncoderModel
 from builder.sketch.checkpoints import Checkpoint
 from builder.sketch.networks import MAX_TEXT_TOKENS
 from builder.sketch.prompts import sentence, unrelated_sentence
-from builder.sketch.scenes import COLOURS, MOTIONS, SHAPES, all_combinations, is_held_out
+from builder.sketch.scenes import COLOURS, MOTIONS, SHAPES, TRAINED
 
 _ATTRIBUTES = (SHAPES, tuple(COLOURS), tuple(COLOURS), MOTIONS)
-_TRAINED = [c for c in all_combinations() if not is_held_out(c)]
 _BATCH = 128
 
 
@@ -36,7 +35,7 @@ def describe(rng: random.Random, combination: tuple[str, str, str, str]) -> tupl
 
 
 def tokenize(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> torch.Tensor:
-    """Token ids [B, MAX_TEXT_TOKENS] of the lower-cased texts, padded."""
+    """Token ids [B, MAX_TEXT_TOKENS] of the texts, padded."""
     batch = tokenizer(texts, padding="max_length", max_length=MAX_TEXT_TOKENS, truncation=True, return_tensors="pt")
     return batch.input_ids
 
@@ -58,7 +57,7 @@ def train(
     )
     for step in range(checkpoint.restore(), steps):
         rng = random.Random(f"text/{seed}/{step}")
-        texts, told = zip(*(describe(rng, rng.choice(_TRAINED)) for _ in range(_BATCH)), strict=True)
+        texts, told = zip(*(describe(rng, rng.choice(TRAINED)) for _ in range(_BATCH)), strict=True)
         with torch.autocast(device, torch.bfloat16):
             states = model(tokenize(tokenizer, list(texts)).to(device)).last_hidden_state
             logits = heads(states).float()  # [B, tokens, all classes]

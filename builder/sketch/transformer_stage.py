@@ -6,6 +6,7 @@ then can the model know; without given frames it starts where the whole motion f
 """
 
 import random
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +18,9 @@ from transformers import PreTrainedTokenizerFast, T5EncoderModel
 
 from builder.sketch.checkpoints import Checkpoint
 from builder.sketch.networks import NUM_FRAMES
-from builder.sketch.scenes import all_combinations, draw_scene, is_held_out, render
+from builder.sketch.scenes import TRAINED, draw_scene, render
 from builder.sketch.text_stage import describe, tokenize
 
-_TRAINED = [c for c in all_combinations() if not is_held_out(c)]
 # (width, height), multiples of 32: a quarter of the native area first, where a step costs a fifth
 _SMALL = ((128, 128), (160, 96), (96, 160), (128, 96), (96, 128))
 _NATIVE = ((256, 256), (320, 192), (192, 320), (288, 224), (224, 288))
@@ -39,25 +39,19 @@ class _Pool:
     """Clips of one size; the oldest makes room for the newest."""
 
     def __init__(self, size: tuple[int, int], vae: AutoencoderKLCogVideoX) -> None:
-        self.size, self._vae = size, vae
-        self._clips: list[_Clip] = []
-        self._drawn = 0
+        self._size, self._vae = size, vae
+        self._clips: deque[_Clip] = deque(maxlen=_POOL)
 
     @torch.no_grad()
     def draw(self, rng: random.Random) -> None:
-        combination = rng.choice(_TRAINED)
-        width, height = self.size
+        combination = rng.choice(TRAINED)
+        width, height = self._size
         from_start = rng.random() < _PEOPLE_SEE_FIRST
         scene = draw_scene(rng, combination, width / height, NUM_FRAMES)
         pixels = render(scene, width, height, NUM_FRAMES, 0 if from_start else rng.randrange(120))
         pixels = pixels.unsqueeze(0).to(self._vae.device, self._vae.dtype)
         latents = self._vae.encode(pixels).latent_dist.mode() * self._vae.config.scaling_factor
-        clip = _Clip(combination, from_start, latents[0].transpose(0, 1).to("cpu", torch.bfloat16))
-        if len(self._clips) < _POOL:
-            self._clips.append(clip)
-        else:
-            self._clips[self._drawn % _POOL] = clip
-        self._drawn += 1
+        self._clips.append(_Clip(combination, from_start, latents[0].transpose(0, 1).to("cpu", torch.bfloat16)))
 
     def sample(self, rng: random.Random, count: int) -> list[_Clip]:
         return rng.choices(self._clips, k=count)

@@ -14,7 +14,7 @@ def find(model: Model, weights_dir: Path) -> Path:
     """The folder with the model's files in diffusers layout. Raises `JobError` MODEL_NOT_LOADED that says how to get
     them where they are absent or not whole."""
     folder = weights_dir / model.folder
-    if not (folder / "model_index.json").is_file():
+    if not is_installed(model, weights_dir):
         raise JobError(
             Code.MODEL_NOT_LOADED,
             f"The weights of {model.name} are not installed. To fetch them ({model.licence}): {model.how_to_fetch}"
