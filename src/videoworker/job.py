@@ -81,7 +81,7 @@ def _video_file(path: Path, request: VideoRequest, plan: Plan, seed: int, revisi
         "seed": str(seed),
         "model": plan.model.name,
         "model_revision": revision,
-        "steps": str(plan.steps),
+        "steps": str(plan.sampling.steps),
         "software": f"videoworker {__version__}",
     }
     if request.embed_prompt:
@@ -121,8 +121,8 @@ def _report(
         seed=seed,
         model=plan.model.name,
         model_revision=revision,
-        steps=plan.steps,
-        guidance_scale=plan.guidance_scale,
+        steps=plan.sampling.steps,
+        guidance_scale=plan.sampling.guidance_scale,
         has_audio=False,
         notes=[*plan.notes, *notes],
     )

@@ -12,9 +12,7 @@ from videoworker.engine.engine import Engine
 from videoworker.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-STEPS = (
-    "--text-steps 2 --autoencoder-steps 3 --joint-steps 2 --transformer-steps 2 --small-steps 1 --batch 1 --new-clips 0"
-)
+STEPS = "--text-steps 2 --autoencoder-steps 3 --joint-steps 2 --transformer-steps 2 --batch 1 --new-clips 0"
 
 
 @pytest.fixture(scope="module")

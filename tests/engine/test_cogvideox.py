@@ -14,6 +14,7 @@ from tests.engine.conftest import LATENT_CHANNELS, MAX_TEXT_TOKENS
 from videoworker.engine import cogvideox
 from videoworker.engine.cogvideox import Networks
 from videoworker.errors import Code, JobError
+from videoworker.models.plan import Sampling
 from videoworker.request import Progress
 from videoworker.watch import Watch
 
@@ -49,9 +50,9 @@ def denoised(
     networks: Networks, guidance_scale: float, noise: torch.Tensor, given: torch.Tensor | None = None
 ) -> torch.Tensor:
     prompts = [NEGATIVE, PROMPT] if guidance_scale > 1 else [PROMPT]
-    states, cut = cogvideox.encode_prompt(networks, prompts)
+    states, cut = cogvideox.encode_prompt(networks, prompts, None)
     assert cut == 0
-    return cogvideox.denoise(networks, noise, states, given, STEPS, guidance_scale, watch_that(), (0, 1))
+    return cogvideox.denoise(networks, noise, states, given, Sampling(STEPS, guidance_scale), watch_that(), (0, 1))
 
 
 def asked_of_diffusers(guidance_scale: float, noise: torch.Tensor) -> dict[str, object]:
@@ -115,8 +116,8 @@ def test_a_first_picture_gives_the_latents_of_diffusers_own_pipeline(
 def test_guidance_the_negative_prompt_and_the_picture_each_change_the_latents(networks: Networks) -> None:
     noise = noise_for(networks)
     given = cogvideox.encode_frames(networks, picture())
-    states, _ = cogvideox.encode_prompt(networks, ["", PROMPT])
-    without_negative = cogvideox.denoise(networks, noise, states, None, STEPS, 6.0, watch_that(), (0, 1))
+    states, _ = cogvideox.encode_prompt(networks, ["", PROMPT], None)
+    without_negative = cogvideox.denoise(networks, noise, states, None, Sampling(STEPS, 6.0), watch_that(), (0, 1))
     made = [
         denoised(networks, 1.0, noise),
         denoised(networks, 3.0, noise),
@@ -135,10 +136,10 @@ def test_noise_is_the_numbers_that_diffusers_draws_for_the_seed(networks: Networ
 
 
 def test_tokens_that_do_not_fit_are_counted(networks: Networks) -> None:
-    states, cut = cogvideox.encode_prompt(networks, ["red " * (MAX_TEXT_TOKENS + 4)])
+    states, cut = cogvideox.encode_prompt(networks, ["red " * (MAX_TEXT_TOKENS + 4)], None)
     assert states.shape == (1, MAX_TEXT_TOKENS, 16)
     assert cut == 5  # and the end mark
-    assert cogvideox.encode_prompt(networks, ["red " * (MAX_TEXT_TOKENS - 1)])[1] == 0
+    assert cogvideox.encode_prompt(networks, ["red " * (MAX_TEXT_TOKENS - 1)], None)[1] == 0
 
 
 @pytest.mark.parametrize(("frames", "latents"), [(1, 1), (5, 2)])
@@ -172,10 +173,10 @@ def test_decoding_is_reported_chunk_by_chunk_before_the_chunks_frames_come(netwo
 
 def test_time_that_runs_out_stops_denoising_at_its_step(networks: Networks) -> None:
     reports: list[Progress] = []
-    states, _ = cogvideox.encode_prompt(networks, [PROMPT])
+    states, _ = cogvideox.encode_prompt(networks, [PROMPT], None)
     late = watch_that(reports.append, time_limit=1e-9)
     with pytest.raises(JobError) as caught:
-        cogvideox.denoise(networks, noise_for(networks), states, None, STEPS, 1.0, late, (0, 1))
+        cogvideox.denoise(networks, noise_for(networks), states, None, Sampling(STEPS, 1.0), late, (0, 1))
     assert caught.value.code is Code.GENERATION_TIMEOUT
     assert [(report.stage, report.step) for report in reports] == [("denoise", 1)]
 

@@ -168,7 +168,7 @@ def test_the_negative_prompt_and_the_prompt_reach_the_transformer_side_by_side(
     list(generated(engine, guidance_scale=3.0, negative_prompt="a blue square", num_inference_steps=3))
     assert len(transformer_inputs) == 3
     exact = cogvideox.load(image_checkpoint, torch.device("cpu"), torch.float32)
-    states, _ = cogvideox.encode_prompt(exact, ["a blue square", PROMPT])
+    states, _ = cogvideox.encode_prompt(exact, ["a blue square", PROMPT], None)
     for call in transformer_inputs:
         assert call["encoder_hidden_states"].shape == states.shape
         assert (call["encoder_hidden_states"].float() - states).abs().max() < 0.1

@@ -91,7 +91,7 @@ def test_a_clip_shorter_than_the_shortest_is_cut_from_the_shortest() -> None:
 def test_nothing_asked_for_means_the_models_defaults_and_no_note() -> None:
     plan = planned()
     assert (plan.canvas.width, plan.canvas.height) == (256, 256)
-    assert (plan.num_frames, plan.fps, plan.steps, plan.guidance_scale) == (25, 12, 20, 6.0)
+    assert (plan.num_frames, plan.fps, plan.sampling.steps, plan.sampling.guidance_scale) == (25, 12, 20, 6.0)
     assert plan.parts == (Part(25, 0, 25),)
     assert plan.notes == ()
 
@@ -99,7 +99,7 @@ def test_nothing_asked_for_means_the_models_defaults_and_no_note() -> None:
 def test_what_is_asked_for_goes_before_the_models_defaults() -> None:
     plan = planned(width=128, height=192, num_frames=25, fps=60, num_inference_steps=1, guidance_scale=0.0)
     assert (plan.canvas.width, plan.canvas.height) == (128, 192)
-    assert (plan.fps, plan.steps, plan.guidance_scale) == (60, 1, 0.0)
+    assert (plan.fps, plan.sampling.steps, plan.sampling.guidance_scale) == (60, 1, 0.0)
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import AutoencoderKLCogVideoX, CogVideoXDDIMScheduler, CogVideoXTransformer3DModel
+from diffusers.models.embeddings import get_3d_rotary_pos_embed
+from diffusers.pipelines.cogvideo.pipeline_cogvideox import get_resize_crop_region_for_grid
 from transformers import AutoTokenizer, T5EncoderModel
 
 from videoworker.errors import Code, JobError
+from videoworker.models.plan import Sampling
 from videoworker.watch import Watch
 
 
@@ -47,9 +50,9 @@ def load(folder: Path, device: torch.device, dtype: torch.dtype) -> Networks:
 
 
 @torch.inference_mode()
-def encode_prompt(networks: Networks, prompts: list[str]) -> tuple[torch.Tensor, int]:
+def encode_prompt(networks: Networks, prompts: list[str], image: np.ndarray | None) -> tuple[torch.Tensor, int]:
     """Text states [B, max_text_seq_length, dim], and how many tokens of the last prompt were cut off. Padding is
-    encoded too and not masked: the family was trained so."""
+    encoded too and not masked: the family was trained so. The image is not described."""
     length = networks.transformer.config.max_text_seq_length
     ids = networks.tokenizer(
         prompts, padding="max_length", max_length=length, truncation=True, add_special_tokens=True, return_tensors="pt"
@@ -80,38 +83,56 @@ def get_noise(networks: Networks, num_frames: int, width: int, height: int, gene
 def denoise(
     networks: Networks,
     noise: torch.Tensor,
-    states: torch.Tensor,
+    conditioning: torch.Tensor,
     given: torch.Tensor | None,
-    steps: int,
-    guidance_scale: float,
+    sampling: Sampling,
     watch: Watch,
     part: tuple[int, int],
 ) -> torch.Tensor:
-    """Latents [1, T, C, h, w] from noise. `states` is [2, ...] (negative first) under classifier-free guidance, else
-    [1, ...]; `given` are the first latents of the clip where it continues from known frames."""
+    """Latents [1, T, C, h, w] from noise. `conditioning` is [2, ...] (negative first) under classifier-free guidance,
+    else [1, ...]; `given` are the first latents of the clip where it continues from known frames."""
     scheduler = CogVideoXDDIMScheduler.from_config(networks.scheduler_config)
-    scheduler.set_timesteps(steps, device=networks.device)
+    scheduler.set_timesteps(sampling.steps, device=networks.device)
     beside = _image_latents(networks, noise, given)
+    rotary = rotary_positions(networks.transformer.config, noise.shape, networks.device)
     latents: torch.Tensor = noise * scheduler.init_noise_sigma
     for index, timestep in enumerate(scheduler.timesteps):
         model_input = latents.to(networks.dtype)
         if beside is not None:
             model_input = torch.cat([model_input, beside], dim=2)
-        batch = len(states)
+        batch = len(conditioning)
         predicted = networks.transformer(
             hidden_states=model_input.expand(batch, -1, -1, -1, -1),
-            encoder_hidden_states=states,
+            encoder_hidden_states=conditioning,
             timestep=timestep.expand(batch),
+            image_rotary_emb=rotary,
             return_dict=False,
         )[0].float()
         if batch == 2:
             negative, positive = predicted.chunk(2)
-            predicted = negative + guidance_scale * (positive - negative)
+            predicted = negative + sampling.guidance_scale * (positive - negative)
         latents = scheduler.step(predicted, timestep, latents, return_dict=False)[0]
-        watch.step("denoise", index + 1, steps, part)
+        watch.step("denoise", index + 1, sampling.steps, part)
     if not torch.isfinite(latents).all():
         raise JobError(Code.GENERATION_FAILED, "The model gave numbers that are not finite.")
     return latents
+
+
+def rotary_positions(
+    config: Any, shape: torch.Size, device: torch.device | str
+) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """Cosines and sines [tokens, attention_head_dim] of the places of latents of `shape` [B, T, C, h, w]; None for a
+    transformer that adds sinusoidal positions itself. Every size is laid into the grid of the native size, so that a
+    place keeps its angle in a larger picture (CogVideoX-5B)."""
+    if not config.use_rotary_positional_embeddings:
+        return None
+    patch = config.patch_size
+    grid = shape[3] // patch, shape[4] // patch
+    region = get_resize_crop_region_for_grid(grid, config.sample_width // patch, config.sample_height // patch)
+    positions: tuple[torch.Tensor, torch.Tensor] = get_3d_rotary_pos_embed(
+        config.attention_head_dim, region, grid, shape[1], device=device
+    )
+    return positions
 
 
 def _image_latents(networks: Networks, noise: torch.Tensor, given: torch.Tensor | None) -> torch.Tensor | None:

@@ -3,12 +3,14 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import structlog
 import torch
 
 from videoworker.engine import cogvideox, weights
+from videoworker.engine.runner import Runner
 from videoworker.errors import Code, JobError
 from videoworker.models import MODELS
 from videoworker.models.declaration import Model
@@ -18,6 +20,9 @@ from videoworker.watch import Watch
 
 # Above this many bytes of weights a model without a GPU would take hours for a clip.
 _LARGEST_ON_CPU = 2_000_000_000
+
+# A model's `runner` by name.
+_RUNNERS: dict[str, Runner] = {"cogvideox": cogvideox}
 
 _log = structlog.get_logger()
 
@@ -41,7 +46,7 @@ class Engine:
         self.model: Model | None = None
         self.revision = ""
         self._weights_dir = settings.weights_dir
-        self._networks: cogvideox.Networks | None = None
+        self._networks: Any = None
 
     def load(self, name: str) -> None:
         """Puts a model's weights on the device, in place of another's. Raises `JobError` MODEL_NOT_LOADED where they
@@ -60,7 +65,7 @@ class Engine:
         self.model, self._networks = None, None  # free the old weights before the new ones come
         started = time.monotonic()
         try:
-            self._networks = cogvideox.load(folder, device, _dtype(device))
+            self._networks = _RUNNERS[model.runner].load(folder, device, _dtype(device))
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # whatever a damaged or foreign file makes the libraries raise; the log has it whole
@@ -92,11 +97,12 @@ class Engine:
         """The plan's frames at its native size, RGB uint8 [height, width, 3], as they are decoded. `image` is the
         clip's first frame at the native size. Adds to `timings` and `notes`. Raises `JobError`."""
         networks = self._networks
-        if networks is None:
+        if networks is None or plan.model.runner is None:
             raise JobError(Code.MODEL_NOT_LOADED, "No model is loaded.")
+        runner = _RUNNERS[plan.model.runner]
         with timings.measure("encode_prompt"):
-            prompts = [negative_prompt, prompt] if plan.guidance_scale > 1 else [prompt]
-            states, cut = cogvideox.encode_prompt(networks, prompts)
+            prompts = [negative_prompt, prompt] if plan.sampling.guidance_scale > 1 else [prompt]
+            conditioning, cut = runner.encode_prompt(networks, prompts, image)
             watch.step("encode_prompt", 1, 1)
         if cut:
             notes.append(f"The model read the prompt without its last {cut} tokens, which do not fit.")
@@ -105,16 +111,14 @@ class Engine:
         canvas, count = plan.canvas, len(plan.parts)
         for index, part in enumerate(plan.parts):
             with timings.measure("denoise"):
-                noise = cogvideox.get_noise(
+                noise = runner.get_noise(
                     networks, part.num_frames, canvas.native_width, canvas.native_height, generator
                 )
-                given = None if known is None else cogvideox.encode_frames(networks, known)
-                latents = cogvideox.denoise(
-                    networks, noise, states, given, plan.steps, plan.guidance_scale, watch, (index, count)
-                )
+                given = None if known is None else runner.encode_frames(networks, known)
+                latents = runner.denoise(networks, noise, conditioning, given, plan.sampling, watch, (index, count))
             if given is not None:  # what was given is known: the model's own account of it would only be less exact
                 latents = torch.cat([given, latents[:, given.shape[1] :]], dim=1)
-            decoded = _measured(cogvideox.decode(networks, latents, watch, (index, count)), timings)
+            decoded = _measured(runner.decode(networks, latents, watch, (index, count)), timings)
             following = plan.parts[index + 1].given if index + 1 < count else 0
             last: list[np.ndarray] = []
             for number, frame in enumerate(decoded):

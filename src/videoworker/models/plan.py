@@ -20,6 +20,16 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Sampling:
+    """How to denoise; what is None is as the checkpoint's own files say."""
+
+    steps: int
+    guidance_scale: float
+    embedded_guidance_scale: float | None = None
+    flow_shift: float | None = None
+
+
+@dataclass(frozen=True)
 class Plan:
     """What the engine will do. `notes` says in words what differs from the request and why."""
 
@@ -28,8 +38,7 @@ class Plan:
     num_frames: int
     fps: int
     parts: tuple[Part, ...]
-    steps: int
-    guidance_scale: float
+    sampling: Sampling
     notes: tuple[str, ...]
 
 
@@ -55,7 +64,8 @@ def make_plan(request: VideoRequest, model: Model) -> Plan:
     guidance_scale = model.default_guidance_scale if request.guidance_scale is None else request.guidance_scale
     notes += _without_effect(request, model, guidance_scale) + list(model.notes)
     steps = request.num_inference_steps or model.default_steps
-    return Plan(model, canvas, num_frames, fps, parts, steps, guidance_scale, tuple(notes))
+    sampling = Sampling(steps, guidance_scale, request.embedded_guidance_scale, request.flow_shift)
+    return Plan(model, canvas, num_frames, fps, parts, sampling, tuple(notes))
 
 
 def split(model: Model, num_frames: int, request: VideoRequest) -> tuple[Part, ...]:
