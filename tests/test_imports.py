@@ -21,6 +21,8 @@ MAY_KNOW = {
     "job": {"apis", "models", "engine", "media", "delivery", "request", "errors", "settings", "watch"},
 }
 MAY_KNOW["worker"] = MAY_KNOW["job"] | {"job"}
+MAY_KNOW["commands"] = MAY_KNOW["worker"]
+MAY_KNOW["cli"] = {"commands", "errors"}
 
 # What a room that runs without a GPU and without a network must not reach for. pydantic is no part of these.
 HEAVY = {"torch", "diffusers", "transformers", "accelerate", "numpy", "av", "PIL", "runpod"}

@@ -1,0 +1,22 @@
+"""The command line `videoworker`: which commands there are, and how an error of theirs reads."""
+
+import sys
+
+import typer
+
+from videoworker.errors import JobError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def videoworker() -> None:
+    """A RunPod Serverless worker for open video models."""
+
+
+def main() -> None:
+    """Runs a command. Where it cannot do what is asked, the process ends with one line that says why."""
+    try:
+        app()
+    except JobError as error:
+        sys.exit("; ".join([error.message, *map(str, error.fields)]))

@@ -1,0 +1,1 @@
+"""The commands of `videoworker`: one file each, named as the command."""
