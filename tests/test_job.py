@@ -94,8 +94,9 @@ def test_a_drawn_seed_is_reported_and_makes_the_same_video_again(settings: Setti
 
 
 def test_loading_is_timed_where_the_job_had_to_load(settings: Settings) -> None:
-    engine = Engine(settings)
-    assert "load" in made(settings, engine=engine).timings
+    engine, reports = Engine(settings), list[Progress]()
+    assert "load" in made(settings, reports.append, engine=engine).timings
+    assert reports[0].stage == "load"
     assert "load" not in made(settings, engine=engine).timings
 
 
@@ -138,7 +139,7 @@ def test_progress_goes_through_all_stages_and_ends_where_delivery_does(settings:
     reports: list[Progress] = []
     made(settings, reports.append)
     stages = list(dict.fromkeys(report.stage for report in reports))
-    assert stages == ["encode_prompt", "denoise", "decode", "encode", "deliver"]
+    assert stages == ["load", "encode_prompt", "denoise", "decode", "encode", "deliver"]
     fractions = [report.fraction for report in reports]
     assert fractions == sorted(fractions) and 0.9 < fractions[-1] < 1  # only the answer says that all is done
 

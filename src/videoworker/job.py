@@ -31,6 +31,7 @@ def run(job: Mapping[str, Any], request: VideoRequest, watch: Watch, engine: Eng
     if engine.model is None or engine.model.name != name:
         with timings.measure("load"):
             engine.load(name)
+            watch.step("load", 1, 1)
     plan = make_plan(request, MODELS[name])
     image = None if request.image is None else _first_frame(request.image, plan, notes)
     seed = secrets.randbits(32) if request.seed is None else request.seed
@@ -46,7 +47,7 @@ def run(job: Mapping[str, Any], request: VideoRequest, watch: Watch, engine: Eng
                     file.write(_cropped(frame, plan))
             with timings.measure("encode"):
                 finished = file.close()
-        check_plays(path, plan.num_frames, plan.canvas.width, plan.canvas.height)
+        check_plays(path, plan.num_frames, plan.canvas.width, plan.canvas.height, watch)
         watch.step("encode", 1, 1)
         _check_size(finished.file_size, settings.max_output_bytes or request.max_file_size)
         watch.step("deliver", 0, 1)  # the last look at cancel and clock: what is delivered is reported

@@ -10,8 +10,13 @@ from videoworker.errors import Code, JobError
 from videoworker.media.file import VideoFile
 from videoworker.media.playable import check_plays
 from videoworker.request import Container
+from videoworker.watch import Watch
 
 both = pytest.mark.parametrize("container", ["mp4", "webm"])
+
+
+def watch() -> Watch:
+    return Watch("a", lambda _: None, 1000.0)
 
 
 def noise(path: Path, container: Container) -> Path:
@@ -25,7 +30,7 @@ def noise(path: Path, container: Container) -> Path:
 
 def refusal(path: Path, num_frames: int = 13, width: int = 64, height: int = 48) -> str:
     with pytest.raises(JobError) as raised:
-        check_plays(path, num_frames, width, height)
+        check_plays(path, num_frames, width, height, watch())
     assert raised.value.code is Code.GENERATION_FAILED
     assert str(path.parent) not in raised.value.message
     return raised.value.message
@@ -33,7 +38,16 @@ def refusal(path: Path, num_frames: int = 13, width: int = 64, height: int = 48)
 
 @both
 def test_a_whole_file_plays(tmp_path: Path, container: Container) -> None:
-    check_plays(noise(tmp_path / "video", container), 13, 64, 48)
+    check_plays(noise(tmp_path / "video", container), 13, 64, 48, watch())
+
+
+@both
+def test_a_cancel_ends_the_reading(tmp_path: Path, container: Container) -> None:
+    cancelled = watch()
+    cancelled.cancel.set()
+    with pytest.raises(JobError) as raised:
+        check_plays(noise(tmp_path / "video", container), 13, 64, 48, cancelled)
+    assert raised.value.code is Code.CANCELLED
 
 
 @both

@@ -12,9 +12,11 @@ from videoworker.request import Progress, Result, VideoRequest
 
 @dataclass(frozen=True)
 class Api(Generic[InputType]):
-    """One request format. `progress`, `answer` and `error` give the document's object, ready for JSON."""
+    """One request format. `model` makes the videos of requests that name none (None: the best that is installed);
+    `progress`, `answer` and `error` give the document's object, ready for JSON."""
 
     name: str
+    model: str | None
     schema: type[InputType]
     translate: Callable[[InputType], VideoRequest]
     progress: Callable[[Progress], dict[str, Any]]

@@ -15,6 +15,8 @@ from videoworker.apis.text import CLEAN, LONGEST_TEXT
 from videoworker.errors import JobError
 from videoworker.request import Progress, Result, VideoRequest
 
+_MODEL = "cogvideox"
+
 
 class CogVideoXInput(Input):
     """The document's request."""
@@ -32,7 +34,7 @@ def _request(body: CogVideoXInput) -> VideoRequest:
     return VideoRequest(
         api=API.name,
         prompt=body.prompt,
-        model="cogvideox",
+        model=_MODEL,
         num_frames=body.num_frames,
         fps=body.fps,
         guidance_scale=body.guidance_scale,
@@ -52,4 +54,4 @@ def _error(error: JobError, job_id: str) -> dict[str, Any]:
     return {"status": "failed", "error": error.message} | code_and_fields(error)
 
 
-API = Api("cogvideox", CogVideoXInput, _request, _progress, _answer, _error)
+API = Api("cogvideox", _MODEL, CogVideoXInput, _request, _progress, _answer, _error)

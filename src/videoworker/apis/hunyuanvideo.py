@@ -22,6 +22,7 @@ from videoworker.request import Progress, Result, VideoRequest
 
 # A request's part, and what this document calls it.
 _FIELDS = {"num_frames": "video_length"}
+_MODEL = "hunyuanvideo"
 
 
 class HunyuanVideoInput(Input):
@@ -45,7 +46,7 @@ def _request(body: HunyuanVideoInput) -> VideoRequest:
     return VideoRequest(
         api=API.name,
         prompt=body.prompt,
-        model="hunyuanvideo",
+        model=_MODEL,
         width=body.width,
         height=body.height,
         num_frames=body.video_length,
@@ -104,4 +105,4 @@ def _error(error: JobError, job_id: str) -> dict[str, Any]:
     } | words
 
 
-API = Api("hunyuanvideo", HunyuanVideoInput, _request, _progress, _answer, _error)
+API = Api("hunyuanvideo", _MODEL, HunyuanVideoInput, _request, _progress, _answer, _error)

@@ -74,4 +74,4 @@ def _error(error: JobError, job_id: str) -> dict[str, Any]:
     } | code_and_fields(error)
 
 
-API = Api("hunyuanvideo-1.5", HunyuanVideo15Input, _request, _progress, _answer, _error)
+API = Api("hunyuanvideo-1.5", "hunyuanvideo-1.5", HunyuanVideo15Input, _request, _progress, _answer, _error)

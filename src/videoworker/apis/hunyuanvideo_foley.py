@@ -18,6 +18,7 @@ from videoworker.request import AudioRequest, Container, Progress, Quality, Resu
 # "File size limits: 100MB maximum output".
 _MAX_FILE_SIZE = 100_000_000
 _RESOLUTIONS: dict[Quality, Resolution] = {"low": "480p", "medium": "720p", "high": "1080p"}
+_MODEL = "hunyuanvideo-1.5"
 
 
 class FoleyInput(Input):
@@ -42,7 +43,7 @@ def _request(body: FoleyInput) -> VideoRequest:
     return VideoRequest(
         api=API.name,
         prompt=body.video_prompt,
-        model="hunyuanvideo-1.5",
+        model=_MODEL,
         width=width,
         height=height,
         duration=body.duration,
@@ -78,4 +79,4 @@ def _error(error: JobError, job_id: str) -> dict[str, Any]:
     }
 
 
-API = Api("hunyuanvideo-foley", FoleyInput, _request, _progress, _answer, _error)
+API = Api("hunyuanvideo-foley", _MODEL, FoleyInput, _request, _progress, _answer, _error)

@@ -95,4 +95,4 @@ def _error(error: JobError, job_id: str) -> dict[str, Any]:
     return {"success": False, "video_url": None, "error": error.message} | code_and_fields(error)
 
 
-API = Api("local", LocalInput, _request, _progress, _answer, _error)
+API = Api("local", None, LocalInput, _request, _progress, _answer, _error)

@@ -21,6 +21,7 @@ from videoworker.request import AudioRequest, Container, Progress, Quality, Resu
 
 _LARGEST_SEED = 2**63 - 1  # what a generator's seed may be
 _LARGEST_CRF = {"mp4": 51, "webm": 63}  # H.264 and VP9
+_MODEL = "sketch"
 
 
 class AudioInput(Input):
@@ -46,7 +47,7 @@ class NativeInput(Input):
     negative_prompt: Annotated[Annotated[str, Field(min_length=0, max_length=LONGEST_TEXT)] | None, CLEAN] = Field(
         None, description="What is not to be seen"
     )
-    model: ModelName = Field("sketch", description="Model that makes the video, where the worker serves more than one")
+    model: ModelName = Field(_MODEL, description="Model that makes the video, where the worker serves more than one")
     resolution: Resolution | None = Field(None, description="A 16:9 picture; instead of width and height")
     width: int | None = Field(None, ge=64, le=3840, description="Width in pixels; together with height")
     height: int | None = Field(None, ge=64, le=3840, description="Height in pixels; together with width")
@@ -133,4 +134,4 @@ def _error(error: JobError, job_id: str) -> dict[str, Any]:
     return {"job_id": job_id, "status": "failed"} | code_and_fields(error)
 
 
-API = Api("native", NativeInput, _request, _progress, _answer, _error)
+API = Api("native", _MODEL, NativeInput, _request, _progress, _answer, _error)

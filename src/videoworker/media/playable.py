@@ -5,13 +5,14 @@ from pathlib import Path
 import av
 
 from videoworker.errors import Code, JobError
+from videoworker.watch import Watch
 
 
-def check_plays(path: Path, num_frames: int, width: int, height: int) -> None:
+def check_plays(path: Path, num_frames: int, width: int, height: int, watch: Watch) -> None:
     """Raises `JobError` GENERATION_FAILED unless the file at `path` decodes wholly into `num_frames` frames of
-    `width` x `height` pixels."""
+    `width` x `height` pixels; looks at `watch` with every frame."""
     try:
-        sizes = _decoded_sizes(path)
+        sizes = _decoded_sizes(path, watch)
     except (av.FFmpegError, IndexError, OSError) as error:  # IndexError: no video stream
         raise JobError(Code.GENERATION_FAILED, "The finished video cannot be decoded.") from error
     if len(sizes) != num_frames:
@@ -20,10 +21,14 @@ def check_plays(path: Path, num_frames: int, width: int, height: int) -> None:
         raise JobError(Code.GENERATION_FAILED, f"The finished video is not {width}x{height} in every frame.")
 
 
-def _decoded_sizes(path: Path) -> list[tuple[int, int]]:
+def _decoded_sizes(path: Path, watch: Watch) -> list[tuple[int, int]]:
     with av.open(path) as source:
         stream = source.streams.video[0]
         stream.thread_type = "AUTO"
         # A decoder left to itself paints over what is broken.
         stream.codec_context.options = {"err_detect": "explode"}
-        return [(frame.width, frame.height) for frame in source.decode(stream)]
+        sizes = []
+        for frame in source.decode(stream):
+            sizes.append((frame.width, frame.height))
+            watch.check()
+        return sizes

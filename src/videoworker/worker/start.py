@@ -14,17 +14,6 @@ from videoworker.settings import Settings, settings
 from videoworker.worker import log, summary
 from videoworker.worker.handler import Handler
 
-# What is loaded at start where MODEL names nothing: the model that most requests of the API will ask for.
-# None: the best that is installed.
-_FIRST_MODEL: dict[str, str | None] = {
-    "native": "sketch",
-    "hunyuanvideo": "hunyuanvideo",
-    "hunyuanvideo-1.5": "hunyuanvideo-1.5",
-    "hunyuanvideo-foley": "hunyuanvideo-1.5",
-    "cogvideox": "cogvideox",
-    "local": None,
-}
-
 
 def main() -> None:
     """Loads, then serves until the platform ends the process. Exits with one line where it cannot serve."""
@@ -50,7 +39,7 @@ def _load(current: Settings) -> Engine:
     """Raises `JobError` where the configured API or model does not exist, or the weights are absent."""
     api = apis.select({}, current.api)
     engine = Engine(current)
-    model = current.model or _FIRST_MODEL[api.name] or engine.best_installed()
+    model = current.model or api.model or engine.best_installed()
     engine.load(model)
     structlog.get_logger().info("serving", api=api.name, model=model)
     return engine
