@@ -186,7 +186,7 @@ def test_the_refusal_reaches_the_caller_as_an_invalid_image(server: Server) -> N
 @pytest.fixture
 def only_first_is_public(monkeypatch: pytest.MonkeyPatch) -> None:
     """No address of this machine is public, so one is declared to be."""
-    monkeypatch.setattr(download_module, "_is_public", lambda host: host == "127.0.0.1")
+    monkeypatch.setattr(download_module, "is_public", lambda host: host == "127.0.0.1")
 
 
 @pytest.mark.usefixtures("only_first_is_public")

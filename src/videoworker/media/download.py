@@ -6,7 +6,6 @@ no proxy, no netrc. One clock runs over the whole fetch, so that a server that a
 """
 
 import asyncio
-import ipaddress
 import socket
 from typing import Any
 
@@ -14,14 +13,12 @@ import aiohttp
 from yarl import URL
 
 from videoworker import __version__
+from videoworker.public_address import is_public
 from videoworker.settings import settings
 
 MOST_SECONDS = 30.0
 _MOST_REDIRECTS = 5
 _CHUNK_BYTES = 65536
-
-_IPV6_UNICAST = ipaddress.IPv6Network("2000::/3")  # RFC 4291; all that is outside it is local or stands for IPv4
-_IPV6_6TO4 = ipaddress.IPv6Network("2002::/16")  # RFC 3056: carries an IPv4 address that may be anything
 
 
 class DownloadRefused(Exception):
@@ -85,13 +82,6 @@ async def _fetch(url: URL, max_bytes: int, max_seconds: float) -> bytes:
 def _socket_to_public(target: tuple[Any, ...]) -> socket.socket:
     """Makes the socket for one address, as getaddrinfo describes it, where that address may be connected to."""
     family, kind, protocol, _, sockaddr = target
-    if not (settings().allow_private_urls or _is_public(sockaddr[0])):
+    if not (settings().allow_private_urls or is_public(sockaddr[0])):
         raise _NotPublic("not a public address")
     return socket.socket(family, kind, protocol)
-
-
-def _is_public(host: str) -> bool:
-    address = ipaddress.ip_address(host)
-    if isinstance(address, ipaddress.IPv6Address):
-        return address.is_global and address in _IPV6_UNICAST and address not in _IPV6_6TO4
-    return address.is_global and not address.is_multicast
