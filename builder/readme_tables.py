@@ -45,7 +45,9 @@ def _settings_table() -> str:
     rows = ["| variable | default | meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
         if not name.startswith("runpod_"):  # the platform's own
-            default = field.default.name if isinstance(field.default, Path) else field.default
+            default = field.default
+            if isinstance(default, Path) and default.is_relative_to(README.parent):
+                default = default.relative_to(README.parent)
             rows.append(f"| `{name.upper()}` | {'' if default is None else f'`{default}`'} | {field.description} |")
     return "\n".join(rows)
 

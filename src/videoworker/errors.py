@@ -24,6 +24,7 @@ class Code(StrEnum):
     GENERATION_TIMEOUT = "GENERATION_TIMEOUT"
     OUTPUT_TOO_LARGE = "OUTPUT_TOO_LARGE"
     GENERATION_FAILED = "GENERATION_FAILED"
+    DELIVERY_FAILED = "DELIVERY_FAILED"
     CANCELLED = "CANCELLED"
 
 
@@ -64,6 +65,7 @@ WORDS: dict[Code, Words] = {
     Code.GENERATION_TIMEOUT: Words(408, False, "GenerationTimeoutError", "GENERATION_TIMEOUT"),
     Code.OUTPUT_TOO_LARGE: Words(413, False, "OutputTooLargeError", "OUTPUT_TOO_LARGE"),
     Code.GENERATION_FAILED: Words(500, True, "InternalServerError", "GENERATION_FAILED"),
+    Code.DELIVERY_FAILED: Words(503, True, "DeliveryError", "DELIVERY_FAILED"),
     Code.CANCELLED: Words(499, False, "CancelledError", "CANCELLED"),
 }
 

@@ -5,8 +5,9 @@ RunPod's own (`RUNPOD_*`) belong to its SDK; those it sets and we read are named
 
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 # The repository: the package is installed from it in place, and the shipped weights are found from any directory.
@@ -27,6 +28,23 @@ class Settings(BaseSettings):
         None, gt=0, description="largest file a job may give; empty: the API's own limit, where its document has one"
     )
     allow_private_urls: bool = Field(False, description="let `image` URLs point into private networks (tests only)")
+    delivery: Literal["bucket", "volume", "inline", "file"] | None = Field(
+        None, description="where videos go; empty: the bucket where one is set, else inline on RunPod, else a file"
+    )
+    volume_dir: Path = Field(Path("/runpod-volume/videos"), description="folder on the network volume")
+    bucket_endpoint_url: str | None = Field(None, description="URL of the S3 service, or of the bucket itself")
+    bucket_access_key_id: SecretStr | None = Field(None, description="access key of the bucket")
+    bucket_secret_access_key: SecretStr | None = Field(None, description="secret of that access key")
+    bucket_name: str | None = Field(None, description="bucket; may be empty where the URL names it")
+    bucket_region: str | None = Field(None, description="region that requests are signed for; empty: the URL's")
+    bucket_prefix: str = Field("", description="what object keys begin with")
+    bucket_presign_ttl_seconds: int = Field(
+        604_800, ge=60, le=604_800, description="how long a URL of a video can be used (S3's most: 7 days)"
+    )
+    bucket_public_base_url: str | None = Field(
+        None, description="where the bucket is read without a signature, a CDN for example; empty: signed URLs"
+    )
+    allow_job_s3_config: bool = Field(False, description="deliver into the bucket that a job's `s3Config` names")
     runpod_webhook_post_output: str | None = Field(None, description="set by the platform: where results are posted")
 
 
