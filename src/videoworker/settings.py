@@ -32,6 +32,9 @@ class Settings(BaseSettings):
         None, description="where videos go; empty: the bucket where one is set, else inline on RunPod, else a file"
     )
     volume_dir: Path = Field(Path("/runpod-volume/videos"), description="folder on the network volume")
+    public_base_url: str | None = Field(
+        None, description="where the endpoint that serves OUTPUT_DIR as `/files` is reached; set by `videoworker serve`"
+    )
     bucket_endpoint_url: str | None = Field(None, description="URL of the S3 service, or of the bucket itself")
     bucket_access_key_id: SecretStr | None = Field(None, description="access key of the bucket")
     bucket_secret_access_key: SecretStr | None = Field(None, description="secret of that access key")

@@ -58,3 +58,10 @@ def test_a_delivery_that_fails_leaves_nothing_behind(tmp_path: Path, settings: S
     with pytest.raises(FileNotFoundError):
         deliver(tmp_path / "absent.mp4", "job-1", settings)
     assert list((tmp_path / "made here" / "job-1").iterdir()) == []
+
+
+def test_under_an_endpoint_the_url_is_the_endpoints(tmp_path: Path) -> None:
+    served = Settings(output_dir=tmp_path, public_base_url="https://videos.example.org")
+    url = deliver(finished(tmp_path, "x.webm", b"video"), "job-1", served)
+    assert url == "https://videos.example.org/files/job-1/video.webm"
+    assert (tmp_path / "job-1" / "video.webm").read_bytes() == b"video"

@@ -1,4 +1,4 @@
-"""Delivery as a file under OUTPUT_DIR."""
+"""Delivery as a file under OUTPUT_DIR, which the endpoint on one machine serves as `/files`."""
 
 import shutil
 import uuid
@@ -8,7 +8,8 @@ from videoworker.settings import Settings
 
 
 def deliver(path: Path, job_id: str, settings: Settings) -> str:
-    """Copies the finished file `path` to `OUTPUT_DIR/<job_id>/video<its suffix>` and returns that file's `file://` URL.
+    """Copies the finished file `path` to `OUTPUT_DIR/<job_id>/video<its suffix>` and returns its URL: under
+    PUBLIC_BASE_URL where that is set, else `file://`.
 
     `job_id` is a plain file name. Whoever looks sees the whole new file or what was there before; delivering again
     replaces. Raises `OSError` where the file cannot be written.
@@ -21,4 +22,6 @@ def deliver(path: Path, job_id: str, settings: Settings) -> str:
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
+    if settings.public_base_url is not None:
+        return f"{settings.public_base_url}/files/{job_id}/{target.name}"
     return target.as_uri()
