@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from tests.engine.conftest import save_checkpoint
+from builder.tiny import cogvideox
 from tests.media.pictures import encoded
 from videoworker import job
 from videoworker.engine.engine import Engine
@@ -28,7 +28,7 @@ from videoworker.watch import Watch
 @pytest.fixture(scope="module")
 def weights_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("weights")
-    save_checkpoint(folder / "sketch", takes_image=True)
+    cogvideox.save(folder / "sketch", "sketch")
     return folder
 
 

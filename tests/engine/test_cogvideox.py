@@ -1,27 +1,38 @@
 """Our sampling of CogVideoX beside diffusers' own pipelines: the same numbers, streamed and stoppable."""
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from diffusers import CogVideoXImageToVideoPipeline, CogVideoXPipeline
+from diffusers.models.attention_dispatch import attention_backend
 from numpy.typing import NDArray
 from PIL import Image
 
-from tests.engine.conftest import LATENT_CHANNELS, MAX_TEXT_TOKENS
+from builder.tiny.cogvideox import DDIM, LATENT_CHANNELS, SKETCH_TEXT_TOKENS, VARIANTS
+from tests.engine.conftest import Checkpoint
+from tests.engine.watches import watch_that
 from videoworker.engine import cogvideox
 from videoworker.engine.cogvideox import Networks
 from videoworker.errors import Code, JobError
 from videoworker.models.plan import Sampling
 from videoworker.request import Progress
-from videoworker.watch import Watch
 
 CPU = torch.device("cpu")
 PROMPT, NEGATIVE = "a red circle moving right", "a blue square"
 WIDTH, HEIGHT, FRAMES, STEPS = 64, 48, 9, 4
 CLOSE = 1e-4
+
+# Guidance, width, height and frames of the clips that are compared: both guidances, two sizes, two lengths; and one
+# more length that fills CogVideoX1.5's patches in time without padding.
+CLIPS = [(1.0, 64, 48, 9), (6.0, 64, 48, 17), (6.0, 80, 96, 9), (1.0, 80, 96, 17), (6.0, 64, 48, 13)]
+LEARNED_POSITIONS = [(6.0, 720, 480, 9), (1.0, 720, 480, 17)]  # these hold at one size alone
 
 
 @pytest.fixture(scope="module")
@@ -29,21 +40,14 @@ def networks(image_checkpoint: Path) -> Networks:
     return cogvideox.load(image_checkpoint, CPU, torch.float32)
 
 
-@pytest.fixture(scope="module")
-def text_networks(text_checkpoint: Path) -> Networks:
-    return cogvideox.load(text_checkpoint, CPU, torch.float32)
+def generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
 
 
-def unheard(progress: Progress) -> None:
-    """Nobody asks how far these jobs are."""
-
-
-def watch_that(report: Callable[[Progress], None] = unheard, time_limit: float = 1000.0) -> Watch:
-    return Watch("a", report, time_limit)
-
-
-def noise_for(networks: Networks, seed: int = 7) -> torch.Tensor:
-    return cogvideox.get_noise(networks, FRAMES, WIDTH, HEIGHT, torch.Generator().manual_seed(seed))
+def noise_for(
+    networks: Networks, seed: int = 7, width: int = WIDTH, height: int = HEIGHT, num_frames: int = FRAMES
+) -> torch.Tensor:
+    return cogvideox.get_noise(networks, num_frames, width, height, generator(seed))
 
 
 def denoised(
@@ -52,72 +56,90 @@ def denoised(
     prompts = [NEGATIVE, PROMPT] if guidance_scale > 1 else [PROMPT]
     states, cut = cogvideox.encode_prompt(networks, prompts, None)
     assert cut == 0
-    return cogvideox.denoise(networks, noise, states, given, Sampling(STEPS, guidance_scale), watch_that(), (0, 1))
-
-
-def asked_of_diffusers(guidance_scale: float, noise: torch.Tensor) -> dict[str, object]:
-    """The same clip in the words of diffusers' pipelines."""
-    return {
-        "prompt": PROMPT,
-        "negative_prompt": NEGATIVE,
-        "width": WIDTH,
-        "height": HEIGHT,
-        "num_frames": FRAMES,
-        "num_inference_steps": STEPS,
-        "guidance_scale": guidance_scale,
-        "use_dynamic_cfg": False,
-        "latents": noise.clone(),
-        "max_sequence_length": MAX_TEXT_TOKENS,
-        "output_type": "latent",
-    }
+    sampling = Sampling(STEPS, guidance_scale)
+    return cogvideox.denoise(networks, noise, states, given, sampling, watch_that(), (0, 1), generator(5))
 
 
 def picture(width: int = WIDTH, height: int = HEIGHT, frames: int = 1) -> NDArray[np.uint8]:
     return np.random.default_rng(3).integers(0, 256, (frames, height, width, 3), dtype=np.uint8)
 
 
-@pytest.mark.parametrize("guidance_scale", [1.0, 6.0])
-def test_text_alone_gives_the_latents_of_diffusers_own_pipeline(
-    text_checkpoint: Path, text_networks: Networks, guidance_scale: float
+@pytest.mark.parametrize(
+    ("variant", "guidance_scale", "width", "height", "num_frames"),
+    [(variant, *clip) for variant in VARIANTS for clip in (LEARNED_POSITIONS if variant == "5b-i2v" else CLIPS)],
+)
+def test_the_latents_are_those_of_diffusers_own_pipeline(
+    cogvideox_checkpoint: Checkpoint, variant: str, guidance_scale: float, width: int, height: int, num_frames: int
 ) -> None:
-    pipeline = CogVideoXPipeline.from_pretrained(text_checkpoint)
+    networks = cogvideox.load(cogvideox_checkpoint(variant), CPU, torch.float32)
+    noise = noise_for(networks, width=width, height=height, num_frames=num_frames)
+    asked = {
+        "prompt": PROMPT,
+        "negative_prompt": NEGATIVE,
+        "width": width,
+        "height": height,
+        "num_frames": num_frames,
+        "num_inference_steps": STEPS,
+        "guidance_scale": guidance_scale,
+        "max_sequence_length": networks.transformer.config.max_text_seq_length,
+        "output_type": "latent",
+    }
+    # Theirs takes CogVideoX1.5's padding as a part of the noise; ours draws it first of all.
+    count = -noise.shape[1] % (networks.transformer.config.patch_size_t or 1)
+    drawing = generator(5)
+    padding = torch.randn((1, count, *noise.shape[2:]), generator=drawing)
+    asked["latents"] = torch.cat([padding, noise], dim=1)
+    given = None
+    if networks.transformer.config.in_channels == LATENT_CHANNELS:
+        pipeline = CogVideoXPipeline.from_pretrained(cogvideox_checkpoint(variant))
+    else:
+        pipeline = CogVideoXImageToVideoPipeline.from_pretrained(cogvideox_checkpoint(variant))
+        first = picture(width, height)
+        asked["image"] = Image.fromarray(first[0])
+        # Theirs draws the picture's latents from the posterior, ours takes its most probable ones: let theirs do so.
+        pipeline.vae.encode = most_probable(pipeline.vae.encode)
+        given = cogvideox.encode_frames(networks, first)
     pipeline.set_progress_bar_config(disable=True)
-    noise = noise_for(text_networks)
-    theirs = pipeline(**asked_of_diffusers(guidance_scale, noise)).frames
-    assert (denoised(text_networks, guidance_scale, noise) - theirs).abs().max() < CLOSE
+    theirs = pipeline(generator=drawing, **asked).frames[:, count:]
+    ours = denoised(networks, guidance_scale, noise, given)
+    assert ours.shape == theirs.shape == noise.shape
+    assert (ours - theirs).abs().max() < CLOSE
+    assert type(networks.scheduler).__name__ == type(pipeline.scheduler).__name__
+    assert (type(networks.scheduler).__name__ == "CogVideoXDDIMScheduler") == (variant in DDIM)
 
 
-@pytest.mark.parametrize("guidance_scale", [1.0, 6.0])
-def test_a_first_picture_gives_the_latents_of_diffusers_own_pipeline(
-    image_checkpoint: Path, networks: Networks, guidance_scale: float
-) -> None:
-    pipeline = CogVideoXImageToVideoPipeline.from_pretrained(image_checkpoint)
-    pipeline.set_progress_bar_config(disable=True)
-    noise, first = noise_for(networks), picture()
-    theirs = pipeline(
-        image=Image.fromarray(first[0]),
-        generator=torch.Generator().manual_seed(5),
-        **asked_of_diffusers(guidance_scale, noise),
-    ).frames
+def most_probable(encode: Any) -> Callable[[torch.Tensor], SimpleNamespace]:
+    """The same encoder, whose posterior has no spread."""
 
-    # Theirs draws the picture's latents from the posterior, ours takes its most probable ones: draw them here too.
-    pixels = pipeline.video_processor.preprocess(Image.fromarray(first[0]), HEIGHT, WIDTH).unsqueeze(2)
-    with torch.inference_mode():
-        posterior = networks.vae.encode(pixels).latent_dist
-    drawn = posterior.sample(torch.Generator().manual_seed(5)) * networks.vae.config.scaling_factor
-    assert (denoised(networks, guidance_scale, noise, drawn.transpose(1, 2)) - theirs).abs().max() < CLOSE
-    assert torch.allclose(
-        cogvideox.encode_frames(networks, first).transpose(1, 2),
-        posterior.mode() * networks.vae.config.scaling_factor,
-        atol=1e-5,
-    )
+    def encoded(pixels: torch.Tensor) -> SimpleNamespace:
+        return SimpleNamespace(latents=encode(pixels).latent_dist.mode())
+
+    return encoded
+
+
+def test_a_scheduler_of_another_family_is_refused(image_checkpoint: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(image_checkpoint, tmp_path / "foreign"))
+    config = folder / "scheduler" / "scheduler_config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"_class_name": "DDPMScheduler"}))
+    with pytest.raises(ValueError, match="DDPMScheduler"):
+        cogvideox.load(folder, CPU, torch.float32)
+
+
+def test_a_chosen_attention_kernel_is_the_one_that_runs(networks: Networks) -> None:
+    """diffusers' own attention of this family leaves the choice without effect."""
+    expected = denoised(networks, 6.0, noise_for(networks))
+    with attention_backend("_native_flash"):  # takes no mask
+        assert (denoised(networks, 6.0, noise_for(networks)) - expected).abs().max() < CLOSE
+    with attention_backend("_native_cudnn"), pytest.raises(RuntimeError):  # runs on a GPU alone
+        denoised(networks, 6.0, noise_for(networks))
 
 
 def test_guidance_the_negative_prompt_and_the_picture_each_change_the_latents(networks: Networks) -> None:
     noise = noise_for(networks)
     given = cogvideox.encode_frames(networks, picture())
     states, _ = cogvideox.encode_prompt(networks, ["", PROMPT], None)
-    without_negative = cogvideox.denoise(networks, noise, states, None, Sampling(STEPS, 6.0), watch_that(), (0, 1))
+    sampling = Sampling(STEPS, 6.0)
+    without_negative = cogvideox.denoise(networks, noise, states, None, sampling, watch_that(), (0, 1), generator(5))
     made = [
         denoised(networks, 1.0, noise),
         denoised(networks, 3.0, noise),
@@ -136,10 +158,10 @@ def test_noise_is_the_numbers_that_diffusers_draws_for_the_seed(networks: Networ
 
 
 def test_tokens_that_do_not_fit_are_counted(networks: Networks) -> None:
-    states, cut = cogvideox.encode_prompt(networks, ["red " * (MAX_TEXT_TOKENS + 4)], None)
-    assert states.shape == (1, MAX_TEXT_TOKENS, 16)
-    assert cut == 5  # and the end mark
-    assert cogvideox.encode_prompt(networks, ["red " * (MAX_TEXT_TOKENS - 1)], None)[1] == 0
+    states, cut = cogvideox.encode_prompt(networks, ["red " * (SKETCH_TEXT_TOKENS)], None)
+    assert states.shape == (1, SKETCH_TEXT_TOKENS, 16)
+    assert cut == 3 * SKETCH_TEXT_TOKENS + 1  # four tokens a word, and the end mark
+    assert cogvideox.encode_prompt(networks, ["r" * (SKETCH_TEXT_TOKENS - 2)], None)[1] == 0
 
 
 @pytest.mark.parametrize(("frames", "latents"), [(1, 1), (5, 2)])
@@ -156,7 +178,7 @@ def test_frames_decoded_a_few_at_a_time_are_those_of_the_whole_decode(networks: 
         whole = networks.vae.decode(latents.transpose(1, 2) / networks.vae.config.scaling_factor).sample[0]
     expected = ((whole.clamp(-1, 1) + 1) * 127.5).permute(1, 2, 3, 0).numpy()
 
-    streamed = list(cogvideox.decode(networks, latents, watch_that(), (0, 1)))
+    streamed = list(cogvideox.decode(networks, latents, watch_that(), (0, 1), generator(5)))
     assert len(streamed) == len(expected) == (count - 1) * 4 + 1
     for frame, exact in zip(streamed, expected, strict=True):
         assert frame.shape == (48, 64, 3) and frame.dtype == np.uint8
@@ -166,7 +188,7 @@ def test_frames_decoded_a_few_at_a_time_are_those_of_the_whole_decode(networks: 
 def test_decoding_is_reported_chunk_by_chunk_before_the_chunks_frames_come(networks: Networks) -> None:
     latents = torch.zeros((1, 7, LATENT_CHANNELS, 4, 4))
     reports: list[Progress] = []
-    seen = [len(reports) for _ in cogvideox.decode(networks, latents, watch_that(reports.append), (0, 1))]
+    seen = [len(reports) for _ in cogvideox.decode(networks, latents, watch_that(reports.append), (0, 1), generator(5))]
     assert [(report.step, report.steps) for report in reports] == [(3, 7), (5, 7), (7, 7)]
     assert seen == [1] * 9 + [2] * 8 + [3] * 8
 
@@ -176,7 +198,7 @@ def test_time_that_runs_out_stops_denoising_at_its_step(networks: Networks) -> N
     states, _ = cogvideox.encode_prompt(networks, [PROMPT], None)
     late = watch_that(reports.append, time_limit=1e-9)
     with pytest.raises(JobError) as caught:
-        cogvideox.denoise(networks, noise_for(networks), states, None, Sampling(STEPS, 1.0), late, (0, 1))
+        cogvideox.denoise(networks, noise_for(networks), states, None, Sampling(STEPS, 1.0), late, (0, 1), generator(5))
     assert caught.value.code is Code.GENERATION_TIMEOUT
     assert [(report.stage, report.step) for report in reports] == [("denoise", 1)]
 
@@ -184,7 +206,7 @@ def test_time_that_runs_out_stops_denoising_at_its_step(networks: Networks) -> N
 def test_time_that_runs_out_stops_decoding_at_its_chunk(networks: Networks) -> None:
     reports: list[Progress] = []
     latents = torch.zeros((1, 7, LATENT_CHANNELS, 4, 4))
-    frames = cogvideox.decode(networks, latents, watch_that(reports.append, time_limit=1e-9), (0, 1))
+    frames = cogvideox.decode(networks, latents, watch_that(reports.append, time_limit=1e-9), (0, 1), generator(5))
     with pytest.raises(JobError) as caught:
         next(frames)
     assert caught.value.code is Code.GENERATION_TIMEOUT
@@ -202,6 +224,6 @@ def test_numbers_that_are_not_finite_are_no_video(image_checkpoint: Path) -> Non
 def test_sampling_leaves_no_gradient_behind(networks: Networks) -> None:
     assert denoised(networks, 1.0, noise_for(networks)).requires_grad is False
     assert not torch.is_inference_mode_enabled()
-    frames = cogvideox.decode(networks, torch.zeros((1, 3, LATENT_CHANNELS, 4, 4)), watch_that(), (0, 1))
+    frames = cogvideox.decode(networks, torch.zeros((1, 3, LATENT_CHANNELS, 4, 4)), watch_that(), (0, 1), generator(5))
     next(frames)
     assert not torch.is_inference_mode_enabled()  # between two frames the caller's own mode holds

@@ -193,7 +193,7 @@ def test_another_guidance_scale_gives_other_frames(engine: Engine) -> None:
 def test_tokens_that_did_not_fit_are_noted(engine: Engine) -> None:
     notes: list[str] = []
     next(generated(engine, prompt="red " * 20, notes=notes))
-    assert notes == ["The model read the prompt without its last 9 tokens, which do not fit."]
+    assert notes == ["The model read the prompt without its last 41 tokens, which do not fit."]
 
 
 def test_a_cancel_while_denoising_stops_at_that_step(

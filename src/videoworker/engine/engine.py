@@ -115,10 +115,12 @@ class Engine:
                     networks, part.num_frames, canvas.native_width, canvas.native_height, generator
                 )
                 given = None if known is None else runner.encode_frames(networks, known)
-                latents = runner.denoise(networks, noise, conditioning, given, plan.sampling, watch, (index, count))
+                latents = runner.denoise(
+                    networks, noise, conditioning, given, plan.sampling, watch, (index, count), generator
+                )
             if given is not None:  # what was given is known: the model's own account of it would only be less exact
                 latents = torch.cat([given, latents[:, given.shape[1] :]], dim=1)
-            decoded = _measured(runner.decode(networks, latents, watch, (index, count)), timings)
+            decoded = _measured(runner.decode(networks, latents, watch, (index, count), generator), timings)
             following = plan.parts[index + 1].given if index + 1 < count else 0
             last: list[np.ndarray] = []
             for number, frame in enumerate(decoded):

@@ -13,7 +13,7 @@ from videoworker.watch import Watch
 
 class Runner(Protocol):
     """`networks` is what `load` gave, `conditioning` what `encode_prompt` gave; only the family looks inside. Pictures
-    and frames are RGB uint8 [.., height, width, 3]; latents belong to the family, batch first."""
+    and frames are RGB uint8 [.., height, width, 3]; latents belong to the family, batch first, then time."""
 
     def load(self, folder: Path, device: torch.device, dtype: torch.dtype) -> Any:
         """Reads a checkpoint in diffusers layout; safetensors only."""
@@ -39,9 +39,18 @@ class Runner(Protocol):
         sampling: Sampling,
         watch: Watch,
         part: tuple[int, int],
+        generator: torch.Generator,
     ) -> torch.Tensor:
         """Finite latents from noise; `given` are the clip's first latents where it continues from known frames. Calls
-        `watch.step` after every step. Raises `JobError`."""
+        `watch.step` after every step. `generator`, the one that drew the noise, gives what a scheduler adds on its way.
+        Raises `JobError`."""
 
-    def decode(self, networks: Any, latents: torch.Tensor, watch: Watch, part: tuple[int, int]) -> Iterator[np.ndarray]:
-        """The frames of `latents`, one by one, with bounded memory."""
+    def decode(
+        self,
+        networks: Any,
+        latents: torch.Tensor,
+        watch: Watch,
+        part: tuple[int, int],
+        generator: torch.Generator,
+    ) -> Iterator[np.ndarray]:
+        """The frames of `latents`, one by one, with bounded memory. `generator` gives what a decoder adds."""
