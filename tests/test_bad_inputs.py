@@ -220,7 +220,7 @@ def nested(depth: int) -> Any:
 
 
 KNOWN_APIS = "hunyuanvideo-foley, hunyuanvideo, hunyuanvideo-1.5, local, cogvideox, native"
-KNOWN_MODELS = "hunyuanvideo, hunyuanvideo-1.5, mochi, open-sora, cogvideox, sketch"
+KNOWN_MODELS = "hunyuanvideo, hunyuanvideo-1.5, mochi, ltx, open-sora, cogvideox, sketch"
 NATIVE_PROMPT = "1-10000 characters"
 PROMPTS = {
     "missing": Case(NATIVE, {}, [("prompt", None, NATIVE_PROMPT)], "INVALID_PROMPT", f"Prompt must be {NATIVE_PROMPT}"),
@@ -358,12 +358,10 @@ NO_API = {
 }
 NOT_YET = " (but this version cannot run them yet)"
 FETCH = {
-    "hunyuanvideo": "(tencent-hunyuan-community): hf download hunyuanvideo-community/HunyuanVideo "
-    "--local-dir weights/hunyuanvideo" + NOT_YET,
-    "cogvideox": "(Apache-2.0): hf download zai-org/CogVideoX-2b --local-dir weights/cogvideox",
-    "hunyuanvideo-1.5": "(tencent-hunyuan-community): hf download "
-    "hunyuanvideo-community/HunyuanVideo-1.5-Diffusers-720p_t2v --local-dir weights/hunyuanvideo-1.5" + NOT_YET,
-    "mochi": "(Apache-2.0): hf download genmo/mochi-1-preview --local-dir weights/mochi" + NOT_YET,
+    "hunyuanvideo": "(tencent-hunyuan-community): videoworker fetch hunyuanvideo" + NOT_YET,
+    "cogvideox": "(Apache-2.0): videoworker fetch cogvideox",
+    "hunyuanvideo-1.5": "(tencent-hunyuan-community): videoworker fetch hunyuanvideo-1.5" + NOT_YET,
+    "mochi": "(Apache-2.0): videoworker fetch mochi" + NOT_YET,
 }
 
 

@@ -4,6 +4,9 @@ import sys
 
 import typer
 
+from videoworker.commands.convert import convert
+from videoworker.commands.fetch import fetch
+from videoworker.commands.models import models
 from videoworker.errors import JobError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -12,6 +15,10 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 @app.callback()
 def videoworker() -> None:
     """A RunPod Serverless worker for open video models."""
+
+
+for _command in (models, fetch, convert):
+    app.command()(_command)
 
 
 def main() -> None:

@@ -17,7 +17,6 @@ from videoworker.errors import Code, JobError
 from videoworker.media.file import Finished, VideoFile
 from videoworker.media.picture import crop_to, decode_picture
 from videoworker.media.playable import check_plays
-from videoworker.models import MODELS
 from videoworker.models.plan import Plan, make_plan
 from videoworker.request import Result, Video, VideoRequest
 from videoworker.settings import Settings
@@ -28,11 +27,12 @@ def run(job: Mapping[str, Any], request: VideoRequest, watch: Watch, engine: Eng
     """Makes the video; blocks until it is delivered. `job["id"]` is a plain file name. Raises `JobError`."""
     created_at, timings, notes = time.time(), Timings(), list[str]()
     name = settings.model or request.model or engine.best_installed()
-    if engine.model is None or engine.model.name != name:
+    model = engine.choose(name, request)
+    if engine.model is not model:
         with timings.measure("load"):
-            engine.load(name)
+            engine.load(name, request)
             watch.step("load", 1, 1)
-    plan = make_plan(request, MODELS[name])
+    plan = make_plan(request, model)
     image = None if request.image is None else _first_frame(request.image, plan, notes)
     seed = secrets.randbits(32) if request.seed is None else request.seed
 

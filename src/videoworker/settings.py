@@ -22,6 +22,10 @@ class Settings(BaseSettings):
     api: str | None = Field(None, description="request format where a job's input names none; empty: native")
     model: str | None = Field(None, description="serve every API with this model; empty: each API's own model")
     weights_dir: Path = Field(_ROOT / "weights", description="where models' weights lie, one folder each")
+    network_volume: Path = Field(
+        Path("/runpod-volume"), description="network volume; weights in its `weights`, and RunPod's cached models"
+    )
+    allow_download: bool = Field(False, description="fetch weights that are nowhere on the machine from the hub")
     output_dir: Path = Field(Path("outputs"), description="where finished files go")
     job_timeout_seconds: float = Field(600, gt=0, description="longest time one job may take")
     max_output_bytes: int | None = Field(

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, WithJsonSchema
 
-MODEL_NAMES = ("hunyuanvideo", "hunyuanvideo-1.5", "mochi", "open-sora", "cogvideox", "sketch")
+MODEL_NAMES = ("hunyuanvideo", "hunyuanvideo-1.5", "mochi", "ltx", "open-sora", "cogvideox", "sketch")
 
 
 def _known(name: str) -> str:

@@ -9,12 +9,14 @@ import numpy as np
 import structlog
 import torch
 
-from videoworker.engine import cogvideox, weights
+from videoworker.engine import checkpoint, cogvideox, places, weights
 from videoworker.engine.runner import Runner
 from videoworker.errors import Code, JobError
-from videoworker.models import MODELS
+from videoworker.models import VARIANTS
 from videoworker.models.declaration import Model
 from videoworker.models.plan import Plan
+from videoworker.models.suited import suited
+from videoworker.request import VideoRequest
 from videoworker.settings import Settings
 from videoworker.watch import Watch
 
@@ -45,23 +47,33 @@ class Engine:
     def __init__(self, settings: Settings) -> None:
         self.model: Model | None = None
         self.revision = ""
-        self._weights_dir = settings.weights_dir
+        self._settings = settings
         self._networks: Any = None
 
-    def load(self, name: str) -> None:
-        """Puts a model's weights on the device, in place of another's. Raises `JobError` MODEL_NOT_LOADED where they
-        are absent, GPU_UNAVAILABLE where the machine cannot run them, INVALID_FIELD for an unknown name."""
-        if self.model is not None and self.model.name == name:
+    def choose(self, name: str, request: VideoRequest | None = None) -> Model:
+        """The variant of a model that suits the request best, of those whose weights are here; where none is, the one
+        to fetch. Raises `JobError` INVALID_FIELD for an unknown name."""
+        if name not in VARIANTS:
+            raise JobError(Code.INVALID_FIELD, f"There is no model {name!r}; there are: {', '.join(VARIANTS)}.")
+        variants = VARIANTS[name] if request is None else suited(VARIANTS[name], request)
+        return next((variant for variant in variants if places.locate(variant, self._settings)), variants[0])
+
+    def load(self, name: str, request: VideoRequest | None = None) -> None:
+        """Puts the weights of a model's variant for the request on the device, in place of others. Raises `JobError`
+        MODEL_NOT_LOADED where they are absent or any installed variant of the model is not whole, GPU_UNAVAILABLE where
+        the machine cannot run them, INVALID_FIELD for an unknown name."""
+        model = self.choose(name, request)
+        if self.model is model:
             return
-        if name not in MODELS:
-            raise JobError(Code.INVALID_FIELD, f"There is no model {name!r}; there are: {', '.join(MODELS)}.")
-        model = MODELS[name]
-        folder = weights.find(model, self._weights_dir)
+        folder = weights.find(model, self._settings).folder
         if model.runner is None:
             raise JobError(Code.MODEL_NOT_LOADED, f"This version cannot run {model.name} yet.")
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        if device.type == "cpu" and weights.size(folder) > _LARGEST_ON_CPU:
+        if device.type == "cpu" and places.size(folder) > _LARGEST_ON_CPU:
             raise JobError(Code.GPU_UNAVAILABLE, f"CUDA GPU not available: {model.name} needs one.")
+        for variant in VARIANTS[name]:
+            if installed := places.locate(variant, self._settings):
+                checkpoint.verify(variant, installed.folder)
         self.model, self._networks = None, None  # free the old weights before the new ones come
         started = time.monotonic()
         try:
@@ -70,16 +82,24 @@ class Engine:
             raise
         except Exception as error:  # whatever a damaged or foreign file makes the libraries raise; the log has it whole
             _log.exception("weights not readable", model=name)
-            message = f"The weights of {name} cannot be read. To fetch them again: {model.how_to_fetch}"
+            message = f"The weights of {model.title} cannot be read. To fetch them again: {model.how_to_fetch}"
             raise JobError(Code.MODEL_NOT_LOADED, message) from error
         self.model, self.revision = model, weights.revision(folder)
-        _log.info("weights loaded", model=name, revision=self.revision, seconds=round(time.monotonic() - started, 2))
+        _log.info(
+            "weights loaded",
+            model=name,
+            variant=model.variant,
+            revision=self.revision,
+            licence=model.licence,
+            restrictions=model.notes,
+            seconds=round(time.monotonic() - started, 2),
+        )
 
     def best_installed(self) -> str:
         """The name of the best model whose weights are here and that this machine can run. Raises `JobError`."""
-        for model in MODELS.values():
+        for model in (variant for variants in VARIANTS.values() for variant in variants):
             runs = model.runner is not None and (torch.cuda.is_available() or not model.needs_gpu)
-            if runs and weights.is_installed(model, self._weights_dir):
+            if runs and places.locate(model, self._settings):
                 return model.name
         raise JobError(Code.MODEL_NOT_LOADED, "No model is installed.")
 

@@ -1,42 +1,35 @@
-"""Where a model's weights lie, whether they are all there, and which revision they are."""
+"""A model's weights: found on this machine or fetched, and which revision they are."""
 
 import hashlib
-import json
 from pathlib import Path
 
+import structlog
+
+from videoworker.engine.fetch import fetch
+from videoworker.engine.places import Found, locate
 from videoworker.errors import Code, JobError
 from videoworker.models.declaration import Model
+from videoworker.settings import Settings
 
 _FINGERPRINT_BYTES = 1 << 16
 
+_log = structlog.get_logger()
 
-def find(model: Model, weights_dir: Path) -> Path:
-    """The folder with the model's files in diffusers layout. Raises `JobError` MODEL_NOT_LOADED that says how to get
-    them where they are absent or not whole."""
-    folder = weights_dir / model.folder
-    if not is_installed(model, weights_dir):
+
+def find(model: Model, settings: Settings) -> Found:
+    """Where the model's weights lie; fetched from the hub where they are nowhere and ALLOW_DOWNLOAD is set. Raises
+    `JobError` MODEL_NOT_LOADED that says how to get them where they are absent."""
+    found = locate(model, settings)
+    if found is None and settings.allow_download and model.runner:
+        found = Found("the hub", fetch(model, settings.weights_dir))
+    if found is None:
         raise JobError(
             Code.MODEL_NOT_LOADED,
-            f"The weights of {model.name} are not installed. To fetch them ({model.licence}): {model.how_to_fetch}"
+            f"The weights of {model.title} are not installed. To fetch them ({model.licence}): {model.how_to_fetch}"
             + ("" if model.runner else " (but this version cannot run them yet)"),
         )
-    missing = [name for name in _networks(folder) if not list((folder / name).glob("*.safetensors"))]
-    if missing:
-        raise JobError(
-            Code.MODEL_NOT_LOADED,
-            f"The weights of {model.name} are not whole: no safetensors file in {', '.join(missing)}. "
-            f"To fetch them again: {model.how_to_fetch}",
-        )
-    return folder
-
-
-def is_installed(model: Model, weights_dir: Path) -> bool:
-    return (weights_dir / model.folder / "model_index.json").is_file()
-
-
-def size(folder: Path) -> int:
-    """Bytes of all safetensors files."""
-    return sum(file.stat().st_size for file in folder.rglob("*.safetensors"))
+    _log.info("weights found", model=model.name, variant=model.variant, place=found.place, folder=str(found.folder))
+    return found
 
 
 def revision(folder: Path) -> str:
@@ -53,9 +46,3 @@ def revision(folder: Path) -> str:
             opened.seek(max(opened.tell(), file.stat().st_size - _FINGERPRINT_BYTES))
             digest.update(opened.read())
     return digest.hexdigest()[:12]
-
-
-def _networks(folder: Path) -> list[str]:
-    """The components of `model_index.json` that have weights of their own."""
-    index = json.loads((folder / "model_index.json").read_text())
-    return [name for name in index if not name.startswith(("_", "tokenizer", "scheduler"))]

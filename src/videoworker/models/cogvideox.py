@@ -1,15 +1,24 @@
-"""The CogVideoX family: CogVideoX-2B, and `sketch`, the small model of the same architecture that ships here.
+"""The CogVideoX family, and `sketch`, the small model of the same architecture that ships here.
 
-Sizes, lengths and defaults of CogVideoX-2B: its model card (720x480, 49 frames at 8 fps, 50 steps, guidance 6).
+Sizes, lengths and defaults: the model cards (CogVideoX: 720x480, 49 frames at 8 fps; CogVideoX1.5: short side 768, long
+side up to 1360, 81 frames at 16 fps; 50 steps, guidance 6). Bytes: the published configurations' parameters.
 """
 
-from videoworker.models.declaration import Model
+from dataclasses import replace
+
+from videoworker.models.declaration import Component, Model
 
 SKETCH = Model(
     name="sketch",
     folder="sketch",
-    repository="sketch",
+    repository="",
     licence="Apache-2.0",
+    pipeline="CogVideoXPipeline",
+    components=(
+        Component("text_encoder", "bfloat16", 1_056_000),
+        Component("transformer", "bfloat16", 21_617_000),
+        Component("vae", "bfloat16", 5_322_000),
+    ),
     runner="cogvideox",
     grid=32,
     max_area=128 * 128,
@@ -31,9 +40,16 @@ SKETCH = Model(
 
 COGVIDEOX = Model(
     name="cogvideox",
+    variant="2b",
     folder="cogvideox",
     repository="zai-org/CogVideoX-2b",
     licence="Apache-2.0",
+    pipeline="CogVideoXPipeline",
+    components=(
+        Component("text_encoder", "float16", 9_524_621_312),
+        Component("transformer", "float16", 3_387_567_744),
+        Component("vae", "float16", 431_167_814),
+    ),
     runner="cogvideox",
     grid=16,
     max_area=720 * 480,
@@ -49,3 +65,57 @@ COGVIDEOX = Model(
     default_steps=50,
     default_guidance_scale=6.0,
 )
+
+COGVIDEOX_5B = replace(
+    COGVIDEOX,
+    variant="5b",
+    folder="cogvideox-5b",
+    repository="zai-org/CogVideoX-5b",
+    licence="CogVideoX",
+    conditions="Commercial use of the weights needs a registration under the CogVideoX licence.",
+    components=(
+        Component("text_encoder", "bfloat16", 9_524_621_312),
+        Component("transformer", "bfloat16", 11_140_000_000),
+        Component("vae", "bfloat16", 431_167_814),
+    ),
+)
+
+COGVIDEOX_5B_I2V = replace(
+    COGVIDEOX_5B,
+    variant="5b-i2v",
+    folder="cogvideox-5b-i2v",
+    repository="zai-org/CogVideoX-5b-I2V",
+    pipeline="CogVideoXImageToVideoPipeline",
+    takes_image=True,
+    needs_image=True,
+    fixed_size=True,  # its positions are learned for this one size
+)
+
+COGVIDEOX_1_5_5B = replace(
+    COGVIDEOX_5B,
+    variant="1.5-5b",
+    folder="cogvideox-1.5-5b",
+    repository="zai-org/CogVideoX1.5-5B",
+    max_area=1360 * 768,
+    min_side=768,
+    max_side=1360,
+    frame_step=16,
+    min_frames=17,
+    max_frames=161,
+    default_width=1360,
+    default_height=768,
+    default_frames=81,
+    fps=16,
+)
+
+COGVIDEOX_1_5_5B_I2V = replace(
+    COGVIDEOX_1_5_5B,
+    variant="1.5-5b-i2v",
+    folder="cogvideox-1.5-5b-i2v",
+    repository="zai-org/CogVideoX1.5-5B-I2V",
+    pipeline="CogVideoXImageToVideoPipeline",
+    takes_image=True,
+    needs_image=True,
+)
+
+COGVIDEOX_VARIANTS = (COGVIDEOX, COGVIDEOX_5B, COGVIDEOX_5B_I2V, COGVIDEOX_1_5_5B, COGVIDEOX_1_5_5B_I2V)

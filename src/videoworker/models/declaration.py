@@ -1,24 +1,42 @@
 """What a model file says about a model. The engine reads these values and knows no model by name."""
 
 from dataclasses import dataclass
-from typing import Literal
+
+
+@dataclass(frozen=True)
+class Component:
+    """One network of a checkpoint: its folder, the dtype that it should have on disk, and about how many bytes its
+    tensors have in that dtype."""
+
+    name: str
+    dtype: str
+    size: int
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model as data. Lengths in pixels and frames; `folder` lies under the weights directory.
+    """A variant of a model as data. Lengths in pixels and frames; `folder` lies under the weights directory.
 
-    Sizes: both sides are multiples of `grid` between `min_side` and `max_side`, the area at most `max_area`. Clips: a
-    multiple of `frame_step` plus one, between `min_frames` and `max_frames`. A longer clip is continued from the last
-    `continued_from` frames (0: the model takes no image and cannot continue). `runner` names the engine's sampler; None
-    where this version has none yet.
+    Weights: `repository` is the hub's id (empty: not on the hub), pinned to `revision` where that is a commit;
+    `pipeline` is the class that `model_index.json` names, `components` are its networks. `gated`: the hub asks for an
+    account that accepted the terms. `territory` and `conditions` say what the licence restricts, if anything.
+
+    Requests: a variant makes video from text, from an image too where it `takes_image`, and only from an image where it
+    `needs_image`.
+
+    Sizes: both sides are multiples of `grid` between `min_side` and `max_side`, the area at most `max_area`; only
+    `default_width` x `default_height` where it is `fixed_size`. Clips: a multiple of `frame_step` plus one, between
+    `min_frames` and `max_frames`. A longer clip is continued from the last `continued_from` frames (0: the model takes
+    no image and cannot continue). `runner` names the engine's sampler; None where this version has none yet.
     """
 
     name: str
     folder: str
     repository: str
     licence: str
-    runner: Literal["cogvideox"] | None
+    pipeline: str
+    components: tuple[Component, ...]
+    runner: str | None
     grid: int
     max_area: int
     min_side: int
@@ -32,14 +50,38 @@ class Model:
     fps: int
     default_steps: int
     default_guidance_scale: float
+    variant: str = ""
+    revision: str | None = None
+    gated: bool = False
+    territory: str = ""
+    conditions: str = ""
     takes_image: bool = False
+    needs_image: bool = False
+    fixed_size: bool = False
     continued_from: int = 0
     takes_flow_shift: bool = False
     takes_embedded_guidance: bool = False
     needs_gpu: bool = True
-    notes: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """About how many bytes all networks have."""
+        return sum(component.size for component in self.components)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user of the videos must know about the licence."""
+        return tuple(filter(None, (self.territory, self.conditions)))
+
+    @property
+    def title(self) -> str:
+        """The model's name, and the variant's where it is not the one that is meant by that."""
+        return self.name if self.folder == self.name else f"{self.name} {self.variant}"
 
     @property
     def how_to_fetch(self) -> str:
         """What an operator does to get the weights."""
-        return f"hf download {self.repository} --local-dir weights/{self.folder}"
+        if not self.repository:
+            return f"git checkout -- weights/{self.folder}"
+        option = "" if self.folder == self.name else f" --variant {self.variant}"
+        return f"videoworker fetch {self.name}{option}"

@@ -1,14 +1,25 @@
-"""HunyuanVideo and HunyuanVideo-1.5. Limits from their model cards; this version has no sampler for them yet."""
+"""HunyuanVideo and HunyuanVideo-1.5. Limits from their model cards; bytes: the published configurations' parameters."""
 
-from videoworker.models.declaration import Model
+from dataclasses import replace
+
+from videoworker.models.declaration import Component, Model
 
 _TERRITORY = "The weights are licensed outside the European Union, the United Kingdom and South Korea only."
 
 HUNYUANVIDEO = Model(
     name="hunyuanvideo",
+    variant="t2v",
     folder="hunyuanvideo",
     repository="hunyuanvideo-community/HunyuanVideo",
     licence="tencent-hunyuan-community",
+    territory=_TERRITORY,
+    pipeline="HunyuanVideoPipeline",
+    components=(
+        Component("text_encoder", "float16", 15_010_373_632),
+        Component("text_encoder_2", "float16", 246_120_960),
+        Component("transformer", "bfloat16", 25_642_025_088),
+        Component("vae", "float16", 492_957_606),
+    ),
     runner=None,
     grid=16,
     max_area=1280 * 720,
@@ -25,14 +36,56 @@ HUNYUANVIDEO = Model(
     default_guidance_scale=1.0,
     takes_flow_shift=True,
     takes_embedded_guidance=True,
-    notes=(_TERRITORY,),
 )
+
+# The image replaces the first latent frame.
+HUNYUANVIDEO_I2V = replace(
+    HUNYUANVIDEO,
+    variant="i2v",
+    folder="hunyuanvideo-i2v",
+    repository="hunyuanvideo-community/HunyuanVideo-I2V",
+    pipeline="HunyuanVideoImageToVideoPipeline",
+    components=(
+        Component("text_encoder", "float16", 16_710_545_408),
+        Component("text_encoder_2", "float16", 246_120_960),
+        Component("transformer", "bfloat16", 25_642_025_088),
+        Component("vae", "float16", 492_957_606),
+    ),
+    takes_image=True,
+    needs_image=True,
+)
+
+# The image's latents and a mask are 17 more channels; the first four of 129 frames are thrown away.
+HUNYUANVIDEO_I2V_33CH = replace(
+    HUNYUANVIDEO_I2V,
+    variant="i2v-33ch",
+    folder="hunyuanvideo-i2v-33ch",
+    repository="hunyuanvideo-community/HunyuanVideo-I2V-33ch",
+    max_frames=125,
+    default_frames=125,
+    takes_embedded_guidance=False,
+)
+
+HUNYUANVIDEO_VARIANTS = (HUNYUANVIDEO, HUNYUANVIDEO_I2V, HUNYUANVIDEO_I2V_33CH)
+
+_TEXT_COMPONENTS = (
+    Component("text_encoder", "bfloat16", 14_141_238_272),
+    Component("text_encoder_2", "bfloat16", 438_629_888),
+    Component("transformer", "bfloat16", 16_653_216_320),
+    Component("vae", "bfloat16", 2_521_268_230),
+)
+_IMAGE_COMPONENTS = (*_TEXT_COMPONENTS, Component("image_encoder", "bfloat16", 856_451_200))
+_1_5 = "hunyuanvideo-community/HunyuanVideo-1.5-Diffusers-"
 
 HUNYUANVIDEO_1_5 = Model(
     name="hunyuanvideo-1.5",
+    variant="720p-t2v",
     folder="hunyuanvideo-1.5",
-    repository="hunyuanvideo-community/HunyuanVideo-1.5-Diffusers-720p_t2v",
+    repository=f"{_1_5}720p_t2v",
     licence="tencent-hunyuan-community",
+    territory=_TERRITORY,
+    pipeline="HunyuanVideo15Pipeline",
+    components=_TEXT_COMPONENTS,
     runner=None,
     grid=16,
     max_area=1280 * 720,
@@ -48,5 +101,80 @@ HUNYUANVIDEO_1_5 = Model(
     default_steps=50,
     default_guidance_scale=6.0,
     takes_flow_shift=True,
-    notes=(_TERRITORY,),
+)
+
+HUNYUANVIDEO_1_5_720P_I2V = replace(
+    HUNYUANVIDEO_1_5,
+    variant="720p-i2v",
+    folder="hunyuanvideo-1.5-720p-i2v",
+    repository=f"{_1_5}720p_i2v",
+    pipeline="HunyuanVideo15ImageToVideoPipeline",
+    components=_IMAGE_COMPONENTS,
+    takes_image=True,
+    needs_image=True,
+)
+
+HUNYUANVIDEO_1_5_720P_I2V_DISTILLED = replace(
+    HUNYUANVIDEO_1_5_720P_I2V,
+    variant="720p-i2v-distilled",
+    folder="hunyuanvideo-1.5-720p-i2v-distilled",
+    repository=f"{_1_5}720p_i2v_distilled",
+    default_guidance_scale=1.0,
+)
+
+HUNYUANVIDEO_1_5_480P_T2V = replace(
+    HUNYUANVIDEO_1_5,
+    variant="480p-t2v",
+    folder="hunyuanvideo-1.5-480p-t2v",
+    repository=f"{_1_5}480p_t2v",
+    max_area=640 * 640,
+    max_side=960,
+    default_width=848,
+    default_height=480,
+)
+
+HUNYUANVIDEO_1_5_480P_T2V_DISTILLED = replace(
+    HUNYUANVIDEO_1_5_480P_T2V,
+    variant="480p-t2v-distilled",
+    folder="hunyuanvideo-1.5-480p-t2v-distilled",
+    repository=f"{_1_5}480p_t2v_distilled",
+    default_guidance_scale=1.0,
+)
+
+HUNYUANVIDEO_1_5_480P_I2V = replace(
+    HUNYUANVIDEO_1_5_480P_T2V,
+    variant="480p-i2v",
+    folder="hunyuanvideo-1.5-480p-i2v",
+    repository=f"{_1_5}480p_i2v",
+    pipeline="HunyuanVideo15ImageToVideoPipeline",
+    components=_IMAGE_COMPONENTS,
+    takes_image=True,
+    needs_image=True,
+)
+
+HUNYUANVIDEO_1_5_480P_I2V_DISTILLED = replace(
+    HUNYUANVIDEO_1_5_480P_I2V,
+    variant="480p-i2v-distilled",
+    folder="hunyuanvideo-1.5-480p-i2v-distilled",
+    repository=f"{_1_5}480p_i2v_distilled",
+    default_guidance_scale=1.0,
+)
+
+HUNYUANVIDEO_1_5_480P_I2V_STEP_DISTILLED = replace(
+    HUNYUANVIDEO_1_5_480P_I2V_DISTILLED,
+    variant="480p-i2v-step-distilled",
+    folder="hunyuanvideo-1.5-480p-i2v-step-distilled",
+    repository=f"{_1_5}480p_i2v_step_distilled",
+    default_steps=8,
+)
+
+HUNYUANVIDEO_1_5_VARIANTS = (
+    HUNYUANVIDEO_1_5,
+    HUNYUANVIDEO_1_5_720P_I2V,
+    HUNYUANVIDEO_1_5_720P_I2V_DISTILLED,
+    HUNYUANVIDEO_1_5_480P_T2V,
+    HUNYUANVIDEO_1_5_480P_T2V_DISTILLED,
+    HUNYUANVIDEO_1_5_480P_I2V,
+    HUNYUANVIDEO_1_5_480P_I2V_DISTILLED,
+    HUNYUANVIDEO_1_5_480P_I2V_STEP_DISTILLED,
 )

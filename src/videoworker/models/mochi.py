@@ -1,12 +1,18 @@
-"""Mochi 1. Limits from its model card; this version has no sampler for it yet."""
+"""Mochi 1. Limits from its model card; bytes: its configuration's parameters."""
 
-from videoworker.models.declaration import Model
+from videoworker.models.declaration import Component, Model
 
 MOCHI = Model(
     name="mochi",
     folder="mochi",
     repository="genmo/mochi-1-preview",
     licence="Apache-2.0",
+    pipeline="MochiPipeline",
+    components=(
+        Component("text_encoder", "bfloat16", 9_524_621_312),
+        Component("transformer", "bfloat16", 20_055_355_488),
+        Component("vae", "bfloat16", 919_497_222),
+    ),
     runner=None,
     grid=16,
     max_area=848 * 480,

@@ -1,4 +1,4 @@
-"""Open-Sora 2. Limits from its repository; this version has no sampler for it yet."""
+"""Open-Sora 2. Limits from its repository, which is not in diffusers layout; this version has no sampler for it yet."""
 
 from videoworker.models.declaration import Model
 
@@ -7,6 +7,8 @@ OPEN_SORA = Model(
     folder="open-sora",
     repository="hpcai-tech/Open-Sora-v2",
     licence="Apache-2.0",
+    pipeline="",
+    components=(),
     runner=None,
     grid=16,
     max_area=768 * 768,

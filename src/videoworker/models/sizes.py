@@ -51,6 +51,8 @@ def _up(side: int, grid: int) -> int:
 
 
 def _can_make(model: Model, width: int, height: int) -> bool:
+    if model.fixed_size:
+        return (width, height) == (model.default_width, model.default_height)
     return (
         width * height <= model.max_area
         and min(width, height) >= model.min_side
@@ -60,6 +62,8 @@ def _can_make(model: Model, width: int, height: int) -> bool:
 
 def _nearest_native(model: Model, width: int, height: int) -> tuple[int, int]:
     """The native size that needs the least scaling up to cover `width` x `height`; of equal ones the smallest."""
+    if model.fixed_size:
+        return model.default_width, model.default_height
     sides = range(_up(model.min_side, model.grid), model.max_side + 1, model.grid)
     sizes = [(w, h) for w in sides for h in sides if w * h <= model.max_area]
     return min(sizes, key=lambda size: (max(width / size[0], height / size[1]), size[0] * size[1]))

@@ -1,0 +1,58 @@
+"""`videoworker models`: which models there are, where they were found, and what they need."""
+
+from collections.abc import Iterator
+
+import typer
+
+from videoworker.engine import checkpoint, places
+from videoworker.errors import JobError
+from videoworker.models import VARIANTS
+from videoworker.models.declaration import Model
+from videoworker.settings import Settings, settings
+
+_COLUMNS = ("model", "variant", "makes video from", "GB", "needs", "licence", "found")
+
+
+def models() -> None:
+    """Prints every model and variant, its bytes, what it needs, and where it was found."""
+    current = settings()
+    declared = [variant for variants in VARIANTS.values() for variant in variants]
+    rows = [_COLUMNS, *(_row(model, current) for model in declared)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    typer.echo("\nTo get one: videoworker fetch MODEL [--variant VARIANT]")
+    for line in dict.fromkeys(line for model in declared for line in _remarks(model, current)):
+        typer.echo(line)
+
+
+def _row(model: Model, current: Settings) -> tuple[str, ...]:
+    found = places.locate(model, current)
+    size = places.size(found.folder) if found else model.size
+    return (
+        model.name,
+        model.variant or "-",
+        "image" if model.needs_image else "text, image" if model.takes_image else "text",
+        f"{'' if found else '~'}{size / 1e9:.{1 if size > 1e9 else 3}f}" if size else "-",
+        _needs(model),
+        model.licence,
+        f"{found.place}: {found.folder}" if found else "-",
+    )
+
+
+def _needs(model: Model) -> str:
+    if model.runner is None:
+        return "a later version"
+    needs = ["a GPU"] if model.needs_gpu else ["nothing"]
+    return ", ".join([*needs, *(["an accepted licence"] if model.gated else [])])
+
+
+def _remarks(model: Model, current: Settings) -> Iterator[str]:
+    """What the licence restricts, and what is wrong with the files."""
+    for note in model.notes:
+        yield f"{model.licence}: {note}"
+    if found := places.locate(model, current):
+        try:
+            checkpoint.verify(model, found.folder)
+        except JobError as error:
+            yield error.message

@@ -1,0 +1,93 @@
+"""Weight files rewritten as safetensors: from torch's pickles, or from float32 to a narrower dtype."""
+
+import json
+import pickle
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import save_torch_state_dict
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from videoworker.errors import Code, JobError
+
+_LARGEST_FILE = "100TB"  # a file becomes one file
+
+
+def convert(file: Path) -> list[Path]:
+    """Writes what a torch file holds beside it as safetensors, under the name that diffusers and transformers load;
+    for an index, what all its files hold. Of tensors that share memory one is kept, and the file's metadata says which
+    stands for which. Raises `JobError` where the file holds anything but tensors."""
+    if not file.is_file():
+        raise JobError(Code.INVALID_FIELD, f"{file} is not a file.")
+    if file.name.endswith(".index.json"):
+        return _convert_shards(file)
+    return [_convert_one(file)]
+
+
+def narrow(source: Path, target: Path, dtype: torch.dtype) -> int:
+    """Writes `source`, a safetensors file, to `target` with its float32 tensors in `dtype`, tensor by tensor, and
+    returns the bytes of the tensors written."""
+    with safe_open(source, "pt") as opened:
+        tensors = {}
+        for name in opened.keys():  # noqa: SIM118 (not a dict)
+            tensor = opened.get_tensor(name)
+            tensors[name] = tensor.to(dtype) if tensor.dtype == torch.float32 else tensor
+        save_file(tensors, target, opened.metadata())
+    return sum(tensor.nbytes for tensor in tensors.values())
+
+
+def holds_float32(file: Path) -> bool:
+    with safe_open(file, "pt") as opened:
+        return any(opened.get_slice(name).get_dtype() == "F32" for name in opened.keys())  # noqa: SIM118
+
+
+def _convert_shards(index: Path) -> list[Path]:
+    weight_map: dict[str, str] = json.loads(index.read_text())["weight_map"]
+    shards = {name: _convert_one(index.parent / name) for name in sorted(set(weight_map.values()))}
+    kept = {path: _names(path) for path in shards.values()}
+    converted = {name: shards[at].name for name, at in weight_map.items() if name in kept[shards[at]]}
+    size = sum(path.stat().st_size for path in kept)
+    written = index.with_name(_safe_name(index.name.removesuffix(".index.json")) + ".index.json")
+    written.write_text(json.dumps({"metadata": {"total_size": size}, "weight_map": converted}, indent=2))
+    return [*kept, written]
+
+
+def _convert_one(file: Path) -> Path:
+    target = file.with_name(_safe_name(file.name))
+    if target.exists():
+        raise JobError(Code.INVALID_FIELD, f"{target} is there already; remove it to convert {file.name} again.")
+    state = _load(file)
+    pattern = target.name.removesuffix(".safetensors").replace("{", "{{").replace("}", "}}")
+    save_torch_state_dict(
+        state, target.parent, filename_pattern=pattern + "{suffix}.safetensors", max_shard_size=_LARGEST_FILE
+    )
+    return target
+
+
+def _load(file: Path) -> dict[str, torch.Tensor]:
+    try:
+        # only the format since torch 1.6, which is a zip archive, can be mapped into memory
+        state: Any = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
+    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError) as error:
+        message = f"{file} is refused: it is no whole torch file of tensors alone ({type(error).__name__})."
+        raise JobError(Code.INVALID_FIELD, message) from error
+    if isinstance(state, dict):
+        state = state.get("state_dict", state)
+    if not isinstance(state, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
+        raise JobError(Code.INVALID_FIELD, f"{file} is refused: it holds other things than tensors by name.")
+    return state
+
+
+def _names(file: Path) -> set[str]:
+    with safe_open(file, "pt") as opened:
+        return set(opened.keys())
+
+
+def _safe_name(name: str) -> str:
+    """`pytorch_model-00001-of-00002.bin` becomes `model-00001-of-00002.safetensors`, as transformers calls it."""
+    stem = name.rpartition(".")[0]
+    return re.sub(r"^pytorch_model", "model", stem) + ".safetensors"

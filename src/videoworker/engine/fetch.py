@@ -1,0 +1,133 @@
+"""Weights from the hub to a folder: exactly the files that the worker loads, in the dtype that it loads them in.
+
+huggingface_hub downloads, retries, continues and shows the progress; where the repository is in the hub's Xet storage
+it does so through hf_xet. A file whose connection broke goes on where it broke; after an end of the process it begins
+anew, while files that are whole stay. The model's folder appears when all of it is there and checked.
+"""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import httpx2
+import structlog
+import torch
+from huggingface_hub import HfApi, hf_hub_download, snapshot_download
+from huggingface_hub.errors import GatedRepoError
+
+from videoworker.engine.checkpoint import UNSAFE_SUFFIXES, components_of, verify
+from videoworker.engine.convert import holds_float32, narrow
+from videoworker.errors import Code, JobError
+from videoworker.models.declaration import Component, Model
+
+# How file names of a repository say that they hold another dtype than the plain ones.
+_MARKS = {"bfloat16": "bf16", "float16": "fp16"}
+_PLAIN = re.compile(r"(model|diffusion_pytorch_model)(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?")
+_DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+
+_log = structlog.get_logger()
+
+
+def fetch(model: Model, to: Path) -> Path:
+    """Brings the model's weights to `to` / its folder and returns that; continues what an earlier call began. Raises
+    `JobError` MODEL_NOT_LOADED."""
+    folder = to / model.folder
+    if not (folder / "model_index.json").is_file():
+        if not model.components or not model.repository:
+            message = f"The hub has no weights of {model.title} in diffusers layout."
+            raise JobError(Code.MODEL_NOT_LOADED, message)
+        partial = to / f".{model.folder}.partial"
+        try:
+            _download(model, partial)
+        except (OSError, httpx2.HTTPError) as error:
+            _log.warning("hub not reached", repository=model.repository, error=str(error))
+            raise JobError(Code.MODEL_NOT_LOADED, _reason(model, error)) from error
+        for component in model.components:
+            _unmark(partial / component.name, component)
+            _narrow(partial / component.name, component)
+        verify(model, partial)
+        shutil.rmtree(partial / ".cache")
+        partial.rename(folder)
+    verify(model, folder)
+    return folder
+
+
+def needed(model: Model, index: dict[str, object], names: list[str]) -> list[str]:
+    """Of a repository's files those that the worker loads. Raises `JobError` where a network's weights are not among
+    them as safetensors."""
+    by_folder = dict[str, list[str]]()
+    for name in names:
+        folder, _, file = name.rpartition("/")
+        by_folder.setdefault(folder, []).append(file)
+    chosen = ["model_index.json"]
+    networks = {component.name: component for component in model.components}
+    for folder in components_of(index):
+        files = [file for file in by_folder.get(folder, []) if not file.endswith(UNSAFE_SUFFIXES)]
+        if folder in networks:
+            files = _of_network(networks[folder], files)
+            if not any(file.endswith(".safetensors") for file in files):
+                message = f"{model.repository} has no safetensors file in {folder}."
+                raise JobError(Code.MODEL_NOT_LOADED, message)
+        chosen += [f"{folder}/{file}" for file in files]
+    return chosen
+
+
+def _download(model: Model, to: Path) -> None:
+    commit = HfApi().model_info(model.repository, revision=model.revision)
+    index = hf_hub_download(model.repository, "model_index.json", revision=commit.sha, local_dir=to)
+    names = [file.rfilename for file in commit.siblings or []]
+    chosen = needed(model, json.loads(Path(index).read_text()), names)
+    snapshot_download(model.repository, revision=commit.sha, local_dir=to, allow_patterns=chosen)
+
+
+def _of_network(component: Component, files: list[str]) -> list[str]:
+    """Its configuration, and its weights in the wanted dtype where the repository has them so, else the plain ones."""
+    weights = [file for file in files if ".safetensors" in file]
+    marked = [file for file in weights if _is_marked(component, file)]
+    plain = [file for file in weights if _PLAIN.fullmatch(file)]
+    others = [file for file in files if ".safetensors" not in file and not file.endswith(".index.json")]
+    return others + (marked or plain)
+
+
+def _is_marked(component: Component, file: str) -> bool:
+    mark = _MARKS.get(component.dtype)
+    return mark is not None and re.search(rf"\.{mark}[.-]", file) is not None
+
+
+def _unmark(folder: Path, component: Component) -> None:
+    """Gives marked files the plain names under which they are loaded without asking for a dtype."""
+    mark = f".{_MARKS.get(component.dtype)}"
+    for file in sorted(folder.glob(f"*{mark}[.-]*")):
+        if file.name.endswith(".json"):
+            index = json.loads(file.read_text())
+            index["weight_map"] = {name: at.replace(mark, "", 1) for name, at in index["weight_map"].items()}
+            file.write_text(json.dumps(index))
+        file.rename(folder / file.name.replace(mark, "", 1))
+
+
+def _narrow(folder: Path, component: Component) -> None:
+    """Casts float32 weights on disk to the wanted dtype. The files are put in place together at the end: until then
+    the download is whole, and what an interruption leaves is made again."""
+    wide = [file for file in sorted(folder.glob("*.safetensors")) if holds_float32(file)]
+    if component.dtype not in _DTYPES or not wide:
+        return
+    casts = {file: file.with_suffix(".cast") for file in wide}
+    size = sum(narrow(file, cast, _DTYPES[component.dtype]) for file, cast in casts.items())
+    for index in folder.glob("*.safetensors.index.json"):
+        content = json.loads(index.read_text())
+        index.write_text(json.dumps(content | {"metadata": {"total_size": size}}))
+    for file, cast in casts.items():
+        cast.replace(file)
+    _log.info("weights cast", component=component.name, dtype=component.dtype, bytes=size)
+
+
+def _reason(model: Model, error: Exception) -> str:
+    if isinstance(error, GatedRepoError):
+        return f"Accept the terms of {model.title} at huggingface.co/{model.repository}, and set HF_TOKEN."
+    response = getattr(error, "response", None)
+    status = f" {response.status_code}" if response is not None else ""
+    return (
+        f"The weights of {model.title} could not be fetched ({type(error).__name__}{status}). What came is kept; "
+        f"to go on: {model.how_to_fetch}"
+    )

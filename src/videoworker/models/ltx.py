@@ -1,0 +1,33 @@
+"""LTX-Video: text and image with the same weights. Limits from its model card (sides in 32, at most 720x1280 and 257
+frames), defaults from its reference pipeline; bytes: its configuration's parameters."""
+
+from videoworker.models.declaration import Component, Model
+
+LTX = Model(
+    name="ltx",
+    folder="ltx",
+    repository="Lightricks/LTX-Video",
+    licence="ltx-video-open-weights",
+    conditions="Commercial use of the weights is limited by the LTX-Video Open Weights licence.",
+    pipeline="LTXPipeline",
+    components=(
+        Component("text_encoder", "bfloat16", 9_524_621_312),
+        Component("transformer", "bfloat16", 3_850_000_000),
+        Component("vae", "bfloat16", 840_000_000),
+    ),
+    runner=None,
+    grid=32,
+    max_area=1280 * 704,
+    min_side=256,
+    max_side=1280,
+    frame_step=8,
+    min_frames=9,
+    max_frames=257,
+    default_width=704,
+    default_height=512,
+    default_frames=161,
+    fps=25,
+    default_steps=50,
+    default_guidance_scale=3.0,
+    takes_image=True,
+)
