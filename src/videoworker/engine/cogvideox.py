@@ -143,7 +143,8 @@ def denoise(
         watch.step("denoise", index + 1, sampling.steps, part)
     if not torch.isfinite(latents).all():
         raise JobError(Code.GENERATION_FAILED, "The model gave numbers that are not finite.")
-    return latents[:, padding.shape[1] :]
+    made: torch.Tensor = latents[:, padding.shape[1] :]
+    return made
 
 
 def _step(
