@@ -5,18 +5,20 @@ import secrets
 import tempfile
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from videoworker import __version__
-from videoworker.delivery.file import deliver
+from videoworker.delivery.choose import choose
 from videoworker.engine.engine import Engine, Timings
 from videoworker.errors import Code, JobError
 from videoworker.media.file import Finished, VideoFile
 from videoworker.media.picture import crop_to, decode_picture
 from videoworker.media.playable import check_plays
+from videoworker.media.size import estimated_bytes
 from videoworker.models.plan import Plan, make_plan
 from videoworker.request import Result, Video, VideoRequest
 from videoworker.settings import Settings
@@ -26,6 +28,9 @@ from videoworker.watch import Watch
 def run(job: Mapping[str, Any], request: VideoRequest, watch: Watch, engine: Engine, settings: Settings) -> Result:
     """Makes the video; blocks until it is delivered. `job["id"]` is a plain file name. Raises `JobError`."""
     created_at, timings, notes = time.time(), Timings(), list[str]()
+    destination = choose(job, settings, watch)
+    if (delivered := destination.delivered_before(request)) is not None:
+        return delivered
     name = settings.model or request.model or engine.best_installed()
     model = engine.choose(name, request)
     if engine.model is not model:
@@ -33,6 +38,7 @@ def run(job: Mapping[str, Any], request: VideoRequest, watch: Watch, engine: Eng
             engine.load(name, request)
             watch.step("load", 1, 1)
     plan = make_plan(request, model)
+    destination.check_size(_estimated_bytes(request, plan))
     image = None if request.image is None else _first_frame(request.image, plan, notes)
     seed = secrets.randbits(32) if request.seed is None else request.seed
 
@@ -50,13 +56,13 @@ def run(job: Mapping[str, Any], request: VideoRequest, watch: Watch, engine: Eng
         check_plays(path, plan.num_frames, plan.canvas.width, plan.canvas.height, watch)
         watch.step("encode", 1, 1)
         _check_size(finished.file_size, settings.max_output_bytes or request.max_file_size)
-        watch.step("deliver", 0, 1)  # the last look at cancel and clock: what is delivered is reported
+        destination.check_size(finished.file_size)
+        watch.step("deliver", 0, 1)  # what is delivered is reported: only an upload still looks at cancel and clock
+        video = _report(request, plan, finished, seed, engine.revision, notes)
+        result = Result(str(job["id"]), request, video, _seconds(timings, watch), created_at, time.time())
         with timings.measure("deliver"):
-            url = deliver(path, str(job["id"]), settings)
-    timings["total"] = watch.elapsed
-    video = _report(request, plan, finished, url, seed, engine.revision, notes)
-    rounded = {stage: round(seconds, 3) for stage, seconds in timings.items()}
-    return Result(str(job["id"]), request, video, rounded, created_at, time.time())
+            url = destination.deliver(path, result)
+    return replace(result, video=replace(video, url=url), timings=_seconds(timings, watch), finished_at=time.time())
 
 
 def _first_frame(image: str, plan: Plan, notes: list[str]) -> np.ndarray:
@@ -100,16 +106,23 @@ def _video_file(path: Path, request: VideoRequest, plan: Plan, seed: int, revisi
     )
 
 
+def _estimated_bytes(request: VideoRequest, plan: Plan) -> int:
+    pixels = plan.canvas.width * plan.canvas.height * plan.num_frames
+    return estimated_bytes(request.container, request.quality, request.crf, pixels)
+
+
+def _seconds(timings: Timings, watch: Watch) -> dict[str, float]:
+    return {stage: round(seconds, 3) for stage, seconds in (timings | {"total": watch.elapsed}).items()}
+
+
 def _check_size(file_size: int, limit: int | None) -> None:
     if limit is not None and file_size > limit:
         raise JobError(Code.OUTPUT_TOO_LARGE, f"The video has {file_size} bytes; at most {limit} are allowed.")
 
 
-def _report(
-    request: VideoRequest, plan: Plan, finished: Finished, url: str, seed: int, revision: str, notes: list[str]
-) -> Video:
+def _report(request: VideoRequest, plan: Plan, finished: Finished, seed: int, revision: str, notes: list[str]) -> Video:
     return Video(
-        url=url,
+        url="",
         container=request.container,
         codec=finished.codec,
         width=plan.canvas.width,

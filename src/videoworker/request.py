@@ -71,7 +71,8 @@ class Progress:
 
 @dataclass(frozen=True)
 class Video:
-    """The finished file, as every answer reports it. `duration` in seconds, `file_size` in bytes."""
+    """The finished file, as every answer reports it. `duration` in seconds, `file_size` in bytes; `url` is empty until
+    the file is delivered."""
 
     url: str
     container: Container

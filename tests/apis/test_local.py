@@ -210,7 +210,7 @@ def test_the_answer_is_the_documents_success():
     assert answer == {
         "success": True,
         "video_url": "file:///srv/outputs/a%20lake.mp4",
-        "mp4_path": "a lake.mp4",
+        "mp4_path": "video.mp4",
         "frames": 48,
         "fps": 24,
         "width": 512,

@@ -6,8 +6,11 @@ from urllib.request import url2pathname
 
 import pytest
 
-from videoworker.delivery.file import deliver
+from tests.delivery import videos
+from videoworker.delivery import choose
+from videoworker.errors import Code, JobError
 from videoworker.settings import Settings
+from videoworker.watch import Watch
 
 
 @pytest.fixture
@@ -21,6 +24,11 @@ def finished(tmp_path: Path, name: str, content: bytes) -> Path:
     return path
 
 
+def delivered(path: Path, settings: Settings) -> str:
+    chosen = choose.choose({"id": "job-1"}, settings, Watch("job-1", lambda _: None, 1000.0))
+    return chosen.deliver(path, videos.result(path))
+
+
 def file_at(url: str) -> Path:
     parts = urlsplit(url)
     assert (parts.scheme, parts.netloc) == ("file", "")
@@ -28,40 +36,50 @@ def file_at(url: str) -> Path:
 
 
 def test_the_url_leads_to_the_same_bytes_under_the_jobs_id(tmp_path: Path, settings: Settings) -> None:
-    path = file_at(deliver(finished(tmp_path, "x.webm", b"video"), "job-1", settings))
+    path = file_at(delivered(finished(tmp_path, "x.webm", b"video"), settings))
     assert path == tmp_path / "made here" / "job-1" / "video.webm"
     assert path.read_bytes() == b"video"
 
 
 def test_a_relative_output_directory_gives_an_absolute_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    url = deliver(finished(tmp_path, "x.mp4", b"video"), "job-1", Settings(output_dir=Path("outputs")))
+    url = delivered(finished(tmp_path, "x.mp4", b"video"), Settings(output_dir=Path("outputs")))
     assert file_at(url) == tmp_path / "outputs" / "job-1" / "video.mp4"
 
 
 def test_delivering_again_replaces_the_file_and_leaves_nothing_else(tmp_path: Path, settings: Settings) -> None:
-    first = deliver(finished(tmp_path, "x.mp4", b"first"), "job-1", settings)
-    second = deliver(finished(tmp_path, "y.mp4", b"second"), "job-1", settings)
+    first = delivered(finished(tmp_path, "x.mp4", b"first"), settings)
+    second = delivered(finished(tmp_path, "y.mp4", b"second"), settings)
     assert first == second
     assert file_at(second).read_bytes() == b"second"
     assert [path.name for path in file_at(second).parent.iterdir()] == ["video.mp4"]
 
 
 def test_who_reads_the_old_file_while_a_new_one_comes_keeps_the_old(tmp_path: Path, settings: Settings) -> None:
-    path = file_at(deliver(finished(tmp_path, "x.mp4", b"first"), "job-1", settings))
+    path = file_at(delivered(finished(tmp_path, "x.mp4", b"first"), settings))
     with path.open("rb") as reader:
-        deliver(finished(tmp_path, "y.mp4", b"second"), "job-1", settings)
+        delivered(finished(tmp_path, "y.mp4", b"second"), settings)
         assert reader.read() == b"first"
 
 
-def test_a_delivery_that_fails_leaves_nothing_behind(tmp_path: Path, settings: Settings) -> None:
-    with pytest.raises(FileNotFoundError):
-        deliver(tmp_path / "absent.mp4", "job-1", settings)
+def test_a_full_disk_is_an_error_that_may_pass_and_leaves_nothing(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", str(tmp_path))
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(JobError) as caught:
+        delivered(finished(tmp_path, "x.mp4", b"video"), settings)
+    assert caught.value.code is Code.DELIVERY_FAILED and caught.value.words.retryable
+    assert caught.value.message == "The video was made but could not be written: No space left on device."
     assert list((tmp_path / "made here" / "job-1").iterdir()) == []
 
 
 def test_under_an_endpoint_the_url_is_the_endpoints(tmp_path: Path) -> None:
-    served = Settings(output_dir=tmp_path, public_base_url="https://videos.example.org")
-    url = deliver(finished(tmp_path, "x.webm", b"video"), "job-1", served)
+    served = Settings(
+        output_dir=tmp_path, public_base_url="https://videos.example.org", runpod_webhook_post_output="http://here"
+    )
+    url = delivered(finished(tmp_path, "x.webm", b"video"), served)
     assert url == "https://videos.example.org/files/job-1/video.webm"
     assert (tmp_path / "job-1" / "video.webm").read_bytes() == b"video"

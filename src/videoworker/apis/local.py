@@ -3,9 +3,7 @@
 Document: local-video-service.md. It is sent as a form over HTTP (`Api.parse_form`) and as JSON in a job.
 """
 
-from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
-from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
@@ -79,7 +77,7 @@ def _answer(result: Result) -> dict[str, Any]:
     return {
         "success": True,
         "video_url": video.url,
-        "mp4_path": PurePosixPath(unquote(urlsplit(video.url).path)).name,
+        "mp4_path": f"video.{video.container}",
         "frames": video.num_frames,
         "fps": video.fps,
         "width": video.width,

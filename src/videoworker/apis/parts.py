@@ -12,8 +12,12 @@ _MOST_BEFORE_DONE = 0.99  # only an answer says that all is done
 
 
 def video_and_timings(result: Result) -> dict[str, Any]:
-    """The two objects that stand in every answer: `video` as in `request.Video`, `timings` in seconds."""
-    return {"video": asdict(result.video), "timings": result.timings}
+    """The two objects that stand in every answer: `video` as in `request.Video`, `timings` in seconds. A video that is
+    sent inline stands only in the document's own field, and `video.url` is null: twice it would not fit."""
+    video = asdict(result.video)
+    if result.video.url.startswith("data:"):
+        video["url"] = None
+    return {"video": video, "timings": result.timings}
 
 
 def stage_and_remaining(progress: Progress) -> dict[str, Any]:

@@ -1,27 +1,54 @@
-"""Delivery as a file under OUTPUT_DIR, which the endpoint on one machine serves as `/files`."""
+"""Delivery as a file in a folder of this machine, which the endpoint on one machine serves as `/files`."""
 
+import os
 import shutil
 import uuid
 from pathlib import Path
 
-from videoworker.settings import Settings
+import structlog
+
+from videoworker.delivery.destination import Destination
+from videoworker.errors import Code, JobError
+from videoworker.request import Result
+
+_log = structlog.get_logger()
 
 
-def deliver(path: Path, job_id: str, settings: Settings) -> str:
-    """Copies the finished file `path` to `OUTPUT_DIR/<job_id>/video<its suffix>` and returns its URL: under
-    PUBLIC_BASE_URL where that is set, else `file://`.
+class File(Destination):
+    """`<folder>/<job_id>/video.<container>`, given by its URL under `public_base_url`, where that serves the folder as
+    `/files`, else as `file://`."""
 
-    `job_id` is a plain file name. Whoever looks sees the whole new file or what was there before; delivering again
-    replaces. Raises `OSError` where the file cannot be written.
+    def __init__(self, folder: Path, public_base_url: str | None = None) -> None:
+        self._folder, self._public_base_url = folder, public_base_url
+
+    def deliver(self, path: Path, result: Result) -> str:
+        try:
+            file = place(path, self._folder, result.job_id)
+        except OSError as error:
+            _log.error("file not written", error=str(error))
+            raise JobError(
+                Code.DELIVERY_FAILED, f"The video was made but could not be written: {error.strerror}."
+            ) from error
+        if self._public_base_url is not None:
+            return f"{self._public_base_url}/files/{result.job_id}/{file.name}"
+        return file.as_uri()
+
+
+def place(path: Path, folder: Path, job_id: str) -> Path:
+    """Copies `path` to `<folder>/<job_id>/video<its suffix>` and gives that file's absolute path.
+
+    `job_id` is a plain file name. Whoever looks sees the whole new file or what was there before, also where the
+    machine dies meanwhile; doing it again replaces. Raises `OSError` where the file cannot be written.
     """
-    folder = settings.output_dir.resolve() / job_id
-    folder.mkdir(parents=True, exist_ok=True)
-    target, partial = folder / f"video{path.suffix}", folder / f".{uuid.uuid4().hex}"
+    home = folder.resolve() / job_id
+    home.mkdir(parents=True, exist_ok=True)
+    target, partial = home / f"video{path.suffix}", home / f".{uuid.uuid4().hex}"
     try:
-        shutil.copyfile(path, partial)
+        with path.open("rb") as source, partial.open("wb") as copy:
+            shutil.copyfileobj(source, copy)
+            copy.flush()
+            os.fsync(copy.fileno())
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
-    if settings.public_base_url is not None:
-        return f"{settings.public_base_url}/files/{job_id}/{target.name}"
-    return target.as_uri()
+    return target

@@ -28,7 +28,7 @@ _CODECS: dict[Container, str] = {"mp4": "h264", "webm": "vp9"}
 
 # Constant rate factors, on each encoder's own scale. FFmpeg's encoding guides call 17-28 the sane range of x264 and
 # 15-35 that of VP9; at "medium" flat areas of every primary colour come back within 3 of 255 levels.
-_CRF: dict[Container, dict[Quality, int]] = {
+CRF: dict[Container, dict[Quality, int]] = {
     "mp4": {"low": 28, "medium": 20, "high": 16},
     "webm": {"low": 38, "medium": 30, "high": 22},
 }
@@ -85,7 +85,7 @@ class VideoFile:
     ) -> None:
         if width % 2 or height % 2 or min(width, height, fps, num_frames) < 1:
             raise ValueError(f"no video has {num_frames} frames of {width}x{height} at {fps} fps in 4:2:0")
-        crf = _CRF[container][quality] if crf is None else crf
+        crf = CRF[container][quality] if crf is None else crf
         lowest, highest = CRF_RANGE[container]
         if not lowest <= crf <= highest:
             raise ValueError(f"crf of {container} is {lowest} to {highest}, not {crf}")

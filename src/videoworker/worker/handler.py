@@ -66,7 +66,7 @@ class Handler:
             _log.info("job started", api=api.name, model=request.model)
             work = partial(self._corridor, {**job, "id": job_id}, request, watch)
             result = await _until_idle(asyncio.get_running_loop().run_in_executor(self._executor, work), watch.cancel)
-        _log.info("job finished", url=result.video.url, model=result.video.model, seconds=result.timings["total"])
+        _log.info("job finished", model=result.video.model, seconds=result.timings["total"])
         self.last_result = result
         return result
 

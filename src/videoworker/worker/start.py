@@ -8,6 +8,7 @@ import structlog
 from pydantic import ValidationError
 
 from videoworker import apis, job
+from videoworker.delivery import choose
 from videoworker.engine.engine import Engine
 from videoworker.errors import JobError
 from videoworker.settings import Settings, settings
@@ -20,6 +21,7 @@ def main() -> None:
     try:
         current = settings()
         log.configure(on_platform=current.runpod_webhook_post_output is not None)
+        choose.prove(current)
         engine = _load(current)
     except ValidationError as error:
         wrong = (f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg']} (given: {e['input']!r})" for e in error.errors())

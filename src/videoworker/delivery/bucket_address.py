@@ -1,0 +1,139 @@
+"""Which bucket: from the operator's variables, or from a job's own `s3Config`."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import BaseModel, Field, SecretStr, ValidationError
+
+from videoworker.errors import Code, FieldProblem, JobError
+from videoworker.settings import Settings
+
+_DEFAULT_REGION = "us-east-1"  # what S3-compatible services without regions sign for
+# "s3.eu-central-1.amazonaws.com", "bucket.s3.fr-par.scw.cloud": the label after "s3", where it looks like a region
+_REGION = re.compile(r"(?:^|\.)s3[.-]([a-z0-9]+(?:-[a-z0-9]+)+)\.")
+_HOST_AND_PATH = r"[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~/-]*)?$"
+_BUCKET_IN_HOST = re.compile(r"(.+)\.s3[.-]")
+
+
+@dataclass(frozen=True)
+class Address:
+    """A bucket and how to reach it. `endpoint_url` is the service's, without the bucket; `style` says where the
+    bucket's name goes in a URL; `public_only` forbids to connect to anything but public addresses."""
+
+    endpoint_url: str
+    name: str
+    style: Literal["path", "virtual"]
+    region: str
+    access_key_id: SecretStr
+    secret_access_key: SecretStr
+    presign_ttl_seconds: int
+    prefix: str = ""
+    public_base_url: str | None = None
+    public_only: bool = False
+
+
+class S3Config(BaseModel):
+    """RunPod's `s3Config` of a job."""
+
+    endpoint_url: str = Field(alias="endpointUrl", pattern="^https://" + _HOST_AND_PATH)
+    access_id: SecretStr = Field(alias="accessId", min_length=1)
+    access_secret: SecretStr = Field(alias="accessSecret", min_length=1)
+    bucket_name: str | None = Field(None, alias="bucketName", pattern=r"^[A-Za-z0-9._-]{3,255}$")
+
+
+_HIDDEN = "(not shown)"
+_ALLOWED = {
+    "endpointUrl": "the https:// URL of an S3 service at a public address",
+    "accessId": "an access key",
+    "accessSecret": "the secret of that access key",
+    "bucketName": "the name of a bucket; may be absent where endpointUrl names it",
+}
+
+
+def is_set(settings: Settings) -> bool:
+    """Whether any of the variables is set that only a bucket needs."""
+    return any(_variables(settings).values()) or settings.bucket_name is not None
+
+
+def from_settings(settings: Settings) -> Address:
+    """The operator's bucket. Raises `JobError` naming the variables that are missing or wrong."""
+    missing = [name.upper() for name, value in _variables(settings).items() if value is None]
+    url, key, secret = settings.bucket_endpoint_url, settings.bucket_access_key_id, settings.bucket_secret_access_key
+    if url is None or key is None or secret is None:
+        raise JobError(Code.DELIVERY_FAILED, f"The bucket is only half set: {', '.join(missing)} must be set too.")
+    if not re.match(f"https?://{_HOST_AND_PATH}", url):
+        raise JobError(
+            Code.DELIVERY_FAILED, "BUCKET_ENDPOINT_URL must be the https:// (or http://) URL of an S3 service."
+        )
+    parts = urlsplit(url)
+    located = _located(parts, settings.bucket_name)
+    if located is None:
+        raise JobError(
+            Code.DELIVERY_FAILED,
+            "The bucket is only half set: BUCKET_NAME must be set too, as the URL names no bucket.",
+        )
+    return Address(
+        *located,
+        region=settings.bucket_region or _region(parts),
+        access_key_id=key,
+        secret_access_key=secret,
+        presign_ttl_seconds=settings.bucket_presign_ttl_seconds,
+        prefix=settings.bucket_prefix.strip("/"),
+        public_base_url=settings.bucket_public_base_url,
+    )
+
+
+def from_job(s3_config: Mapping[str, Any], settings: Settings) -> Address:
+    """The bucket of a job's `s3Config`. Raises `JobError` INVALID_FIELD where that is not allowed here, or wrong; no
+    value of it is repeated."""
+    if not settings.allow_job_s3_config:
+        problem = FieldProblem("s3Config", _HIDDEN, "absent: this endpoint delivers into its own bucket only")
+        raise JobError(Code.INVALID_FIELD, str(problem), (problem,))
+    try:
+        given = S3Config.model_validate(s3_config)
+    except ValidationError as error:
+        names = dict.fromkeys(str(wrong["loc"][0]) if wrong["loc"] else "endpointUrl" for wrong in error.errors())
+        raise _refusal(*names) from error
+    parts = urlsplit(given.endpoint_url)
+    located = _located(parts, given.bucket_name)
+    if located is None:
+        raise _refusal("bucketName")
+    return Address(
+        *located,
+        region=_region(parts),
+        access_key_id=given.access_id,
+        secret_access_key=given.access_secret,
+        presign_ttl_seconds=settings.bucket_presign_ttl_seconds,
+        public_only=not settings.allow_private_urls,
+    )
+
+
+def _variables(settings: Settings) -> dict[str, object]:
+    names = ("bucket_endpoint_url", "bucket_access_key_id", "bucket_secret_access_key")
+    return {name: getattr(settings, name) for name in names}
+
+
+def _refusal(*names: str) -> JobError:
+    problems = tuple(FieldProblem(f"s3Config.{name}", _HIDDEN, _ALLOWED[name]) for name in names)
+    return JobError(Code.INVALID_FIELD, "; ".join(map(str, problems)), problems)
+
+
+def _located(parts: SplitResult, name: str | None) -> tuple[str, str, Literal["path", "virtual"]] | None:
+    """The service's URL, the bucket's name and the style; None where nothing names the bucket."""
+    path = parts.path.strip("/")
+    in_host = _BUCKET_IN_HOST.match(parts.netloc) if name is None else None
+    if in_host is not None:
+        name = in_host[1]
+    if name is not None and parts.netloc.startswith(f"{name}."):
+        return f"{parts.scheme}://{parts.netloc.removeprefix(f'{name}.')}", name, "virtual"
+    if path and "/" not in path and name in (None, path):
+        return f"{parts.scheme}://{parts.netloc}", path, "path"
+    return None if name is None else (f"{parts.scheme}://{parts.netloc}/{path}".rstrip("/"), name, "path")
+
+
+def _region(parts: SplitResult) -> str:
+    found = _REGION.search(parts.netloc)
+    return found[1] if found else _DEFAULT_REGION

@@ -1,0 +1,21 @@
+"""What every place that videos are delivered to can do for one job."""
+
+from pathlib import Path
+
+from videoworker.request import Result, VideoRequest
+
+
+class Destination:
+    """Where one job's video goes. Made anew for each job."""
+
+    def delivered_before(self, request: VideoRequest) -> Result | None:
+        """The job's result, where this very request was delivered under this job's id already."""
+        return None
+
+    def check_size(self, num_bytes: int) -> None:
+        """Raises `JobError` OUTPUT_TOO_LARGE where a file of `num_bytes` cannot be delivered."""
+
+    def deliver(self, path: Path, result: Result) -> str:
+        """Delivers the finished file `path` and gives its URL; `result` is what the answer will say but for that URL.
+        Raises `JobError`: DELIVERY_FAILED, or the watch's, and then leaves nothing that looks delivered."""
+        raise NotImplementedError

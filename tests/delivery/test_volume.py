@@ -1,0 +1,31 @@
+"""Delivery onto a network volume."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.delivery import videos
+from videoworker.delivery import choose
+from videoworker.errors import JobError
+from videoworker.settings import Settings
+from videoworker.watch import Watch
+
+
+def test_the_video_lies_on_the_volume_also_on_the_platform(tmp_path: Path) -> None:
+    settings = Settings(
+        delivery="volume", volume_dir=tmp_path / "videos", runpod_webhook_post_output="https://platform.example.org"
+    )
+    choose.prove(settings)
+    path = videos.file(tmp_path)
+    chosen = choose.choose({"id": "job-1"}, settings, Watch("job-1", lambda _: None, 1000.0))
+    url = chosen.deliver(path, videos.result(path))
+    on_volume = tmp_path / "videos" / "job-1" / "video.mp4"
+    assert url == on_volume.as_uri()
+    assert on_volume.read_bytes() == path.read_bytes()
+    assert list((tmp_path / "videos").rglob("*")) == [on_volume.parent, on_volume]
+
+
+def test_without_its_volume_the_worker_does_not_start_and_makes_no_folder_of_that_name(tmp_path: Path) -> None:
+    with pytest.raises(JobError, match="VOLUME_DIR: nothing can be written"):
+        choose.prove(Settings(delivery="volume", volume_dir=tmp_path / "runpod-volume" / "videos"))
+    assert list(tmp_path.iterdir()) == []
