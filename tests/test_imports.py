@@ -19,10 +19,11 @@ MAY_KNOW = {
     "media": {"request", "errors", "settings", "watch", "public_address"},
     "delivery": {"request", "errors", "settings", "watch", "public_address"},
     "engine": {"models", "request", "errors", "settings", "watch"},
+    "endpoint": set[str](),
     "job": {"apis", "models", "engine", "media", "delivery", "request", "errors", "settings", "watch"},
 }
 MAY_KNOW["worker"] = MAY_KNOW["job"] | {"job"}
-MAY_KNOW["commands"] = MAY_KNOW["worker"]
+MAY_KNOW["commands"] = MAY_KNOW["worker"] | {"endpoint"}
 MAY_KNOW["cli"] = {"commands", "errors"}
 
 # What a room that runs without a GPU and without a network must not reach for. pydantic is no part of these.
@@ -35,6 +36,7 @@ MUST_NOT_IMPORT = {
     "settings": HEAVY | NETWORK,
     "public_address": HEAVY | NETWORK,
     "watch": HEAVY | NETWORK,
+    "endpoint": HEAVY,
     "media": {"torch", "diffusers", "transformers", "runpod"},
     "delivery": {"torch", "diffusers", "transformers", "runpod"},
     "models": {"runpod"},

@@ -7,6 +7,7 @@ import typer
 from videoworker.commands.convert import convert
 from videoworker.commands.fetch import fetch
 from videoworker.commands.models import models
+from videoworker.commands.serve import serve
 from videoworker.errors import JobError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -17,7 +18,7 @@ def videoworker() -> None:
     """A RunPod Serverless worker for open video models."""
 
 
-for _command in (models, fetch, convert):
+for _command in (models, fetch, convert, serve):
     app.command()(_command)
 
 

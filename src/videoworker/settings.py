@@ -11,7 +11,7 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 # The repository: the package is installed from it in place, and the shipped weights are found from any directory.
-_ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Settings(BaseSettings):
@@ -21,7 +21,7 @@ class Settings(BaseSettings):
 
     api: str | None = Field(None, description="request format where a job's input names none; empty: native")
     model: str | None = Field(None, description="serve every API with this model; empty: each API's own model")
-    weights_dir: Path = Field(_ROOT / "weights", description="where models' weights lie, one folder each")
+    weights_dir: Path = Field(ROOT / "weights", description="where models' weights lie, one folder each")
     network_volume: Path = Field(
         Path("/runpod-volume"), description="network volume; weights in its `weights`, and RunPod's cached models"
     )

@@ -1,0 +1,91 @@
+"""`videoworker serve`: RunPod's job API and the workers behind it, on this machine."""
+
+import ipaddress
+import logging
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from typing import Annotated
+
+import structlog
+import typer
+from pydantic import ValidationError
+from sqlalchemy.exc import SQLAlchemyError
+
+from videoworker import apis
+from videoworker.endpoint import server
+from videoworker.endpoint.database import DatabaseInUseError
+from videoworker.endpoint.settings import settings as endpoint_settings
+from videoworker.settings import ROOT, settings
+
+
+def serve(
+    api: Annotated[str | None, typer.Option(help="request format where a job names none, as API")] = None,
+    workers: Annotated[int | None, typer.Option(min=0, help="how many; by default one per GPU, at least one")] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free")] = 8000,
+    host: Annotated[
+        str, typer.Option(help="address to listen on; this machine's, unless API_KEYS is set")
+    ] = "127.0.0.1",
+) -> None:
+    """Serves RunPod's job API on one machine, with workers that are kept running."""
+    try:
+        current, endpoint = settings(), endpoint_settings()
+    except ValidationError as error:
+        sys.exit("; ".join(f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()))
+    apis.select({}, api or current.api)
+    if not endpoint.keys and not _is_local(host):
+        sys.exit(f"--host {host}: set API_KEYS to serve beyond this machine.")
+    _configure_log()
+    try:
+        sock = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        sys.exit(f"--host {host} --port {port}: {error.strerror or error}")
+
+    at = f"http://{'127.0.0.1' if host == '0.0.0.0' else f'[{host}]' if ':' in host else host}:{sock.getsockname()[1]}"
+    common = {"PUBLIC_BASE_URL": current.public_base_url or at, "OUTPUT_DIR": str(current.output_dir.resolve())}
+    if api:
+        common["API"] = api
+    count = max(1, len(_gpus())) if workers is None else workers
+    environments = [common | one for one in _devices(count)]
+    command = [sys.executable, "-u", str(ROOT / "handler.py")]
+    typer.echo(f"serving {at}/v2/{endpoint.endpoint_id} with {count} worker{'' if count == 1 else 's'}")
+    try:
+        server.serve(sock, at, server.Workers(command, environments), current.output_dir.resolve(), endpoint)
+    except DatabaseInUseError as error:
+        sys.exit(str(error))
+    except (SQLAlchemyError, OSError) as error:
+        sys.exit(f"DATABASE_URL: {str(getattr(error, 'orig', error)).splitlines()[0]}")
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _gpus() -> list[str]:
+    """What CUDA_VISIBLE_DEVICES names, else all that NVIDIA's driver lists."""
+    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return [one for one in visible.split(",") if one.strip()]
+    if shutil.which("nvidia-smi") is None:
+        return []
+    query = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
+    listed = subprocess.run(query, capture_output=True, text=True)
+    return listed.stdout.split() if listed.returncode == 0 else []
+
+
+def _devices(count: int) -> list[dict[str, str]]:
+    """The environment of each worker: one GPU each, in turn where there are more workers."""
+    gpus = _gpus()
+    return [{"CUDA_VISIBLE_DEVICES": gpus[index % len(gpus)]} if gpus else {} for index in range(count)]
+
+
+def _configure_log() -> None:
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    logging.basicConfig(level=logging.WARNING)

@@ -1,0 +1,70 @@
+"""Every environment variable that the endpoint reads. Its workers' own are in `videoworker.settings`."""
+
+from functools import cache
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+from standardwebhooks import Webhook
+
+
+class EndpointSettings(BaseSettings):
+    """Read once from the environment. Raises `pydantic.ValidationError` naming the variable that is wrong."""
+
+    model_config = SettingsConfigDict(
+        env_ignore_empty=True, frozen=True, extra="ignore", validate_default=True, hide_input_in_errors=True
+    )
+
+    endpoint_id: str = Field("local", pattern=r"^[A-Za-z0-9_-]+$", description="its id, as in `/v2/<id>/run`")
+    database_url: SecretStr = Field(
+        SecretStr("sqlite:///jobs.db"), description="where jobs are kept: `sqlite:///<path>` or `postgresql://...`"
+    )
+    api_keys: SecretStr | None = Field(
+        None, description="keys that callers may use, with commas between; empty: only this machine may call"
+    )
+    max_attempts: int = Field(3, ge=1, description="how often a job is started before losing its worker fails it")
+    heartbeat_timeout_seconds: float = Field(
+        30, ge=3, description="a worker that was not heard of for so long loses its jobs"
+    )
+    execution_timeout_seconds: float = Field(
+        600, gt=0, description="longest time a job may run, if its policy is silent"
+    )
+    ttl_seconds: float = Field(86_400, gt=0, description="longest time until a job is done, if its policy is silent")
+    retention_seconds: float = Field(1800, gt=0, description="how long the result of a `/run` is kept")
+    sync_retention_seconds: float = Field(60, gt=0, description="how long the result of a `/runsync` is kept")
+    webhook_secret: SecretStr | None = Field(
+        None, description="signs webhooks as Standard Webhooks does: `whsec_` and base64"
+    )
+    webhook_retry_seconds: float = Field(10, gt=0, description="time between the three attempts at a webhook")
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: SecretStr) -> SecretStr:
+        try:
+            url = make_url(value.get_secret_value())
+        except ArgumentError:
+            url = make_url("unknown://")
+        if url.get_backend_name() not in {"sqlite", "postgresql"} or url.database in {None, "", ":memory:"}:
+            raise ValueError("must be sqlite:///<path> or postgresql://<user>:<password>@<host>/<database>")
+        return value
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _usable_secret(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            try:
+                Webhook(value.get_secret_value())
+            except Exception:
+                raise ValueError("must be whsec_ followed by base64") from None
+        return value
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        given = self.api_keys.get_secret_value().split(",") if self.api_keys else []
+        return tuple(key.strip() for key in given if key.strip())
+
+
+@cache
+def settings() -> EndpointSettings:
+    return EndpointSettings()

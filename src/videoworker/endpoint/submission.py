@@ -1,0 +1,79 @@
+"""What a caller posts to `/run`, checked: RunPod's request body, its limits, and the errors that name what is wrong."""
+
+import json
+import uuid
+from typing import Annotated, Any
+
+from fastapi import HTTPException, Request
+from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, UrlConstraints, ValidationError
+
+from videoworker.endpoint.jobs import Submission
+from videoworker.endpoint.settings import EndpointSettings
+
+# RunPod's documented limits: bytes of a request, milliseconds of a policy.
+MAX_RUN_BYTES = 10_000_000
+MAX_RUNSYNC_BYTES = 20_000_000
+_WEEK = 7 * 24 * 3600 * 1000
+
+
+class _Policy(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    execution_timeout: int | None = Field(None, alias="executionTimeout", ge=5_000, le=_WEEK)
+    ttl: int | None = Field(None, ge=10_000, le=_WEEK)
+    low_priority: bool | None = Field(None, alias="lowPriority")
+
+
+class _Body(BaseModel):
+    input: Any
+    webhook: Annotated[AnyHttpUrl, UrlConstraints(max_length=2048)] | None = None
+    policy: _Policy = _Policy()
+    s3_config: dict[str, Any] | None = Field(None, alias="s3Config")
+
+
+async def read(request: Request, settings: EndpointSettings, is_sync: bool) -> Submission:
+    """The job that the request asks for. Raises `HTTPException`: 400, or 413 where it is too large."""
+    text = await limited_body(request, MAX_RUNSYNC_BYTES if is_sync else MAX_RUN_BYTES)
+    given = parse_json(text)
+    if not isinstance(given, dict) or given.get("input") is None:
+        raise HTTPException(400, 'The body must be a JSON object with an "input".')
+    try:
+        body = _Body.model_validate(given)
+    except ValidationError as error:
+        raise HTTPException(400, "; ".join(map(_problem, error.errors(include_url=False)))) from None
+    for_worker = {key: given[key] for key in ("input", "webhook", "policy", "s3Config") if key in given}
+    timeout, ttl = body.policy.execution_timeout, body.policy.ttl
+    return Submission(
+        id=f"sync-{uuid.uuid4()}" if is_sync else str(uuid.uuid4()),
+        body=json.dumps(for_worker, separators=(",", ":")),
+        webhook=str(body.webhook) if body.webhook else None,
+        execution_timeout=settings.execution_timeout_seconds if timeout is None else timeout / 1000,
+        ttl=settings.ttl_seconds if ttl is None else ttl / 1000,
+        retention=settings.sync_retention_seconds if is_sync else settings.retention_seconds,
+    )
+
+
+async def limited_body(request: Request, limit: int) -> bytes:
+    """Raises `HTTPException` 413 as soon as there are more than `limit` bytes."""
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > limit:
+            raise HTTPException(413, f"The body is larger than {limit} bytes.")
+    return bytes(body)
+
+
+def parse_json(text: bytes) -> Any:
+    """Raises `HTTPException` 400 for what is not JSON, NaN included."""
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        raise HTTPException(400, "The body is not JSON.") from None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _problem(error: Any) -> str:
+    return f"{'.'.join(map(str, error['loc']))}: {error['msg']} (given: {json.dumps(error['input'])[:100]})"

@@ -1,0 +1,88 @@
+"""Keeps worker processes running beside the endpoint: starts them, replaces those that end, and lets them finish.
+
+Each start has a worker id of its own, so that nothing that an earlier process still sends is taken for its successor's.
+"""
+
+import asyncio
+import os
+import secrets
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+import structlog
+from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential
+
+from videoworker.endpoint.process import guarded
+from videoworker.endpoint.queue import Queue
+
+# Between two starts of a worker that ends at once: doubling, until it has run for as long as the longest pause.
+_BACKOFF = wait_exponential(multiplier=1, min=1, max=60)
+_STABLE_SECONDS = 60.0
+
+_log = structlog.get_logger()
+
+
+class _EndedError(Exception):
+    """A worker's process ended soon after its start."""
+
+
+class Supervisor:
+    """Runs one worker per entry of `environments`, which are added to this process's environment."""
+
+    def __init__(self, command: Sequence[str], environments: Sequence[Mapping[str, str]], queue: Queue) -> None:
+        self._command, self._environments, self._queue = command, environments, queue
+        self._processes: dict[str, asyncio.subprocess.Process] = {}
+        self._finishing = asyncio.Event()
+        queue.on_leaving = self._replace
+
+    async def run(self) -> None:
+        """Returns once the workers have been told to finish and have. Cancelled, it kills them."""
+        async with asyncio.TaskGroup() as group:
+            for index, environment in enumerate(self._environments):
+                group.create_task(self._keep(f"worker-{index}", environment))
+
+    def finish(self) -> None:
+        """Tells every worker to end its job and then itself, and starts no more."""
+        self._finishing.set()
+        for worker_id in self._processes:
+            self._replace(worker_id)
+
+    def _replace(self, worker_id: str) -> None:
+        self._queue.workers.leaving(worker_id)
+        with suppress(ProcessLookupError):
+            self._processes[worker_id].send_signal(signal.SIGTERM)
+
+    async def _keep(self, name: str, environment: Mapping[str, str]) -> None:
+        backoff = AsyncRetrying(wait=_BACKOFF, retry=retry_if_exception_type(_EndedError), sleep=self._pause)
+        while not self._finishing.is_set():
+            async for attempt in backoff.copy():
+                with attempt:
+                    if not self._finishing.is_set():
+                        await self._run(name, environment)
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._finishing.wait(), seconds)
+
+    async def _run(self, name: str, environment: Mapping[str, str]) -> None:
+        """One process, from start to end. Raises `_EndedError` where another one must not be started at once."""
+        worker_id = f"{name}-{secrets.token_hex(4)}"
+        started_at = time.monotonic()
+        workers = self._queue.workers
+        workers.expected.add(worker_id)
+        try:
+            async with guarded(self._command, os.environ | environment | {"RUNPOD_POD_ID": worker_id}) as process:
+                self._processes[worker_id] = process
+                _log.info("worker started", worker=worker_id, pid=process.pid)
+                if self._finishing.is_set():
+                    self._replace(worker_id)
+                code = await process.wait()
+        finally:
+            self._processes.pop(worker_id, None)
+            is_leaving = workers.heard_of(worker_id).is_leaving
+            await self._queue.lose_worker(worker_id)
+        _log.info("worker ended", worker=worker_id, code=code)
+        if not is_leaving and time.monotonic() - started_at < _STABLE_SECONDS:
+            raise _EndedError
