@@ -361,7 +361,7 @@ FETCH = {
     "hunyuanvideo": "(tencent-hunyuan-community): videoworker fetch hunyuanvideo" + NOT_YET,
     "cogvideox": "(Apache-2.0): videoworker fetch cogvideox",
     "hunyuanvideo-1.5": "(tencent-hunyuan-community): videoworker fetch hunyuanvideo-1.5" + NOT_YET,
-    "mochi": "(Apache-2.0): videoworker fetch mochi" + NOT_YET,
+    "mochi": "(Apache-2.0): videoworker fetch mochi",
 }
 
 

@@ -267,10 +267,13 @@ def test_a_model_that_cannot_be_loaded_leaves_the_one_before_in_place(engine: En
 def test_a_model_without_a_sampler_is_refused_even_where_its_weights_are(
     engine: Engine, image_checkpoint: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "mochi").symlink_to(image_checkpoint)
+    (tmp_path / "open-sora").symlink_to(image_checkpoint)
     with pytest.raises(JobError) as caught:
-        Engine(Settings(weights_dir=tmp_path)).load("mochi")
-    assert (caught.value.code, caught.value.message) == (Code.MODEL_NOT_LOADED, "This version cannot run mochi yet.")
+        Engine(Settings(weights_dir=tmp_path)).load("open-sora")
+    assert (caught.value.code, caught.value.message) == (
+        Code.MODEL_NOT_LOADED,
+        "This version cannot run open-sora yet.",
+    )
 
 
 def test_an_engine_without_a_model_says_so(tiny: Settings) -> None:

@@ -7,12 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from videoworker.errors import Code, JobError
+from videoworker.errors import Code, FieldProblem, JobError
 from videoworker.models import MODELS
 from videoworker.models.cogvideox import COGVIDEOX
 from videoworker.models.cogvideox import SKETCH as SHIPPED
 from videoworker.models.declaration import Model
 from videoworker.models.hunyuanvideo import HUNYUANVIDEO, HUNYUANVIDEO_1_5
+from videoworker.models.ltx import LTX
+from videoworker.models.mochi import MOCHI
 from videoworker.models.plan import Part, Plan, make_plan
 from videoworker.request import AudioRequest, VideoRequest
 
@@ -149,6 +151,20 @@ def test_pictures_that_a_model_cannot_take_are_refused_all_at_once() -> None:
 def test_sketch_takes_a_first_picture_and_no_last_one() -> None:
     assert planned(image="x").notes == ()
     assert [problem.field for problem in refused(SKETCH, image="x", last_image="y").fields] == ["last_image"]
+
+
+def test_a_shift_of_a_schedule_that_is_fixed_is_refused() -> None:
+    error = refused(MOCHI, flow_shift=7.0)
+    assert error.code is Code.INVALID_FIELD
+    assert error.message == "flow_shift: no shift: mochi was trained for one course of noise levels"
+    assert error.fields == (
+        FieldProblem("flow_shift", 7.0, "no shift: mochi was trained for one course of noise levels"),
+    )
+    assert planned(MOCHI).sampling.flow_shift is None
+
+
+def test_the_frame_rate_reaches_the_sampler() -> None:
+    assert (planned(LTX).sampling.fps, planned(LTX, fps=12).sampling.fps) == (LTX.fps, 12)
 
 
 @pytest.mark.parametrize(

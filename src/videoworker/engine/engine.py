@@ -9,7 +9,7 @@ import numpy as np
 import structlog
 import torch
 
-from videoworker.engine import checkpoint, cogvideox, places, weights
+from videoworker.engine import checkpoint, cogvideox, ltx, mochi, places, weights
 from videoworker.engine.runner import Runner
 from videoworker.errors import Code, JobError
 from videoworker.models import VARIANTS
@@ -24,7 +24,7 @@ from videoworker.watch import Watch
 _LARGEST_ON_CPU = 2_000_000_000
 
 # A model's `runner` by name.
-_RUNNERS: dict[str, Runner] = {"cogvideox": cogvideox}
+_RUNNERS: dict[str, Runner] = {"cogvideox": cogvideox, "ltx": ltx, "mochi": mochi}
 
 _log = structlog.get_logger()
 

@@ -27,7 +27,8 @@ class Model:
     Sizes: both sides are multiples of `grid` between `min_side` and `max_side`, the area at most `max_area`; only
     `default_width` x `default_height` where it is `fixed_size`. Clips: a multiple of `frame_step` plus one, between
     `min_frames` and `max_frames`. A longer clip is continued from the last `continued_from` frames (0: the model takes
-    no image and cannot continue). `runner` names the engine's sampler; None where this version has none yet.
+    no image and cannot continue). A model with a `fixed_schedule` was trained for one course of noise levels: a flow
+    shift is refused. `runner` names the engine's sampler; None where this version has none yet.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Model:
     fixed_size: bool = False
     continued_from: int = 0
     takes_flow_shift: bool = False
+    fixed_schedule: bool = False
     takes_embedded_guidance: bool = False
     needs_gpu: bool = True
 

@@ -15,7 +15,7 @@ LTX = Model(
         Component("transformer", "bfloat16", 3_850_000_000),
         Component("vae", "bfloat16", 840_000_000),
     ),
-    runner=None,
+    runner="ltx",
     grid=32,
     max_area=1280 * 704,
     min_side=256,
@@ -30,4 +30,5 @@ LTX = Model(
     default_steps=50,
     default_guidance_scale=3.0,
     takes_image=True,
+    continued_from=1,
 )

@@ -13,7 +13,7 @@ MOCHI = Model(
         Component("transformer", "bfloat16", 20_055_355_488),
         Component("vae", "bfloat16", 919_497_222),
     ),
-    runner=None,
+    runner="mochi",
     grid=16,
     max_area=848 * 480,
     min_side=256,
@@ -27,4 +27,5 @@ MOCHI = Model(
     fps=30,
     default_steps=64,
     default_guidance_scale=4.5,
+    fixed_schedule=True,
 )

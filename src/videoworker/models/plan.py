@@ -21,12 +21,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How to denoise; what is None is as the checkpoint's own files say."""
+    """How to denoise; what is None is as the checkpoint's own files say. `fps` is for families that are told how much
+    time lies between two frames; None: as in the videos they were trained on."""
 
     steps: int
     guidance_scale: float
     embedded_guidance_scale: float | None = None
     flow_shift: float | None = None
+    fps: int | None = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def make_plan(request: VideoRequest, model: Model) -> Plan:
     guidance_scale = model.default_guidance_scale if request.guidance_scale is None else request.guidance_scale
     notes += _without_effect(request, model, guidance_scale) + list(model.notes)
     steps = request.num_inference_steps or model.default_steps
-    sampling = Sampling(steps, guidance_scale, request.embedded_guidance_scale, request.flow_shift)
+    sampling = Sampling(steps, guidance_scale, request.embedded_guidance_scale, request.flow_shift, fps)
     return Plan(model, canvas, num_frames, fps, parts, sampling, tuple(notes))
 
 
@@ -94,6 +96,9 @@ def _refuse_what_the_model_lacks(request: VideoRequest, model: Model) -> None:
         problems.append(FieldProblem("image", "an image", f"no image: {model.name} makes video from text only"))
     if request.last_image is not None:
         problems.append(FieldProblem("last_image", "an image", f"no last image: {model.name} does not take one"))
+    if request.flow_shift is not None and model.fixed_schedule:
+        allowed = f"no shift: {model.name} was trained for one course of noise levels"
+        problems.append(FieldProblem("flow_shift", request.flow_shift, allowed))
     if problems:
         message = "; ".join(f"{problem.field}: {problem.allowed}" for problem in problems)
         raise JobError(Code.INVALID_FIELD, message, tuple(problems))
