@@ -9,7 +9,7 @@ import numpy as np
 import structlog
 import torch
 
-from videoworker.engine import checkpoint, cogvideox, ltx, mochi, places, weights
+from videoworker.engine import checkpoint, cogvideox, hunyuanvideo, hunyuanvideo_1_5, ltx, mochi, places, weights
 from videoworker.engine.runner import Runner
 from videoworker.errors import Code, JobError
 from videoworker.models import VARIANTS
@@ -24,7 +24,13 @@ from videoworker.watch import Watch
 _LARGEST_ON_CPU = 2_000_000_000
 
 # A model's `runner` by name.
-_RUNNERS: dict[str, Runner] = {"cogvideox": cogvideox, "ltx": ltx, "mochi": mochi}
+_RUNNERS: dict[str, Runner] = {
+    "cogvideox": cogvideox,
+    "hunyuanvideo": hunyuanvideo,
+    "hunyuanvideo-1.5": hunyuanvideo_1_5,
+    "ltx": ltx,
+    "mochi": mochi,
+}
 
 _log = structlog.get_logger()
 
@@ -78,7 +84,7 @@ class Engine:
         started = time.monotonic()
         try:
             self._networks = _RUNNERS[model.runner].load(folder, device, _dtype(device))
-        except torch.OutOfMemoryError:
+        except (torch.OutOfMemoryError, JobError):
             raise
         except Exception as error:  # whatever a damaged or foreign file makes the libraries raise; the log has it whole
             _log.exception("weights not readable", model=name)
