@@ -95,7 +95,12 @@ def test_a_file_that_is_cut_short_is_named_with_its_bytes(folder: Path, cut: int
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"\x80\x02}q\x00.", b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 98\n", b"<html>" * 99],
+    [
+        b"",
+        b"\x80\x02}q\x00.",
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 98\n",
+        b"<html>" * 99,
+    ],
     ids=["nothing", "a pickle", "a pointer of Git LFS", "a web page"],
 )
 def test_a_file_of_another_format_is_named(folder: Path, content: bytes) -> None:
@@ -157,9 +162,7 @@ def test_a_pickle_beside_safetensors_is_no_matter(folder: Path) -> None:
     verify(SKETCH, folder)
 
 
-def test_a_broken_variant_ends_the_start_of_its_model_before_any_job(
-    cogvideox_checkpoint: Any, tmp_path: Path
-) -> None:
+def test_a_broken_variant_ends_the_start_of_its_model_before_any_job(cogvideox_checkpoint: Any, tmp_path: Path) -> None:
     """Also where the variant that is loaded first is whole."""
     (tmp_path / COGVIDEOX.folder).symlink_to(cogvideox_checkpoint("2b"))
     broken = Path(shutil.copytree(cogvideox_checkpoint("5b-i2v"), tmp_path / COGVIDEOX_5B_I2V.folder))

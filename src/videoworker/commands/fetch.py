@@ -17,9 +17,10 @@ def fetch(
     ] = None,
 ) -> None:
     """Downloads the files that the worker loads, in their dtype, checks them, and goes on where it was interrupted."""
+    declared = named(model, variant)
+
     from videoworker.engine import fetch as weights  # torch takes seconds to import; the other commands need none
 
-    declared = named(model, variant)
     for line in (f"licence: {declared.licence}", *declared.notes):
         typer.echo(line)
     folder = weights.fetch(declared, to or settings().weights_dir)

@@ -1,7 +1,6 @@
 """Weight files rewritten as safetensors: from torch's pickles, or from float32 to a narrower dtype."""
 
 import json
-import pickle
 import re
 import zipfile
 from pathlib import Path
@@ -60,11 +59,9 @@ def _convert_one(file: Path) -> Path:
     target = file.with_name(_safe_name(file.name))
     if target.exists():
         raise JobError(Code.INVALID_FIELD, f"{target} is there already; remove it to convert {file.name} again.")
-    state = _load(file)
-    pattern = target.name.removesuffix(".safetensors").replace("{", "{{").replace("}", "}}")
-    save_torch_state_dict(
-        state, target.parent, filename_pattern=pattern + "{suffix}.safetensors", max_shard_size=_LARGEST_FILE
-    )
+    state = {name: _alone(tensor) for name, tensor in _load(file).items()}
+    pattern = target.stem + "{suffix}.safetensors"
+    save_torch_state_dict(state, target.parent, filename_pattern=pattern, max_shard_size=_LARGEST_FILE)
     return target
 
 
@@ -72,7 +69,7 @@ def _load(file: Path) -> dict[str, torch.Tensor]:
     try:
         # only the format since torch 1.6, which is a zip archive, can be mapped into memory
         state: Any = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
-    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError) as error:
+    except Exception as error:  # torch has no error of its own for what is damaged or foreign
         message = f"{file} is refused: it is no whole torch file of tensors alone ({type(error).__name__})."
         raise JobError(Code.INVALID_FIELD, message) from error
     if isinstance(state, dict):
@@ -80,6 +77,12 @@ def _load(file: Path) -> dict[str, torch.Tensor]:
     if not isinstance(state, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
         raise JobError(Code.INVALID_FIELD, f"{file} is refused: it holds other things than tensors by name.")
     return state
+
+
+def _alone(tensor: torch.Tensor) -> torch.Tensor:
+    """A copy where the tensor is only a part of its memory, or lies across it: safetensors stores neither."""
+    whole = tensor.is_contiguous() and tensor.nbytes == tensor.untyped_storage().nbytes()
+    return tensor if whole else tensor.clone(memory_format=torch.contiguous_format)
 
 
 def _names(file: Path) -> set[str]:

@@ -1,0 +1,127 @@
+"""A hub on this machine: what huggingface_hub asks of the real one, over HTTP, for repositories that are folders."""
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+COMMIT = "1137dacfc2c9c012bed6a0793f4ecf2ca8e7ba01"
+
+
+class Hub(ThreadingHTTPServer):
+    """Serves `repositories`, folders by id. A file in `broken` loses its first connection after so many bytes; one in
+    `held` sends nothing until `released` is set, and sets `reached`. `gated` repositories want an accepted licence."""
+
+    daemon_threads = True
+
+    def __init__(self, repositories: dict[str, Path]) -> None:
+        super().__init__(("127.0.0.1", 0), _Request)
+        self.repositories = repositories
+        self.broken: dict[str, int] = {}
+        self.held: set[str] = set()
+        self.gated: set[str] = set()
+        self.reached, self.released = threading.Event(), threading.Event()
+        self.sent: list[tuple[str, str | None]] = []  # path and Range of every GET of a file
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+@contextmanager
+def serving(repositories: dict[str, Path]) -> Iterator[Hub]:
+    with Hub(repositories) as hub:
+        thread = threading.Thread(target=hub.serve_forever)
+        thread.start()
+        try:
+            yield hub
+        finally:
+            hub.released.set()
+            hub.shutdown()
+            thread.join()
+
+
+class _Request(BaseHTTPRequestHandler):
+    server: Hub
+    protocol_version = "HTTP/1.1"
+
+    def do_HEAD(self) -> None:
+        self._file(body=False)
+
+    def do_GET(self) -> None:
+        parts = unquote(urlsplit(self.path).path).strip("/").split("/")
+        if parts[:2] != ["api", "models"]:
+            return self._file(body=True)
+        repository = "/".join(parts[2:4])
+        if self._refused(repository):
+            return None
+        files = self._files(repository)
+        if parts[4:5] == ["tree"]:
+            return self._json(
+                [
+                    {"type": "file", "path": name, "size": len(content), "oid": hashlib.sha1(content).hexdigest()}
+                    for name, content in files.items()
+                ]
+            )
+        return self._json(
+            {"id": repository, "sha": COMMIT, "siblings": [{"rfilename": name} for name in files], "tags": []}
+        )
+
+    def _file(self, body: bool) -> None:
+        owner, name, _, _, *path = unquote(urlsplit(self.path).path).strip("/").split("/")
+        repository, file = f"{owner}/{name}", "/".join(path)
+        if self._refused(repository):
+            return
+        content = self._files(repository)[file]
+        asked = self.headers.get("Range")
+        start = int(asked.removeprefix("bytes=").partition("-")[0]) if asked else 0
+        self.send_response(206 if asked else 200)
+        self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
+        self.send_header("X-Repo-Commit", COMMIT)
+        self.send_header("Content-Length", str(len(content) - start))
+        self.send_header("Accept-Ranges", "bytes")
+        if asked:
+            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        self.end_headers()
+        if body:
+            self._send(file, content[start:], asked)
+
+    def _send(self, file: str, content: bytes, asked: str | None) -> None:
+        self.server.sent.append((file, asked))
+        if file in self.server.held:
+            self.server.reached.set()
+            self.server.released.wait()
+        length = self.server.broken.pop(file, None)
+        self.wfile.write(content[:length])
+        self.close_connection = length is not None
+
+    def _refused(self, repository: str) -> bool:
+        if repository in self.server.repositories and repository not in self.server.gated:
+            return False
+        code, reason = (403, "GatedRepo") if repository in self.server.gated else (404, "RepoNotFound")
+        self.send_response(code)
+        self.send_header("X-Error-Code", reason)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+        return True
+
+    def _files(self, repository: str) -> dict[str, bytes]:
+        folder = self.server.repositories[repository]
+        files = sorted(file for file in folder.rglob("*") if file.is_file())
+        return {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}
+
+    def _json(self, content: Any) -> None:
+        encoded = json.dumps(content).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(encoded)))
+        self.end_headers()
+        self.wfile.write(encoded)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Says nothing: what was asked stands in `sent`."""

@@ -1,0 +1,55 @@
+"""What the declarations say agrees with itself."""
+
+import pytest
+
+from videoworker.apis.model_names import MODEL_NAMES
+from videoworker.models import MODELS, VARIANTS
+from videoworker.models.cogvideox import COGVIDEOX_5B_I2V
+from videoworker.models.declaration import Model
+from videoworker.models.plan import make_plan
+from videoworker.models.sizes import fit
+from videoworker.request import VideoRequest
+
+EVERY_VARIANT = [pytest.param(variant, id=variant.folder) for variants in VARIANTS.values() for variant in variants]
+
+
+def test_every_model_can_be_asked_for_by_its_name() -> None:
+    assert sorted(MODELS) == sorted(MODEL_NAMES)
+
+
+def test_every_variant_has_a_folder_and_a_name_of_its_own() -> None:
+    folders = [variant.folder for variants in VARIANTS.values() for variant in variants]
+    assert len(set(folders)) == len(folders)
+    for name, variants in VARIANTS.items():
+        assert [variant.folder == name for variant in variants] == [True] + [False] * (len(variants) - 1)
+        assert len({variant.variant for variant in variants}) == len(variants)
+
+
+@pytest.mark.parametrize("model", EVERY_VARIANT)
+def test_every_variant_makes_its_own_defaults_natively(model: Model) -> None:
+    image = "x" if model.needs_image else None
+    plan = make_plan(VideoRequest(api="native", prompt="a cat", image=image), model)
+    assert (plan.parts[0].num_frames, len(plan.parts)) == (model.default_frames, 1)
+    assert not any("Made" in note for note in plan.notes) or model.name == "sketch"
+
+
+@pytest.mark.parametrize("model", EVERY_VARIANT)
+def test_what_its_licence_restricts_stands_in_every_answer(model: Model) -> None:
+    plan = make_plan(VideoRequest(api="native", prompt="a cat", image="x" if model.needs_image else None), model)
+    assert set(model.notes) <= set(plan.notes)
+    restricted = model.licence != "Apache-2.0"
+    assert bool(model.notes) == restricted
+
+
+def test_hunyuanvideos_territory_is_named() -> None:
+    for name in ("hunyuanvideo", "hunyuanvideo-1.5"):
+        for variant in VARIANTS[name]:
+            assert all(place in variant.territory for place in ("European Union", "United Kingdom", "South Korea"))
+
+
+@pytest.mark.parametrize(("width", "height"), [(480, 720), (720, 480), (560, 560), (1280, 720), (256, 256)])
+def test_a_model_of_one_size_makes_that_size_alone(width: int, height: int) -> None:
+    canvas, notes = fit(COGVIDEOX_5B_I2V, width, height)
+    assert (canvas.native_width, canvas.native_height) == (720, 480)
+    assert (canvas.width, canvas.height) == (width, height)
+    assert bool(notes) == ((width, height) != (720, 480))

@@ -1,0 +1,53 @@
+"""Which variant of a model serves which request."""
+
+from typing import Any
+
+import pytest
+
+from videoworker.models import MODELS, VARIANTS
+from videoworker.models.suited import suited
+from videoworker.request import VideoRequest
+
+
+def names(model: str, **asked: Any) -> list[str]:
+    request = VideoRequest(api="native", prompt="a cat", **asked)
+    return [variant.variant for variant in suited(VARIANTS[model], request)]
+
+
+@pytest.mark.parametrize("name", list(VARIANTS))
+def test_a_text_is_served_first_by_the_variant_that_the_models_name_means(name: str) -> None:
+    assert names(name)[0] == MODELS[name].variant
+
+
+@pytest.mark.parametrize(
+    ("model", "first"), [("hunyuanvideo", "i2v"), ("hunyuanvideo-1.5", "720p-i2v"), ("cogvideox", "5b-i2v")]
+)
+def test_an_image_is_served_only_by_variants_that_take_one(model: str, first: str) -> None:
+    variants = names(model, image="x")
+    assert variants[0] == first
+    assert variants and all("i2v" in variant for variant in variants)
+    assert not any("i2v" in variant for variant in names(model))
+
+
+@pytest.mark.parametrize("model", ["sketch", "ltx"])
+def test_one_variant_may_serve_both(model: str) -> None:
+    assert names(model) == names(model, image="x") == [""]
+
+
+def test_an_image_for_a_model_without_an_image_variant_leaves_the_refusal_to_planning() -> None:
+    assert names("mochi", image="x") == [""]
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "first"),
+    [
+        (848, 480, "480p-t2v"),
+        (640, 640, "480p-t2v"),
+        (960, 544, "720p-t2v"),
+        (1280, 720, "720p-t2v"),
+        (1920, 1080, "720p-t2v"),
+        (256, 256, "480p-t2v"),
+    ],
+)
+def test_a_size_is_served_by_the_smallest_variant_that_makes_it(width: int, height: int, first: str) -> None:
+    assert names("hunyuanvideo-1.5", width=width, height=height)[0] == first
