@@ -75,11 +75,12 @@ class FaultProxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         fault = self._faults.popleft() if self._faults else self._always or Fault()
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
+        gone = (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError, asyncio.CancelledError)
+        with contextlib.suppress(*gone):
             if fault.is_silent:
                 await reader.read(-1)
             elif fault.status is not None:
-                await reader.readuntil(b"\r\n\r\n")
+                self._count(len(await reader.readuntil(b"\r\n\r\n")))
                 writer.write(f"HTTP/1.1 {fault.status} -\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
                 await writer.drain()
             else:

@@ -71,10 +71,7 @@ def from_settings(settings: Settings) -> Address:
     parts = urlsplit(url)
     located = _located(parts, settings.bucket_name)
     if located is None:
-        raise JobError(
-            Code.DELIVERY_FAILED,
-            "The bucket is only half set: BUCKET_NAME must be set too, as the URL names no bucket.",
-        )
+        raise JobError(Code.DELIVERY_FAILED, "The bucket is only half set: BUCKET_NAME must be set too.")
     return Address(
         *located,
         region=settings.bucket_region or _region(parts),

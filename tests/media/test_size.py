@@ -1,0 +1,62 @@
+"""The size that a file is expected to have, beside the sizes that the shipped model's files have."""
+
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from videoworker import job
+from videoworker.engine.engine import Engine
+from videoworker.media.file import CRF, VideoFile
+from videoworker.media.size import estimated_bytes
+from videoworker.request import Container, Quality, VideoRequest
+from videoworker.settings import Settings
+from videoworker.watch import Watch
+
+CRFS: list[tuple[Container, Quality, int | None]] = [
+    ("mp4", "low", None),
+    ("mp4", "medium", None),
+    ("mp4", "high", None),
+    ("mp4", "medium", 40),
+    ("mp4", "medium", 12),
+    ("webm", "low", None),
+    ("webm", "medium", None),
+    ("webm", "high", None),
+]
+
+
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory: pytest.TempPathFactory) -> list[NDArray[Any]]:
+    """What `sketch` draws: 128x128 pixels."""
+    settings = Settings(output_dir=tmp_path_factory.mktemp("made"), delivery="file")
+    prompt = "a red circle moving right on a blue background"
+    size = {"width": 128, "height": 128, "num_frames": 9, "num_inference_steps": 4}
+    request = VideoRequest("native", prompt, "sketch", **size, seed=1, crf=4)
+    job.run({"id": "a"}, request, Watch("a", lambda _: None, 1000.0), engine=Engine(settings), settings=settings)
+    with av.open(settings.output_dir / "a" / "video.mp4") as source:
+        return [frame.to_ndarray(format="rgb24") for frame in source.decode(video=0)]
+
+
+@pytest.mark.parametrize(("container", "quality", "crf"), CRFS)
+@pytest.mark.parametrize("scale", [2, 4])
+def test_no_file_is_larger_than_expected_nor_far_smaller(
+    frames: list[NDArray[Any]], tmp_path: Path, container: Container, quality: Quality, crf: int | None, scale: int
+) -> None:
+    height, width = (side * scale for side in frames[0].shape[:2])
+    with VideoFile(tmp_path / "video", container, width, height, 12, len(frames), quality, crf) as video:
+        for frame in frames:
+            video.write(np.kron(frame, np.ones((scale, scale, 1), np.uint8)))
+        real = video.close().file_size
+    expected = estimated_bytes(container, quality, crf, width * height * len(frames))
+    assert real <= expected <= 30 * real
+
+
+def test_better_quality_and_more_pixels_take_more() -> None:
+    for container in CRF:
+        low, medium, high = (estimated_bytes(container, quality, None, 10**8) for quality in ("low", "medium", "high"))
+        assert low < medium < high
+        assert estimated_bytes(container, "low", CRF[container]["high"], 10**8) == high
+        assert 1.9 < estimated_bytes(container, "medium", None, 2 * 10**8) / medium < 2
