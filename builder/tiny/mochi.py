@@ -8,6 +8,7 @@ from diffusers import AutoencoderKLMochi, FlowMatchEulerDiscreteScheduler, Mochi
 from builder.tiny import t5
 
 MAX_TEXT_TOKENS = 256
+VARIANTS = ("",)
 _WIDTHS = (32, 32, 32, 32)  # the least that the autoencoder's norms of 32 groups take
 
 
