@@ -356,11 +356,10 @@ NO_API = {
     ),
     "number": Case(NATIVE, {"api": 5, "prompt": "a cat"}, [("api", 5, f"one of: {KNOWN_APIS}")]),
 }
-NOT_YET = " (but this version cannot run them yet)"
 FETCH = {
-    "hunyuanvideo": "(tencent-hunyuan-community): videoworker fetch hunyuanvideo" + NOT_YET,
+    "hunyuanvideo": "(tencent-hunyuan-community): videoworker fetch hunyuanvideo",
     "cogvideox": "(Apache-2.0): videoworker fetch cogvideox",
-    "hunyuanvideo-1.5": "(tencent-hunyuan-community): videoworker fetch hunyuanvideo-1.5" + NOT_YET,
+    "hunyuanvideo-1.5": "(tencent-hunyuan-community): videoworker fetch hunyuanvideo-1.5",
     "mochi": "(Apache-2.0): videoworker fetch mochi",
 }
 
