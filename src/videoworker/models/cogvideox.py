@@ -96,6 +96,11 @@ COGVIDEOX_1_5_5B = replace(
     variant="1.5-5b",
     folder="cogvideox-1.5-5b",
     repository="zai-org/CogVideoX1.5-5B",
+    components=(
+        Component("text_encoder", "bfloat16", 9_524_621_312),
+        Component("transformer", "bfloat16", 11_140_000_000),
+        Component("vae", "float32", 862_335_628),
+    ),
     max_area=1360 * 768,
     min_side=768,
     max_side=1360,

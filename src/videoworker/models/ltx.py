@@ -13,7 +13,7 @@ LTX = Model(
     components=(
         Component("text_encoder", "bfloat16", 9_524_621_312),
         Component("transformer", "bfloat16", 3_850_000_000),
-        Component("vae", "bfloat16", 840_000_000),
+        Component("vae", "float32", 1_680_000_000),
     ),
     runner="ltx",
     grid=32,
