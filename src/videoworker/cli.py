@@ -3,6 +3,7 @@
 import sys
 
 import typer
+from pydantic import ValidationError
 
 from videoworker.commands.convert import convert
 from videoworker.commands.fetch import fetch
@@ -28,3 +29,5 @@ def main() -> None:
         app()
     except JobError as error:
         sys.exit("; ".join([error.message, *map(str, error.fields)]))
+    except ValidationError as error:  # of the settings
+        sys.exit("; ".join(f"{'.'.join(map(str, wrong['loc'])).upper()}: {wrong['msg']}" for wrong in error.errors()))

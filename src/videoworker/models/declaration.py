@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Component:
-    """One network of a checkpoint: its folder, the dtype that it has on disk once fetched (wider weights are cast, except
-    where this is float32), and about how many bytes its tensors then have."""
+    """One network of a checkpoint: its folder, the dtype that it has on disk once fetched (float32 is cast to that), and
+    about how many bytes its tensors then have."""
 
     name: str
     dtype: str
