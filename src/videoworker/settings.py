@@ -35,7 +35,6 @@ class Settings(BaseSettings):
     delivery: Literal["bucket", "volume", "inline", "file"] | None = Field(
         None, description="where videos go; empty: the bucket where one is set, else inline on RunPod, else a file"
     )
-    volume_dir: Path = Field(Path("/runpod-volume/videos"), description="folder on the network volume")
     public_base_url: str | None = Field(
         None, description="where the endpoint that serves OUTPUT_DIR as `/files` is reached; set by `videoworker serve`"
     )
@@ -44,7 +43,7 @@ class Settings(BaseSettings):
     bucket_secret_access_key: SecretStr | None = Field(None, description="secret of that access key")
     bucket_name: str | None = Field(None, description="bucket; may be empty where the URL names it")
     bucket_region: str | None = Field(None, description="region that requests are signed for; empty: the URL's")
-    bucket_prefix: str = Field("", description="what object keys begin with")
+    bucket_prefix: str | None = Field(None, description="what object keys begin with")
     bucket_presign_ttl_seconds: int = Field(
         604_800, ge=60, le=604_800, description="how long a URL of a video can be used (S3's most: 7 days)"
     )

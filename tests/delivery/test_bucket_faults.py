@@ -102,7 +102,7 @@ def test_while_the_bucket_is_away_the_video_is_kept_and_the_error_says_as_what(
     error = failure(destination, small)
     assert (error.code, error.words.retryable) == (Code.DELIVERY_FAILED, True)
     assert error.message == (
-        f"The video was made but the bucket does not take it: {told}. The worker keeps it as job-1."
+        f"The video was made but the bucket does not take it: {told}. It is kept on the worker under the job id job-1."
     )
     [kept] = [path for path in (tmp_path / "kept").rglob("*") if path.is_file()]
     assert kept == tmp_path / "kept" / "job-1" / "video.mp4"

@@ -13,7 +13,7 @@ from videoworker.watch import Watch
 
 def test_the_video_lies_on_the_volume_also_on_the_platform(tmp_path: Path) -> None:
     settings = Settings(
-        delivery="volume", volume_dir=tmp_path / "videos", runpod_webhook_post_output="https://platform.example.org"
+        delivery="volume", network_volume=tmp_path, runpod_webhook_post_output="https://platform.example.org"
     )
     choose.prove(settings)
     path = videos.file(tmp_path)
@@ -26,6 +26,6 @@ def test_the_video_lies_on_the_volume_also_on_the_platform(tmp_path: Path) -> No
 
 
 def test_without_its_volume_the_worker_does_not_start_and_makes_no_folder_of_that_name(tmp_path: Path) -> None:
-    with pytest.raises(JobError, match="VOLUME_DIR: nothing can be written"):
-        choose.prove(Settings(delivery="volume", volume_dir=tmp_path / "runpod-volume" / "videos"))
+    with pytest.raises(JobError, match="Is a network volume attached"):
+        choose.prove(Settings(delivery="volume", network_volume=tmp_path / "runpod-volume"))
     assert list(tmp_path.iterdir()) == []

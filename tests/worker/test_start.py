@@ -46,3 +46,11 @@ def test_a_worker_that_cannot_serve_says_why_in_one_line_and_ends(
     last = process.stderr.splitlines()[-1]
     assert all(word in last for word in told)
     assert "Starting Serverless Worker" not in process.stdout
+
+
+def test_half_a_bucket_is_told_before_anything_is_loaded_and_without_its_secret(tmp_path: Path) -> None:
+    half = {"BUCKET_ENDPOINT_URL": "https://s3.example.org", "BUCKET_SECRET_ACCESS_KEY": "hush-hush"}
+    process = started(tmp_path, **half, WEIGHTS_DIR=".")
+    assert process.returncode == 1
+    assert process.stderr.splitlines()[-1] == "The bucket is only half set: BUCKET_ACCESS_KEY_ID must be set too."
+    assert "hush-hush" not in process.stdout + process.stderr

@@ -162,7 +162,7 @@ class Bucket(Destination):
         except OSError as full:
             _log.error("the video could not be kept either", error=str(full))
             return JobError(Code.DELIVERY_FAILED, f"{message} It could not be kept on the worker either.")
-        return JobError(Code.DELIVERY_FAILED, f"{message} The worker keeps it as {self._job_id}.")
+        return JobError(Code.DELIVERY_FAILED, f"{message} It is kept on the worker under the job id {self._job_id}.")
 
     def _remove(self, *keys: str) -> None:
         try:

@@ -78,7 +78,7 @@ def from_settings(settings: Settings) -> Address:
         access_key_id=key,
         secret_access_key=secret,
         presign_ttl_seconds=settings.bucket_presign_ttl_seconds,
-        prefix=settings.bucket_prefix.strip("/"),
+        prefix=(settings.bucket_prefix or "").strip("/"),
         public_base_url=settings.bucket_public_base_url,
     )
 

@@ -24,7 +24,7 @@ def choose(job: Mapping[str, Any], settings: Settings, watch: Watch) -> Destinat
         case "bucket":
             return Bucket(bucket_address.from_settings(settings), job_id, watch, settings.output_dir)
         case "volume":
-            return File(settings.volume_dir)
+            return File(volume.folder(settings))
         case "inline":
             return Inline()
         case _:
@@ -38,7 +38,7 @@ def prove(settings: Settings) -> None:
         case "bucket":
             bucket.prove(bucket_address.from_settings(settings))
         case "volume":
-            volume.prove(settings.volume_dir)
+            volume.prove(settings)
 
 
 def _kind(settings: Settings) -> str:
