@@ -27,6 +27,8 @@ from videoworker.errors import Code, JobError
 from videoworker.models.plan import Sampling
 from videoworker.watch import Watch
 
+DESCRIBES_IMAGE = False
+
 # The samplers that CogVideoX's checkpoints name in scheduler/scheduler_config.json.
 _SCHEDULERS = {"CogVideoXDDIMScheduler": CogVideoXDDIMScheduler, "CogVideoXDPMScheduler": CogVideoXDPMScheduler}
 

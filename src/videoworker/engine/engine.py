@@ -1,8 +1,9 @@
 """The engine: one loaded model, and the clips it makes. One thread at a time may use it."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,12 @@ from videoworker.watch import Watch
 
 # Above this many bytes of weights a model without a GPU would take hours for a clip.
 _LARGEST_ON_CPU = 2_000_000_000
+
+# How many prompts' conditioning stays on the device: some MB each.
+_PROMPTS_KEPT = 16
+
+# What `_encoder` makes: of the prompts, and of a picture's bytes and shape.
+_Encode = Callable[[tuple[str, ...], bytes, tuple[int, ...]], tuple[Any, int]]
 
 # A model's `runner` by name.
 _RUNNERS: dict[str, Runner] = {
@@ -55,6 +62,7 @@ class Engine:
         self.revision = ""
         self._settings = settings
         self._networks: Any = None
+        self._encode: _Encode | None = None
 
     def choose(self, name: str, request: VideoRequest | None = None) -> Model:
         """The variant of a model that suits the request best, of those whose weights are here; where none is, the one
@@ -80,7 +88,7 @@ class Engine:
         for variant in VARIANTS[name]:
             if installed := places.locate(variant, self._settings):
                 checkpoint.verify(variant, installed.folder)
-        self.model, self._networks = None, None  # free the old weights before the new ones come
+        self.model, self._networks, self._encode = None, None, None  # free the old weights before the new ones come
         started = time.monotonic()
         try:
             self._networks = _RUNNERS[model.runner].load(folder, device, _dtype(device))
@@ -90,6 +98,7 @@ class Engine:
             _log.exception("weights not readable", model=name)
             message = f"The weights of {model.title} cannot be read. To fetch them again: {model.how_to_fetch}"
             raise JobError(Code.MODEL_NOT_LOADED, message) from error
+        self._encode = _encoder(_RUNNERS[model.runner], self._networks)
         self.model, self.revision = model, weights.revision(folder)
         _log.info(
             "weights loaded",
@@ -122,20 +131,22 @@ class Engine:
     ) -> Iterator[np.ndarray]:
         """The plan's frames at its native size, RGB uint8 [height, width, 3], as they are decoded. `image` is the
         clip's first frame at the native size. Adds to `timings` and `notes`. Raises `JobError`."""
-        networks = self._networks
-        if networks is None or plan.model.runner is None:
+        networks, encode = self._networks, self._encode
+        if encode is None or plan.model.runner is None:
             raise JobError(Code.MODEL_NOT_LOADED, "No model is loaded.")
         runner = _RUNNERS[plan.model.runner]
-        with timings.measure("encode_prompt"):
-            prompts = [negative_prompt, prompt] if plan.sampling.guidance_scale > 1 else [prompt]
-            conditioning, cut = runner.encode_prompt(networks, prompts, image)
-            watch.step("encode_prompt", 1, 1)
-        if cut:
-            notes.append(f"The model read the prompt without its last {cut} tokens, which do not fit.")
+        prompts = (negative_prompt, prompt) if plan.sampling.guidance_scale > 1 else (prompt,)
         generator = torch.Generator("cpu").manual_seed(seed)
         known = None if image is None else image[np.newaxis]
         canvas, count = plan.canvas, len(plan.parts)
         for index, part in enumerate(plan.parts):
+            with timings.measure("encode_prompt"):
+                seen = known[0] if known is not None and runner.DESCRIBES_IMAGE else np.empty(0, np.uint8)
+                conditioning, cut = encode(prompts, seen.tobytes(), seen.shape)
+            if index == 0:
+                watch.step("encode_prompt", 1, 1)
+                if cut:
+                    notes.append(f"The model read the prompt without its last {cut} tokens, which do not fit.")
             with timings.measure("denoise"):
                 noise = runner.get_noise(
                     networks, part.num_frames, canvas.native_width, canvas.native_height, generator
@@ -156,6 +167,18 @@ class Engine:
                 if number >= part.given:
                     yield frame
             known = np.stack(last) if last else None
+
+
+def _encoder(runner: Runner, networks: Any) -> _Encode:
+    """`encode_prompt` of one loaded model, which remembers its last answers: jobs often come with the same words. The
+    picture's shape is (0,) where there is none to describe."""
+
+    @lru_cache(_PROMPTS_KEPT)
+    def encode(prompts: tuple[str, ...], picture: bytes, shape: tuple[int, ...]) -> tuple[Any, int]:
+        image = np.frombuffer(picture, np.uint8).reshape(shape) if picture else None
+        return runner.encode_prompt(networks, list(prompts), image)
+
+    return encode
 
 
 def _measured(frames: Iterator[np.ndarray], timings: Timings) -> Iterator[np.ndarray]:

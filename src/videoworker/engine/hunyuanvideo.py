@@ -28,6 +28,8 @@ from videoworker.errors import Code, JobError
 from videoworker.models.plan import Sampling
 from videoworker.watch import Watch
 
+DESCRIBES_IMAGE = True
+
 _MAX_PROMPT_TOKENS = 256  # after the template, which is cut away
 _LAYER = -3  # the text encoder's layer that is read: what the last two add is about the next word
 _EMBEDDED_GUIDANCE = 6.0  # of the model cards

@@ -39,6 +39,8 @@ from videoworker.errors import Code, JobError
 from videoworker.models.plan import Sampling
 from videoworker.watch import Watch
 
+DESCRIBES_IMAGE = True
+
 # The words the model was trained with, their spaces too.
 SYSTEM_MESSAGE = (8 * " ").join(
     (

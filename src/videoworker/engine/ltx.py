@@ -21,6 +21,8 @@ from videoworker.engine.pixels import from_frames, to_frames
 from videoworker.models.plan import Sampling
 from videoworker.watch import Watch
 
+DESCRIBES_IMAGE = False
+
 _MAX_TEXT_TOKENS = 128
 _FPS = 25  # of the videos it was trained on, where nothing else is asked for
 

@@ -22,6 +22,8 @@ from videoworker.engine.pixels import to_frames
 from videoworker.models.plan import Sampling
 from videoworker.watch import Watch
 
+DESCRIBES_IMAGE = False
+
 # Noise falls linearly to this much less in the first half of the steps, then quadratically: genmo/mochi,
 # src/genmo/mochi_preview/pipelines.py, `linear_quadratic_schedule`.
 _THRESHOLD_NOISE = 0.025

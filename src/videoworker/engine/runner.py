@@ -1,4 +1,5 @@
-"""What the engine asks of a family's sampler. A family is a module of plain functions with these names and types."""
+"""What the engine asks of a family's sampler. A family is a module of plain functions, and one constant, with these
+names and types."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,12 +16,16 @@ class Runner(Protocol):
     """`networks` is what `load` gave, `conditioning` what `encode_prompt` gave; only the family looks inside. Pictures
     and frames are RGB uint8 [.., height, width, 3]; latents belong to the family, batch first, then time."""
 
+    # Whether `encode_prompt` looks at the picture; where not, its answer holds for every picture.
+    DESCRIBES_IMAGE: bool
+
     def load(self, folder: Path, device: torch.device, dtype: torch.dtype) -> Any:
         """Reads a checkpoint in diffusers layout; safetensors only."""
 
     def encode_prompt(self, networks: Any, prompts: list[str], image: np.ndarray | None) -> tuple[Any, int]:
         """The conditioning of [prompt], or of [negative prompt, prompt] under classifier-free guidance, and how many
-        tokens of the prompt did not fit. `image` is the clip's first frame, for families that describe it."""
+        tokens of the prompt did not fit. `image` is the clip's first frame for families that describe it,
+        read-only, and None for others. The engine keeps the answer for later jobs: nothing may change it."""
 
     def get_noise(
         self, networks: Any, num_frames: int, width: int, height: int, generator: torch.Generator
