@@ -33,6 +33,8 @@ SKETCH = Model(
     fps=12,
     default_steps=20,
     default_guidance_scale=6.0,
+    denoise_bytes=110,  # at most: CogVideoX-2B's
+    decode_bytes=46_000,
     takes_image=True,
     continued_from=5,
     needs_gpu=False,
@@ -64,6 +66,8 @@ COGVIDEOX = Model(
     fps=8,
     default_steps=50,
     default_guidance_scale=6.0,
+    denoise_bytes=110,  # counted on fake tensors, both prompts at once: 1.7 GiB of 720x480x49
+    decode_bytes=46_000,  # likewise, untiled: 14.7 GiB of 720x480, 44.5 of 1360x768
 )
 
 COGVIDEOX_5B = replace(
@@ -72,6 +76,7 @@ COGVIDEOX_5B = replace(
     folder="cogvideox-5b",
     repository="zai-org/CogVideoX-5b",
     licence="CogVideoX",
+    denoise_bytes=185,  # likewise: 2.9 GiB of 720x480x49
     conditions="Commercial use of the weights needs a registration under the CogVideoX licence.",
     components=(
         Component("text_encoder", "bfloat16", 9_524_621_312),
@@ -101,6 +106,7 @@ COGVIDEOX_1_5_5B = replace(
         Component("transformer", "bfloat16", 11_140_000_000),
         Component("vae", "float32", 862_335_628),
     ),
+    denoise_bytes=86,  # likewise: 6.7 GiB of 1360x768x81
     max_area=1360 * 768,
     min_side=768,
     max_side=1360,

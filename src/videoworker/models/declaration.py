@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Component:
-    """One network of a checkpoint: its folder, the dtype that it has on disk once fetched (float32 is cast to that), and
-    about how many bytes its tensors then have."""
+    """One network of a checkpoint: its folder, the dtype that it has on disk once fetched (float32 is cast to that),
+    and about how many bytes its tensors then have."""
 
     name: str
     dtype: str
@@ -29,6 +29,9 @@ class Model:
     `min_frames` and `max_frames`. A longer clip is continued from the last `continued_from` frames (0: the model takes
     no image and cannot continue). A model with a `fixed_schedule` was trained for one course of noise levels: a flow
     shift is refused. `runner` names the engine's sampler; None where this version has none yet.
+
+    Memory beside the weights: `denoise_bytes` per pixel of a clip while it is denoised, `decode_bytes` per pixel of one
+    frame while a clip is decoded, which is a stream.
     """
 
     name: str
@@ -51,6 +54,8 @@ class Model:
     fps: int
     default_steps: int
     default_guidance_scale: float
+    denoise_bytes: float = 0.0
+    decode_bytes: float = 0.0
     variant: str = ""
     revision: str | None = None
     gated: bool = False
