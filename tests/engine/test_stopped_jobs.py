@@ -1,0 +1,80 @@
+"""A job that is stopped on its way stops within a step, and leaves nothing behind that the next one could meet."""
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from builder.make_tiny import FAMILIES
+from tests.engine.clips import STEPS, clip, loaded
+from tests.handler_process import ROOT, environment
+from videoworker.engine.engine import Engine
+from videoworker.errors import Code, JobError
+from videoworker.models import MODELS
+from videoworker.request import Progress, Stage
+from videoworker.watch import Watch
+
+WITH_A_SAMPLER = [family for family in FAMILIES if MODELS[family].runner]
+
+
+@pytest.fixture(scope="module")
+def weights_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small checkpoints of every family."""
+    folder = tmp_path_factory.mktemp("weights")
+    for family in WITH_A_SAMPLER:
+        FAMILIES[family].save(folder / MODELS[family].folder, FAMILIES[family].VARIANTS[0])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made_anew(weights_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Clips of a process in which no job was ever stopped, one file per family."""
+    folder = tmp_path_factory.mktemp("clips")
+    command = [sys.executable, "-m", "tests.engine.clips", str(weights_dir), str(folder), *WITH_A_SAMPLER]
+    ran = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=900)
+    assert ran.returncode == 0, ran.stderr
+    return folder
+
+
+class Hourglass(Watch):
+    """A watch whose time is over when somebody says so."""
+
+    is_over = False
+
+    @property
+    def elapsed(self) -> float:
+        return math.inf if self.is_over else 0.0
+
+
+def stop(engine: Engine, family: str, stage: Stage, step: int, code: Code) -> None:
+    """Runs a job of another length, which is cancelled or has no more time as soon as it reports `step` of `stage`."""
+    reached: list[Progress] = []
+
+    def report(progress: Progress) -> None:
+        if reached or (progress.stage == stage and progress.step >= step):
+            reached.append(progress)
+            watch.is_over = code is Code.GENERATION_TIMEOUT
+            if code is Code.CANCELLED:
+                watch.cancel.set()
+
+    watch = Hourglass("a", report, 1000.0)
+    longer = MODELS[family].min_frames + MODELS[family].frame_step
+    with pytest.raises(JobError) as caught:
+        list(clip(engine, family, watch, num_frames=longer, num_inference_steps=STEPS + 1))
+    assert caught.value.code is code
+    assert len(reached) == 1  # nothing was done after it
+
+
+@pytest.mark.parametrize("family", WITH_A_SAMPLER)
+def test_after_stopped_jobs_the_next_clip_is_that_of_a_new_process(
+    weights_dir: Path, made_anew: Path, family: str
+) -> None:
+    engine = loaded(family, weights_dir)
+    stop(engine, family, "denoise", 2, Code.CANCELLED)
+    stop(engine, family, "denoise", 3, Code.GENERATION_TIMEOUT)
+    stop(engine, family, "decode", 1, Code.CANCELLED)
+    after = np.stack(list(clip(engine, family))).astype(int)
+    assert np.abs(after - np.load(made_anew / f"{family}.npy")).max() <= 1
