@@ -40,7 +40,6 @@ def watch() -> Watch:
 @pytest.fixture
 def destination(settings: Settings, watch: Watch, monkeypatch: pytest.MonkeyPatch) -> Destination:
     monkeypatch.setattr("videoworker.delivery.bucket.ATTEMPTS", 2)
-    monkeypatch.setattr("videoworker.delivery.bucket.READ_SECONDS", 0.5)
     return choose.choose({"id": "job-1"}, settings, watch)
 
 
@@ -83,10 +82,9 @@ def test_a_bucket_that_dies_in_the_middle_of_an_upload_is_sent_the_rest_again(
     ("fault", "told"),
     [
         (Fault(status=503), "it answers 503 (HTTP status 503)"),
-        (Fault(is_silent=True), "it cannot be reached, or breaks off"),
         (Fault(cut_after=0), "it cannot be reached, or breaks off"),
     ],
-    ids=["overloaded", "silent", "dying"],
+    ids=["overloaded", "dying"],
 )
 def test_while_the_bucket_is_away_the_video_is_kept_and_the_error_says_as_what(
     store: Store,
@@ -111,6 +109,16 @@ def test_while_the_bucket_is_away_the_video_is_kept_and_the_error_says_as_what(
     logged = "".join(capsys.readouterr())
     assert "the bucket does not take the video" in logged
     assert SECRET not in logged and ACCESS_KEY not in logged
+
+
+def test_a_bucket_that_never_answers_is_not_waited_for(
+    proxy: FaultProxy, settings: Settings, watch: Watch, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("videoworker.delivery.bucket.ATTEMPTS", 1)
+    monkeypatch.setattr("videoworker.delivery.bucket.READ_SECONDS", 0.5)
+    proxy.fail_always(Fault(is_silent=True))
+    destination = choose.choose({"id": "job-1"}, settings, watch)
+    assert "it cannot be reached, or breaks off" in failure(destination, small).message
 
 
 def test_an_upload_in_parts_that_dies_for_good_leaves_none_of_them(
