@@ -84,7 +84,7 @@ def save(folder: Path, variant: str) -> None:
         ),
         "transformer": _transformer(variant),
         "vae": AutoencoderKLHunyuanVideo(
-            latent_channels=16, block_out_channels=(8, 8, 8, 8), layers_per_block=1, norm_num_groups=4
+            latent_channels=16, block_out_channels=(4, 4, 8, 8), layers_per_block=1, norm_num_groups=4
         ),
         "scheduler": FlowMatchEulerDiscreteScheduler(shift=17.0 if variant == "i2v-33ch" else 7.0),
     }

@@ -100,7 +100,7 @@ def save(folder: Path, variant: str) -> None:
             use_meanflow="step-distilled" in variant,
         ),
         "vae": AutoencoderKLHunyuanVideo15(
-            latent_channels=LATENT_CHANNELS, block_out_channels=(8, 8, 8, 8, 8), layers_per_block=1
+            latent_channels=LATENT_CHANNELS, block_out_channels=(4, 8, 8, 8, 8), layers_per_block=1
         ),
         "scheduler": FlowMatchEulerDiscreteScheduler(shift=_SHIFTS[variant]),
         "guider": ClassifierFreeGuidance(guidance_scale=1.0 if "distilled" in variant else 6.0),
