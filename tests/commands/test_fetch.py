@@ -87,7 +87,8 @@ def test_exactly_what_is_loaded_comes_in_the_dtype_that_is_loaded_even_over_a_br
 
     # nothing else came than what stands in the folder now, under the names without a dtype
     came = {file.replace(".bf16", "") for file, _ in hub.sent}
-    assert sorted(came) == files_in(folder) and list(tmp_path.iterdir()) == [folder]
+    assert sorted(came) == files_in(folder)
+    assert {path.name for path in tmp_path.iterdir()} == {folder.name, f".{folder.name}.lock"}
     assert not came & {"original.safetensors", "README.md", "assets/demo.mp4", "text_encoder/pytorch_model.bin"}
     assert "transformer/diffusion_pytorch_model.safetensors" not in came
     assert {tensor.dtype for file in folder.rglob("*.safetensors") for tensor in load_file(file).values()} == {
@@ -106,6 +107,17 @@ def test_exactly_what_is_loaded_comes_in_the_dtype_that_is_loaded_even_over_a_br
     before = len(hub.sent)
     assert fetched(hub.url, tmp_path)[0] == 0
     assert len(hub.sent) == before
+
+
+def test_weights_that_are_not_whole_are_mended(hub: Hub, tmp_path: Path) -> None:
+    assert fetched(hub.url, tmp_path)[0] == 0
+    folder = tmp_path / "cogvideox-5b"
+    whole = {file: (folder / file).read_bytes() for file in files_in(folder)}
+    (folder / LAST).write_bytes(whole[LAST][:-1])
+    (folder / "vae" / "of_another_time.safetensors").write_bytes(b"")
+    code, _, errors = fetched(hub.url, tmp_path)
+    assert code == 0, errors
+    assert {file: (folder / file).read_bytes() for file in files_in(folder)} == whole
 
 
 def test_a_fetch_that_was_killed_goes_on_with_the_files_that_had_not_come(hub: Hub, tmp_path: Path) -> None:

@@ -27,16 +27,15 @@ def convert(file: Path) -> list[Path]:
     return [_convert_one(file)]
 
 
-def narrow(source: Path, target: Path, dtype: torch.dtype) -> int:
-    """Writes `source`, a safetensors file, to `target` with its float32 tensors in `dtype`, tensor by tensor, and
-    returns the bytes of the tensors written."""
+def narrow(source: Path, target: Path, dtype: torch.dtype) -> None:
+    """Writes `source`, a safetensors file, to `target` with its float32 tensors in `dtype`. Holds the result, and of
+    the source one tensor at a time, in memory."""
     with safe_open(source, "pt") as opened:
         tensors = {}
         for name in opened.keys():  # noqa: SIM118 (not a dict)
             tensor = opened.get_tensor(name)
             tensors[name] = tensor.to(dtype) if tensor.dtype == torch.float32 else tensor
         save_file(tensors, target, opened.metadata())
-    return sum(tensor.nbytes for tensor in tensors.values())
 
 
 def holds_float32(file: Path) -> bool:

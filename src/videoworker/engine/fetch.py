@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx2
 import structlog
 import torch
+from filelock import FileLock
 from huggingface_hub import HfApi, hf_hub_download, snapshot_download
 from huggingface_hub.errors import GatedRepoError
 
@@ -30,27 +31,39 @@ _log = structlog.get_logger()
 
 
 def fetch(model: Model, to: Path) -> Path:
-    """Brings the model's weights to `to` / its folder and returns that; continues what an earlier call began. Raises
+    """Brings the model's weights to `to` / its folder and returns that; continues what an earlier call began, and
+    mends what is there and not whole. Where several processes do so, one downloads and the others wait. Raises
     `JobError` MODEL_NOT_LOADED."""
-    folder = to / model.folder
-    if not (folder / "model_index.json").is_file():
-        if not model.components or not model.repository:
-            message = f"The hub has no weights of {model.title} in diffusers layout."
-            raise JobError(Code.MODEL_NOT_LOADED, message)
-        partial = to / f".{model.folder}.partial"
+    if not model.components or not model.repository:
+        raise JobError(Code.MODEL_NOT_LOADED, f"The hub has no weights of {model.title} in diffusers layout.")
+    folder, partial = to / model.folder, to / f".{model.folder}.partial"
+    to.mkdir(parents=True, exist_ok=True)
+    with FileLock(to / f".{model.folder}.lock"):
+        if folder.exists():
+            if _is_whole(model, folder):
+                return folder
+            shutil.rmtree(partial, ignore_errors=True)
+            folder.rename(partial)
         try:
             _download(model, partial)
         except (OSError, httpx2.HTTPError) as error:
             _log.warning("hub not reached", repository=model.repository, error=str(error))
             raise JobError(Code.MODEL_NOT_LOADED, _reason(model, error)) from error
+        _narrow(model, partial)
         for component in model.components:
             _unmark(partial / component.name, component)
-            _narrow(partial / component.name, component)
         verify(model, partial)
         shutil.rmtree(partial / ".cache")
         partial.rename(folder)
-    verify(model, folder)
     return folder
+
+
+def _is_whole(model: Model, folder: Path) -> bool:
+    try:
+        verify(model, folder)
+    except JobError:
+        return False
+    return True
 
 
 def needed(model: Model, index: dict[str, object], names: list[str]) -> list[str]:
@@ -78,6 +91,10 @@ def _download(model: Model, to: Path) -> None:
     index = hf_hub_download(model.repository, "model_index.json", revision=commit.sha, local_dir=to)
     names = [file.rfilename for file in commit.siblings or []]
     chosen = needed(model, json.loads(Path(index).read_text()), names)
+    for file in to.rglob("*"):  # what an interrupted cast or another checkpoint left
+        path = file.relative_to(to)
+        if file.is_file() and path.parts[0] != ".cache" and path.as_posix() not in chosen:
+            file.unlink()
     snapshot_download(model.repository, revision=commit.sha, local_dir=to, allow_patterns=chosen)
 
 
@@ -106,20 +123,19 @@ def _unmark(folder: Path, component: Component) -> None:
         file.rename(folder / file.name.replace(mark, "", 1))
 
 
-def _narrow(folder: Path, component: Component) -> None:
-    """Casts float32 weights on disk to the wanted dtype. The files are put in place together at the end: until then
+def _narrow(model: Model, folder: Path) -> None:
+    """Casts float32 weights on disk to the wanted dtypes. The files are put in place together at the end: until then
     the download is whole, and what an interruption leaves is made again."""
-    wide = [file for file in sorted(folder.glob("*.safetensors")) if holds_float32(file)]
-    if component.dtype not in _DTYPES or not wide:
-        return
-    casts = {file: file.with_suffix(".cast") for file in wide}
-    size = sum(narrow(file, cast, _DTYPES[component.dtype]) for file, cast in casts.items())
-    for index in folder.glob("*.safetensors.index.json"):
-        content = json.loads(index.read_text())
-        index.write_text(json.dumps(content | {"metadata": {"total_size": size}}))
+    casts = dict[Path, Path]()
+    for component in model.components:
+        files = sorted((folder / component.name).glob("*.safetensors")) if component.dtype in _DTYPES else []
+        wide = {file: file.with_suffix(".cast") for file in files if holds_float32(file)}
+        for file, cast in wide.items():
+            narrow(file, cast, _DTYPES[component.dtype])
+            _log.info("weights cast", file=file.relative_to(folder).as_posix(), dtype=component.dtype)
+        casts |= wide
     for file, cast in casts.items():
         cast.replace(file)
-    _log.info("weights cast", component=component.name, dtype=component.dtype, bytes=size)
 
 
 def _reason(model: Model, error: Exception) -> str:
