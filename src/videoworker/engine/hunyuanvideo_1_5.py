@@ -159,7 +159,7 @@ def encode_prompt(networks: Networks, prompts: list[str], image: np.ndarray | No
     if image is None:
         picture = torch.zeros((1, 0, networks.transformer.config.image_embed_dim), device=networks.device)
     else:
-        pixels = networks.image_processor(Image.fromarray(image), return_tensors="pt").pixel_values
+        pixels = networks.image_processor(Image.fromarray(image), do_resize=True, return_tensors="pt").pixel_values
         picture = networks.image_encoder(pixels.to(networks.device, networks.dtype)).last_hidden_state
     encoded: list[Conditioning] = []
     cut = 0

@@ -55,6 +55,7 @@ HUNYUANVIDEO_I2V = replace(
     ),
     takes_image=True,
     needs_image=True,
+    continued_from=1,
 )
 
 # The image's latents and a mask are 17 more channels; the first four of 129 frames are thrown away.
@@ -65,6 +66,7 @@ HUNYUANVIDEO_I2V_33CH = replace(
     repository="hunyuanvideo-community/HunyuanVideo-I2V-33ch",
     max_frames=125,
     default_frames=125,
+    continued_from=0,  # its clips begin four frames after the picture
     takes_embedded_guidance=False,
 )
 
@@ -116,6 +118,7 @@ HUNYUANVIDEO_1_5_720P_I2V = replace(
     components=_IMAGE_COMPONENTS,
     takes_image=True,
     needs_image=True,
+    continued_from=1,
 )
 
 HUNYUANVIDEO_1_5_720P_I2V_DISTILLED = replace(
@@ -154,6 +157,7 @@ HUNYUANVIDEO_1_5_480P_I2V = replace(
     components=_IMAGE_COMPONENTS,
     takes_image=True,
     needs_image=True,
+    continued_from=1,
 )
 
 HUNYUANVIDEO_1_5_480P_I2V_DISTILLED = replace(
