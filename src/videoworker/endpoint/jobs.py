@@ -278,9 +278,9 @@ def in_progress(connection: Connection) -> list[Job]:
 
 def counts(connection: Connection) -> dict[str, int]:
     """How many jobs are in each state, and, as `retries`, how often one was queued again."""
-    by_status = connection.execute(select(jobs.c.status, func.count()).group_by(jobs.c.status)).tuples()
+    by_status = connection.execute(select(jobs.c.status, func.count()).group_by(jobs.c.status)).all()
     retries = connection.scalar(select(func.coalesce(func.sum(jobs.c.retries), 0)))
-    return dict(by_status.all()) | {"retries": int(retries or 0)}
+    return {status: count for status, count in by_status} | {"retries": int(retries or 0)}
 
 
 def add_chunk(connection: Connection, job_id: str, worker: str, chunk: str) -> bool:

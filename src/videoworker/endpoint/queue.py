@@ -27,9 +27,15 @@ class Queue:
     """`on_final` is called with the id of a job whose webhook may be due; `on_leaving`, where somebody starts workers,
     with that of a worker that asked to be replaced."""
 
-    def __init__(self, database: Database, settings: EndpointSettings, clock: Callable[[], float] = time.time) -> None:
-        """`clock`: seconds since 1970."""
-        self.workers = Workers(settings.heartbeat_timeout_seconds)
+    def __init__(
+        self,
+        database: Database,
+        settings: EndpointSettings,
+        clock: Callable[[], float] = time.time,
+        heartbeat_clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`clock`: seconds since 1970. `heartbeat_clock`: seconds that the machine was awake."""
+        self.workers = Workers(settings.heartbeat_timeout_seconds, heartbeat_clock)
         self.on_final: Callable[[str], None] = lambda job_id: None
         self.on_leaving: Callable[[str], None] | None = None
         self._database, self._settings, self._clock = database, settings, clock

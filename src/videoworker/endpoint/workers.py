@@ -5,8 +5,7 @@ then, and what it should stop follows from the jobs that its next heartbeat name
 """
 
 import asyncio
-import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import structlog
@@ -21,7 +20,7 @@ class Running:
     """A job in progress. `progress` is the worker's latest word on it: JSON."""
 
     worker: str
-    heard_at: float = field(default_factory=time.monotonic)
+    heard_at: float
     progress: str | None = None
 
 
@@ -29,7 +28,7 @@ class Running:
 class Worker:
     """`is_leaving`: it gets no more jobs."""
 
-    heard_at: float = field(default_factory=time.monotonic)
+    heard_at: float
     stops: set[str] = field(default_factory=set)
     has_stops: Bell = field(default_factory=Bell)
     is_leaving: bool = False
@@ -39,18 +38,18 @@ class Worker:
 class Workers:
     """All workers by their id, and all jobs in progress by theirs."""
 
-    def __init__(self, heartbeat_timeout: float) -> None:
-        """`heartbeat_timeout`: seconds."""
+    def __init__(self, heartbeat_timeout: float, clock: Callable[[], float]) -> None:
+        """`heartbeat_timeout`: seconds, by `clock`, which stands still while the machine sleeps."""
         self.running: dict[str, Running] = {}
         self.expected: set[str] = set()  # started, not yet heard of
-        self._timeout = heartbeat_timeout
+        self._timeout, self._clock = heartbeat_timeout, clock
         self._workers: dict[str, Worker] = {}
 
     def heard_of(self, worker_id: str) -> Worker:
         """A request of this worker has come in."""
         self.expected.discard(worker_id)
-        worker = self._workers.setdefault(worker_id, Worker())
-        worker.heard_at = time.monotonic()
+        worker = self._workers.setdefault(worker_id, Worker(self._clock()))
+        worker.heard_at = self._clock()
         return worker
 
     def heartbeat(self, worker_id: str, job_ids: Iterable[str]) -> None:
@@ -59,7 +58,7 @@ class Workers:
         for job_id in job_ids:
             running = self.running.get(job_id)
             if running is not None and running.worker == worker_id:
-                running.heard_at = time.monotonic()
+                running.heard_at = self._clock()
             else:
                 self.stop(worker_id, job_id)
 
@@ -69,7 +68,7 @@ class Workers:
         self.heard_of(worker_id).is_unhealthy = True
 
     def started(self, worker_id: str, job_ids: Iterable[str]) -> None:
-        self.running |= {job_id: Running(worker_id) for job_id in job_ids}
+        self.running |= {job_id: Running(worker_id, self._clock()) for job_id in job_ids}
 
     def has(self, worker_id: str, job_id: str) -> bool:
         """Whether the job is in progress, with this worker."""
@@ -80,7 +79,7 @@ class Workers:
 
     def stop(self, worker_id: str, job_id: str) -> None:
         """Tells the worker, at its next or present poll, to stop the job."""
-        worker = self._workers.setdefault(worker_id, Worker())
+        worker = self._workers.setdefault(worker_id, Worker(self._clock()))
         worker.stops.add(job_id)
         worker.has_stops.ring()
 
@@ -110,7 +109,7 @@ class Workers:
 
     def lost(self) -> dict[str, list[str]]:
         """Jobs that no heartbeat has named for too long, by worker. Forgets workers that are silent and have none."""
-        too_old = time.monotonic() - self._timeout
+        too_old = self._clock() - self._timeout
         lost: dict[str, list[str]] = {}
         for job_id, running in self.running.items():
             if running.heard_at < too_old:

@@ -1,0 +1,266 @@
+"""The callers' side of the job API, over HTTP, against workers that speak the wire."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.endpoint.conftest import Start
+from tests.endpoint.running_endpoint import EndpointHere, Worker
+
+
+@pytest.fixture
+def worker(endpoint: EndpointHere) -> Worker:
+    return Worker(endpoint, "w1")
+
+
+def test_a_job_goes_from_run_to_its_output(endpoint: EndpointHere, worker: Worker) -> None:
+    policy = {"executionTimeout": 60_000}
+    job_id = endpoint.run({"prompt": "p"}, policy=policy, s3Config={"bucketName": "b"}, unknown=1)
+    assert endpoint.status(job_id) == {"id": job_id, "status": "IN_QUEUE"}
+    assert worker.take() == {"id": job_id, "input": {"prompt": "p"}, "policy": policy, "s3Config": {"bucketName": "b"}}
+    running = endpoint.status(job_id)
+    assert running["status"] == "IN_PROGRESS" and running["workerId"] == "w1" and running["delayTime"] >= 0
+    endpoint.advance(2)
+    assert worker.done(job_id, {"output": {"url": "x"}}) == 200
+    state = endpoint.status(job_id)
+    assert (state["status"], state["output"], "error" in state) == ("COMPLETED", {"url": "x"}, False)
+    assert state["executionTime"] >= 2000
+
+
+def test_jobs_are_handed_out_in_the_order_of_their_arrival(endpoint: EndpointHere, worker: Worker) -> None:
+    job_ids = [endpoint.run(number) for number in range(1, 8)]
+    first = worker.take()
+    batch = Worker(endpoint, "w2").take_batch(4)
+    rest = Worker(endpoint, "w3").take_batch(100)
+    assert [job["id"] for job in (first, *batch, *rest)] == job_ids
+    assert [len(batch), len(rest)] == [4, 2]
+
+
+def test_a_poll_that_waits_gets_the_job_that_comes(endpoint: EndpointHere) -> None:
+    with ThreadPoolExecutor() as pool:
+        polls = [pool.submit(Worker(endpoint, f"w{number}").take) for number in range(3)]
+        job_ids = {endpoint.run(number) for number in range(1, 4)}
+        assert {poll.result()["id"] for poll in polls} == job_ids
+
+
+@pytest.mark.parametrize(
+    "job_input",
+    [{"text": "\u0000\ud800 é \U0001f600"}, [1, 2.5, None], "text", 10**400, {"deep": [[[[]]]]}, True],
+    ids=["characters", "list", "string", "large", "deep", "bool"],
+)
+def test_any_json_comes_through_unchanged(endpoint: EndpointHere, worker: Worker, job_input: Any) -> None:
+    job_id = endpoint.run(job_input)
+    assert worker.take()["input"] == job_input
+    assert worker.done(job_id, {"output": job_input}) == 200
+    assert endpoint.status(job_id)["output"] == job_input
+
+
+def test_progress_is_the_output_of_a_job_in_progress_only(endpoint: EndpointHere, worker: Worker) -> None:
+    job_id = endpoint.run({"a": 1})
+    worker.take()
+    for step in range(3):
+        assert worker.progress(job_id, {"step": step}) == 200
+        assert endpoint.status(job_id)["output"] == {"step": step}
+    worker.done(job_id, {"output": "made"})
+    assert worker.progress(job_id, {"step": 3}) == 409
+    state = endpoint.status(job_id)
+    assert (state["status"], state["output"]) == ("COMPLETED", "made")
+
+
+def test_an_error_fails_the_job_and_keeps_what_the_worker_said(endpoint: EndpointHere, worker: Worker) -> None:
+    for error in ("text", {"code": "OOM"}, ["a"]):
+        job_id = endpoint.run({"a": 1})
+        worker.take()
+        worker.done(job_id, {"output": {"details": 1}, "error": error})
+        state = endpoint.status(job_id)
+        assert (state["status"], state["error"], state["output"]) == ("FAILED", error, {"details": 1})
+
+
+@pytest.mark.parametrize("text", ['{"output": NaN}', "no json", "[]", json.dumps({"output": "x" * 20_000_000})])
+def test_a_result_that_cannot_be_taken_fails_the_job_and_says_why(
+    endpoint: EndpointHere, worker: Worker, text: str
+) -> None:
+    job_id = endpoint.run({"a": 1})
+    worker.take()
+    assert worker.done(job_id, None, text) == 200
+    state = endpoint.status(job_id)
+    assert state["status"] == "FAILED" and "The worker's result" in state["error"]
+
+
+def test_a_cancelled_job_that_waits_is_never_handed_out(endpoint: EndpointHere, worker: Worker) -> None:
+    cancelled, following = endpoint.run(1), endpoint.run(2)
+    assert endpoint.post(f"cancel/{cancelled}").json() == {"id": cancelled, "status": "CANCELLED"}
+    assert worker.take()["id"] == following
+
+
+def test_a_cancelled_job_that_runs_is_stopped_and_its_result_discarded(endpoint: EndpointHere, worker: Worker) -> None:
+    job_id = endpoint.run(1)
+    worker.take()
+    assert endpoint.post(f"cancel/{job_id}").json()["status"] == "CANCELLED"
+    assert worker.stops() == [job_id]
+    worker.ping(job_id)  # the signal may have been lost on its way: a heartbeat that still names the job renews it
+    assert worker.stops() == [job_id]
+    assert worker.done(job_id, {"output": 1}) == 409
+    state = endpoint.status(job_id)
+    assert state["status"] == "CANCELLED" and "output" not in state
+
+
+def test_what_is_final_cannot_be_cancelled(endpoint: EndpointHere, worker: Worker) -> None:
+    job_id = endpoint.run(1)
+    worker.take()
+    worker.done(job_id, {"output": 1})
+    assert endpoint.post(f"cancel/{job_id}").json()["status"] == "COMPLETED"
+    assert endpoint.status(job_id)["output"] == 1
+
+
+def test_a_failed_job_can_be_retried_under_its_id_at_the_queues_end(endpoint: EndpointHere, worker: Worker) -> None:
+    job_id = endpoint.run({"a": 1}, s3Config={"b": 2})
+    first = worker.take()
+    worker.done(job_id, {"error": "bad"})
+    before = endpoint.run(2)
+    assert endpoint.post(f"retry/{job_id}").json() == {"id": job_id, "status": "IN_QUEUE"}
+    assert worker.take()["id"] == before
+    assert Worker(endpoint, "w2").take() == first
+    assert Worker(endpoint, "w2").done(job_id, {"output": 3}) == 200
+    state = endpoint.status(job_id)
+    assert (state["output"], "error" in state) == (3, False)
+    refused = endpoint.post(f"retry/{job_id}")
+    assert refused.status_code == 400 and "COMPLETED" in refused.json()["error"]
+
+
+def test_purging_removes_what_waits_and_leaves_what_runs(endpoint: EndpointHere, worker: Worker) -> None:
+    running, *waiting = [endpoint.run(number) for number in range(1, 5)]
+    worker.take()
+    assert endpoint.post("purge-queue").json() == {"removed": 3, "status": "completed"}
+    assert {endpoint.get(f"status/{job_id}").status_code for job_id in waiting} == {404}
+    assert worker.done(running, {"output": 1}) == 200
+
+
+def test_health_counts_jobs_and_workers(endpoint: EndpointHere, worker: Worker) -> None:
+    job_ids = [endpoint.run(number) for number in range(1, 7)]
+    for body in ({"output": 1}, {"error": "bad"}, {"error": "bad"}):
+        worker.done(worker.take()["id"], body)
+    endpoint.post(f"retry/{job_ids[1]}")
+    endpoint.post(f"cancel/{job_ids[5]}")
+    worker.take()
+    Worker(endpoint, "w2").ping()
+    health = endpoint.get("health").json()
+    assert health["jobs"] == {"completed": 1, "failed": 1, "inProgress": 1, "inQueue": 2, "retried": 1}
+    assert {name: health["workers"][name] for name in ("idle", "running", "ready")} == {
+        "idle": 1,
+        "running": 1,
+        "ready": 2,
+    }
+
+
+def test_a_stream_gives_each_chunk_once_and_in_order(endpoint: EndpointHere, worker: Worker) -> None:
+    job_id = endpoint.run(1)
+    worker.take()
+    for number in range(3):
+        assert worker.chunk(job_id, {"n": number}) == 200
+    given = endpoint.get(f"stream/{job_id}").json()
+    assert given == {"status": "IN_PROGRESS", "stream": [{"output": {"n": number}} for number in range(3)]}
+    worker.chunk(job_id, "last")
+    worker.done(job_id, {"output": []})
+    assert worker.chunk(job_id, "too late") == 409
+    assert endpoint.get(f"stream/{job_id}").json() == {"status": "COMPLETED", "stream": [{"output": "last"}]}
+    assert endpoint.get(f"stream/{job_id}").json() == {"status": "COMPLETED", "stream": []}
+
+
+def test_runsync_waits_for_the_output(endpoint: EndpointHere, worker: Worker) -> None:
+    with ThreadPoolExecutor() as pool:
+        answer = pool.submit(endpoint.post, "runsync", {"input": {"a": 1}})
+        job_id = worker.take()["id"]
+        assert job_id.startswith("sync-")
+        worker.done(job_id, {"output": 5})
+        state = answer.result().json()
+    assert (state["id"], state["status"], state["output"]) == (job_id, "COMPLETED", 5)
+
+
+def test_runsync_answers_with_the_id_when_its_time_is_over(endpoint: EndpointHere) -> None:
+    state = endpoint.post("runsync?wait=1000", {"input": 1}).json()
+    assert state["status"] == "IN_QUEUE" and endpoint.status(state["id"]) == state
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ({}, "input"),
+        ([], "input"),
+        ({"input": None}, "input"),
+        ({"input": 1, "policy": {"executionTimeout": 4999}}, "policy.executionTimeout"),
+        ({"input": 1, "policy": {"executionTimeout": "600000"}}, "policy.executionTimeout"),
+        ({"input": 1, "policy": {"ttl": 9999}}, "policy.ttl"),
+        ({"input": 1, "policy": {"ttl": 604_800_001}}, "policy.ttl"),
+        ({"input": 1, "policy": 5}, "policy"),
+        ({"input": 1, "webhook": "file:///etc/passwd"}, "webhook"),
+        ({"input": 1, "webhook": ""}, "webhook"),
+        ({"input": 1, "s3Config": "x"}, "s3Config"),
+    ],
+)
+def test_a_wrong_body_is_refused_by_the_name_of_the_field(endpoint: EndpointHere, body: Any, told: str) -> None:
+    answer = endpoint.post("run", body)
+    assert answer.status_code == 400 and told in answer.json()["error"]
+    assert endpoint.get("health").json()["jobs"]["inQueue"] == 0
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b'{"input": NaN}', b"\xff", b"[" * 100_000])
+def test_what_is_no_json_is_refused(endpoint: EndpointHere, text: bytes) -> None:
+    answer = endpoint.post("run", data=text)
+    assert (answer.status_code, answer.json()) == (400, {"error": "The body is not JSON."})
+
+
+def test_the_documented_payload_limits_hold(endpoint: EndpointHere) -> None:
+    over_ten, over_twenty = {"input": "x" * 10_000_000}, {"input": "x" * 20_000_000}
+    assert endpoint.post("run", over_ten).status_code == 413
+    assert endpoint.post("runsync?wait=1000", over_ten).status_code == 200
+    assert endpoint.post("runsync?wait=1000", over_twenty).status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [("status/none", 404), ("stream/none", 404), ("status/%00", 400), ("status/" + "x" * 65, 400), ("nothing", 404)],
+)
+def test_what_does_not_exist_is_an_error_in_json(endpoint: EndpointHere, path: str, code: int) -> None:
+    answer = endpoint.get(path)
+    assert answer.status_code == code and answer.json()["error"]
+    for operation in ("cancel", "retry"):
+        assert endpoint.post(f"{operation}/none").status_code == 404
+
+
+def test_another_endpoints_id_is_not_served(endpoint: EndpointHere) -> None:
+    assert endpoint.post("../other/run", {"input": 1}).status_code == 404
+
+
+def test_with_keys_only_their_holders_may_call(start: Start) -> None:
+    endpoint = start(api_keys="first, second")
+    for given, code in [({}, 401), ({"Authorization": "Bearer wrong"}, 401), ({"Authorization": "Bearer second"}, 200)]:
+        assert endpoint.post("run", {"input": 1}, headers=given).status_code == code
+        assert endpoint.get("health", headers=given).status_code == code
+    assert endpoint.get("health", headers={"Authorization": "first"}).status_code == 200
+    assert Worker(endpoint, "w1").take()["input"] == 1
+    assert endpoint.get("job-take/w2").status_code == 401
+    assert endpoint.get("job-take/w2?token=old").status_code == 401
+
+
+def test_without_keys_a_page_in_a_browser_cannot_call(endpoint: EndpointHere) -> None:
+    assert endpoint.post("purge-queue", headers={"Origin": "https://example.org"}).status_code == 403
+    assert endpoint.post("purge-queue", headers={"Host": "example.org"}).status_code == 403
+
+
+def test_files_are_served_with_ranges_and_nothing_beside_them(start: Start, tmp_path: Path) -> None:
+    endpoint = start()
+    folder = tmp_path / "files" / "job-1"
+    folder.mkdir(parents=True)
+    (folder / "video.mp4").write_bytes(b"0123456789")
+    (tmp_path / "secret").write_text("secret")
+    endpoint.url = endpoint.url.removesuffix("/v2/local")
+    whole = endpoint.get("files/job-1/video.mp4")
+    assert (whole.status_code, whole.content, whole.headers["content-type"]) == (200, b"0123456789", "video/mp4")
+    part = endpoint.get("files/job-1/video.mp4", headers={"Range": "bytes=2-4"})
+    assert (part.status_code, part.content) == (206, b"234")
+    for path in ("files/%2e%2e/secret", "files/job-1/..%2f..%2f..%2fsecret", "files/job-1/", "files/"):
+        assert endpoint.get(path).status_code == 404

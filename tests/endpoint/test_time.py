@@ -1,0 +1,174 @@
+"""What time and silence do to jobs. Time is advanced, not waited for."""
+
+import socket
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.endpoint.conftest import Start
+from tests.endpoint.running_endpoint import EndpointHere, Worker
+
+DAY = 24 * 3600
+
+
+@pytest.fixture
+def worker(endpoint: EndpointHere) -> Worker:
+    return Worker(endpoint, "w1")
+
+
+def is_kept(endpoint: EndpointHere, job_id: str) -> bool:
+    return endpoint.get(f"status/{job_id}").status_code == 200
+
+
+@pytest.mark.parametrize(("policy", "seconds"), [({}, DAY), ({"ttl": 10_000}, 10), ({"ttl": 2 * DAY * 1000}, 2 * DAY)])
+def test_a_job_that_nobody_took_is_dropped_after_its_time_to_live(
+    endpoint: EndpointHere, worker: Worker, policy: dict[str, int], seconds: float
+) -> None:
+    job_id = endpoint.run(1, policy=policy)
+    endpoint.advance(seconds - 2)
+    assert endpoint.status(job_id)["status"] == "IN_QUEUE"
+    endpoint.advance(3)
+    assert not is_kept(endpoint, job_id)
+    following = endpoint.run(2)
+    assert worker.take()["id"] == following
+
+
+def test_a_running_job_is_dropped_after_its_time_to_live_and_stopped(endpoint: EndpointHere, worker: Worker) -> None:
+    job_id = endpoint.run(1, policy={"ttl": 10_000})
+    worker.take()
+    endpoint.advance(11)
+    assert not is_kept(endpoint, job_id)
+    assert worker.stops() == [job_id]
+    assert worker.done(job_id, {"output": 1}) == 409
+
+
+@pytest.mark.parametrize(("policy", "seconds"), [({}, 600), ({"executionTimeout": 5_000}, 5)])
+def test_a_job_that_runs_too_long_times_out_and_is_stopped(
+    endpoint: EndpointHere, worker: Worker, policy: dict[str, int], seconds: float
+) -> None:
+    job_id = endpoint.run(1, policy=policy)
+    endpoint.advance(seconds)  # what it waits does not count
+    worker.take()
+    for _ in range(int(seconds) // 20):
+        endpoint.advance(20 - 0.1)
+        worker.ping(job_id)
+    assert endpoint.status(job_id)["status"] == "IN_PROGRESS"
+    endpoint.advance(5)
+    state = endpoint.status(job_id)
+    assert state["status"] == "TIMED_OUT" and "execution timeout" in state["error"]
+    assert worker.stops() == [job_id]
+    assert worker.done(job_id, {"output": 1}) == 409
+    assert endpoint.post(f"retry/{job_id}").json()["status"] == "IN_QUEUE"
+
+
+def test_results_are_kept_for_half_an_hour_and_those_of_runsync_for_a_minute(
+    endpoint: EndpointHere, worker: Worker
+) -> None:
+    asynchronous = endpoint.run(1)
+    synchronous = endpoint.post("runsync?wait=1000", {"input": 2}).json()["id"]
+    for _ in range(2):
+        worker.done(worker.take()["id"], {"output": 1})
+    endpoint.advance(58)
+    assert is_kept(endpoint, synchronous)
+    endpoint.advance(3)
+    assert not is_kept(endpoint, synchronous)
+    endpoint.advance(1800 - 63)
+    assert is_kept(endpoint, asynchronous)
+    endpoint.advance(3)
+    assert not is_kept(endpoint, asynchronous)
+
+
+def test_the_limits_can_be_set(start: Start) -> None:
+    endpoint = start(ttl_seconds=5, execution_timeout_seconds=3, retention_seconds=2)
+    worker = Worker(endpoint, "w1")
+    slow, late = endpoint.run(1), endpoint.run(2)
+    worker.take()
+    endpoint.advance(4)
+    assert endpoint.status(slow)["status"] == "TIMED_OUT"
+    endpoint.advance(3)
+    assert not is_kept(endpoint, slow) and not is_kept(endpoint, late)
+
+
+def test_a_job_that_heartbeats_name_stays_with_its_worker(endpoint: EndpointHere, worker: Worker) -> None:
+    job_id = endpoint.run(1)
+    worker.take()
+    for _ in range(5):
+        endpoint.advance(25)
+        worker.ping("another", job_id)
+    assert endpoint.status(job_id)["workerId"] == "w1"
+    assert worker.stops() == ["another"]
+
+
+def test_a_silent_worker_loses_its_job_to_the_next_and_its_late_result_is_discarded(
+    endpoint: EndpointHere, worker: Worker
+) -> None:
+    job_id, following = endpoint.run(1), endpoint.run(2)
+    worker.take()
+    worker.progress(job_id, "half")
+    worker.chunk(job_id, "of the lost attempt")
+    endpoint.advance(31)
+    assert endpoint.status(job_id) == {"id": job_id, "status": "IN_QUEUE"}
+    assert worker.done(job_id, {"output": "too late"}) == 409
+
+    other = Worker(endpoint, "w2")
+    assert other.take()["id"] == job_id  # it had come first
+    assert worker.done(job_id, {"output": "too late"}) == 409
+    assert worker.progress(job_id, "too late") == 409
+    worker.ping(job_id)
+    assert worker.stops() == [job_id]
+    assert endpoint.get(f"stream/{job_id}").json()["stream"] == []
+    assert other.done(job_id, {"output": "in time"}) == 200
+    assert endpoint.status(job_id)["output"] == "in time"
+    assert endpoint.get("health").json()["jobs"]["retried"] == 1
+    assert other.take()["id"] == following
+
+
+def test_a_worker_that_does_not_name_its_job_loses_it_though_it_lives(endpoint: EndpointHere, worker: Worker) -> None:
+    job_id = endpoint.run(1)
+    worker.take()
+    endpoint.advance(20)
+    worker.ping()
+    endpoint.advance(20)
+    assert endpoint.status(job_id)["status"] == "IN_QUEUE"
+
+
+def test_a_worker_that_asks_for_work_and_runs_nothing_has_dropped_its_job(endpoint: EndpointHere) -> None:
+    """The SDK posts nothing for what it cannot encode, and an answer can be lost on its way to the worker."""
+    job_id = endpoint.run(1)
+    worker = Worker(endpoint, "w1")
+    assert [worker.take()["id"] for _ in range(3)] == [job_id] * 3
+    following = endpoint.run(2)
+    assert worker.take()["id"] == following
+    state = endpoint.status(job_id)
+    assert state["status"] == "FAILED" and "3 times" in state["error"]
+
+
+def test_a_worker_that_runs_a_job_keeps_it_when_it_takes_another(endpoint: EndpointHere, worker: Worker) -> None:
+    job_ids = [endpoint.run(number) for number in range(1, 3)]
+    worker.take()
+    worker.take(runs_nothing=False)
+    assert [endpoint.status(job_id)["status"] for job_id in job_ids] == ["IN_PROGRESS"] * 2
+
+
+def test_a_retry_counts_attempts_anew(endpoint: EndpointHere, worker: Worker) -> None:
+    job_id = endpoint.run(1)
+    for _ in range(3):
+        worker.take()
+    endpoint.advance(31)
+    assert endpoint.status(job_id)["status"] == "FAILED"
+    endpoint.post(f"retry/{job_id}")
+    worker.take()
+    endpoint.advance(31)
+    assert endpoint.status(job_id)["status"] == "IN_QUEUE"
+
+
+def test_a_worker_that_hangs_up_gets_nothing(endpoint: EndpointHere, worker: Worker) -> None:
+    """It polls, and is gone before there is a job: the job must not go to a poll that nobody reads."""
+    url = urlsplit(endpoint.url)
+    with socket.create_connection((url.hostname, url.port)) as gone:
+        gone.sendall(f"GET {url.path}/job-take/gone?job_in_progress=0 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        # the next request comes after the first has been seen: one thread serves both
+        while endpoint.get("health").json()["workers"]["idle"] == 0:
+            pass
+    job_id = endpoint.run(1)
+    assert worker.take()["id"] == job_id
