@@ -71,11 +71,14 @@ WORDS: dict[Code, Words] = {
 
 
 class JobError(Exception):
-    """An error that a caller may read. `message` is for people and holds no path, secret or traceback."""
+    """An error that a caller may read. `message` is for people and holds no path, secret or traceback. Where
+    `refresh_worker`, the process should take no further job: a new one may do what this one cannot any more."""
 
-    def __init__(self, code: Code, message: str, fields: tuple[FieldProblem, ...] = ()) -> None:
+    def __init__(
+        self, code: Code, message: str, fields: tuple[FieldProblem, ...] = (), *, refresh_worker: bool = False
+    ) -> None:
         super().__init__(message)
-        self.code, self.message, self.fields = code, message, fields
+        self.code, self.message, self.fields, self.refresh_worker = code, message, fields, refresh_worker
 
     @property
     def words(self) -> Words:

@@ -26,6 +26,9 @@ class Settings(BaseSettings):
         Path("/runpod-volume"), description="network volume; weights in its `weights`, and RunPod's cached models"
     )
     allow_download: bool = Field(False, description="fetch weights that are nowhere on the machine from the hub")
+    placement: Literal["resident", "text_encoder_offload", "group_offload", "fp8"] | None = Field(
+        None, description="where weights lie while clips are made; empty: the fastest that fits into the GPU's memory"
+    )
     output_dir: Path = Field(Path("outputs"), description="where finished files go")
     job_timeout_seconds: float = Field(600, gt=0, description="longest time one job may take")
     max_output_bytes: int | None = Field(
@@ -51,6 +54,12 @@ class Settings(BaseSettings):
         None, description="where the bucket is read without a signature, a CDN for example; empty: signed URLs"
     )
     allow_job_s3_config: bool = Field(False, description="deliver into the bucket that a job's `s3Config` names")
+    refresh_worker_after_jobs: int | None = Field(
+        None, gt=0, description="end the worker after so many jobs, for a fresh one; empty: it goes on"
+    )
+    metrics_port: int | None = Field(
+        None, gt=0, lt=65536, description="port where Prometheus reads the worker's metrics; empty: none"
+    )
     runpod_webhook_post_output: str | None = Field(None, description="set by the platform: where results are posted")
 
 

@@ -15,6 +15,7 @@ from videoworker.models.placement import (
     activations,
     choose,
     declared_weights,
+    default_activations,
     needed,
     weights_of,
 )
@@ -37,8 +38,7 @@ def model(folder: str) -> Model:
 def activations_of(model: Model, width: int | None = None, height: int | None = None, frames: int | None = None) -> int:
     image = "x" if model.needs_image else None
     request = VideoRequest(api="native", prompt="a cat", image=image, width=width, height=height, num_frames=frames)
-    plan = make_plan(request, model)
-    return activations(model, plan.canvas, plan.parts)
+    return activations(make_plan(request, model))
 
 
 # Each model's own default size and length.
@@ -131,6 +131,16 @@ def test_a_forced_placement_is_where_the_choice_begins() -> None:
 def test_the_ladder_ends_and_only_its_end_changes_the_video() -> None:
     assert [placement.leaner for placement in LADDER] == [*LADDER[1:], None]
     assert [placement.is_exact for placement in LADDER] == [True, True, True, False]
+
+
+def test_a_leaner_placement_serves_too_unless_it_changes_the_video() -> None:
+    served = {(had, wanted) for had in LADDER for wanted in LADDER if had.serves(wanted)}
+    assert served == {*((one, one) for one in LADDER), (TEXT, ALL), (GROUPS, ALL), (GROUPS, TEXT)}
+
+
+@pytest.mark.parametrize("declared", [case for case in MODELS_THAT_RUN if case.id != "sketch"])
+def test_the_default_clip_needs_what_a_request_for_nothing_special_needs(declared: Model) -> None:
+    assert default_activations(declared) == activations_of(declared)
 
 
 def test_every_network_that_is_neither_transformer_nor_autoencoder_describes_the_prompt() -> None:

@@ -10,8 +10,7 @@ from enum import StrEnum
 
 from videoworker.errors import Code, JobError
 from videoworker.models.declaration import Model
-from videoworker.models.plan import Part
-from videoworker.models.sizes import Canvas
+from videoworker.models.plan import Plan
 
 GIB = 1 << 30
 
@@ -45,6 +44,10 @@ class Placement(StrEnum):
         rest = LADDER[LADDER.index(self) + 1 :]
         return rest[0] if rest else None
 
+    def serves(self, wanted: "Placement") -> bool:
+        """Whether what asks for `wanted` can be made with this one: the same video, in no more memory."""
+        return self is wanted or (self.is_exact and LADDER.index(self) > LADDER.index(wanted))
+
 
 LADDER = tuple(Placement)
 
@@ -69,11 +72,23 @@ def weights_of(sizes: dict[str, int]) -> Weights:
     return Weights(sum(sizes.values()) - transformer - vae, transformer, vae)
 
 
-def activations(model: Model, canvas: Canvas, parts: tuple[Part, ...]) -> int:
-    """Bytes beside the weights at the worst moment of the longest part: denoising it whole, or decoding its frames."""
-    pixels = canvas.native_width * canvas.native_height
-    longest = max(part.num_frames for part in parts)
-    return round(max(model.denoise_bytes * pixels * longest, model.decode_bytes * pixels))
+def activations(plan: Plan) -> int:
+    """Bytes beside the weights at the worst moment of the longest part."""
+    return _activations(
+        plan.model,
+        plan.canvas.native_width * plan.canvas.native_height,
+        max(part.num_frames for part in plan.parts),
+    )
+
+
+def default_activations(model: Model) -> int:
+    """As `activations`, of a clip of the model's default size and length."""
+    return _activations(model, model.default_width * model.default_height, model.default_frames)
+
+
+def _activations(model: Model, pixels: int, num_frames: int) -> int:
+    """The more of denoising a clip, which is done as a whole, and of decoding it, which is done as a stream."""
+    return round(max(model.denoise_bytes * pixels * num_frames, model.decode_bytes * pixels))
 
 
 def needed(weights: Weights, activation_bytes: int, placement: Placement) -> int:

@@ -33,7 +33,8 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Plan:
-    """What the engine will do. `notes` says in words what differs from the request and why."""
+    """What the engine will do. `notes` says in words what differs from the request and why. `low_vram`: time may be
+    spent to save device memory."""
 
     model: Model
     canvas: Canvas
@@ -42,6 +43,7 @@ class Plan:
     parts: tuple[Part, ...]
     sampling: Sampling
     notes: tuple[str, ...]
+    low_vram: bool = False
 
 
 def make_plan(request: VideoRequest, model: Model) -> Plan:
@@ -67,7 +69,8 @@ def make_plan(request: VideoRequest, model: Model) -> Plan:
     notes += _without_effect(request, model, guidance_scale) + list(model.notes)
     steps = request.num_inference_steps or model.default_steps
     sampling = Sampling(steps, guidance_scale, request.embedded_guidance_scale, request.flow_shift, fps)
-    return Plan(model, canvas, num_frames, fps, parts, sampling, tuple(notes))
+    low_vram = request.low_vram and model.needs_gpu
+    return Plan(model, canvas, num_frames, fps, parts, sampling, tuple(notes), low_vram)
 
 
 def split(model: Model, num_frames: int, request: VideoRequest) -> tuple[Part, ...]:
