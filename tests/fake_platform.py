@@ -24,7 +24,8 @@ PATIENCE = 60.0  # seconds after which something that should happen is said not 
 
 @dataclass(frozen=True)
 class Event:
-    """`kind` is take, stop-poll, progress, answered (the progress before it), result, or what a corridor noted."""
+    """`kind` is take-poll, hang-up (of such a poll), take, stop-poll, progress, answered (the progress before it),
+    result, unhealthy, or what a corridor noted."""
 
     kind: str
     job_id: str
@@ -85,9 +86,10 @@ class FakePlatform:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
-    def submit(self, job_id: str, job_input: Any) -> None:
+    def submit(self, job_id: str, job_input: Any, **more: Any) -> None:
+        """`more`: what else the platform hands to the worker, such as `policy`."""
         with self._changed:
-            self._jobs.append({"id": job_id, "input": job_input})
+            self._jobs.append({"id": job_id, "input": job_input} | more)
             self._changed.notify_all()
 
     def stop(self, *job_ids: str) -> None:
@@ -129,7 +131,7 @@ class FakePlatform:
         body: dict[str, Any] = self.wait("result", job_id).body
         return body
 
-    def kinds(self, *, without: tuple[str, ...] = ("stop-poll",)) -> list[tuple[str, str]]:
+    def kinds(self, *, without: tuple[str, ...] = ("take-poll", "stop-poll")) -> list[tuple[str, str]]:
         """(kind, job) of all events so far, in their order."""
         with self._changed:
             return [(event.kind, event.job_id) for event in self.events if event.kind not in without]
@@ -141,15 +143,21 @@ class FakePlatform:
         app.router.add_post("/v2/endpoint/job-done/{worker}/{job}", self._done)
         app.router.add_get("/v2/endpoint/ping/{worker}", self._ping)
         app.router.add_post("/note/{kind}/{job}", self._note)
-        self._runner = web.AppRunner(app, shutdown_timeout=1)
+        # a worker that hangs up while it polls is given nothing
+        self._runner = web.AppRunner(app, shutdown_timeout=1, handler_cancellation=True)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
         self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
 
     async def _take(self, request: web.Request) -> web.Response:
-        if not await self._until(lambda: bool(self._jobs)):
-            return web.Response(status=204)
+        self._happened("take-poll", "")
+        try:
+            if not await self._until(lambda: bool(self._jobs)):
+                return web.Response(status=204)
+        except asyncio.CancelledError:
+            self._happened("hang-up", "")
+            raise
         job = self._jobs.popleft()
         self._happened("take", job["id"])
         return web.json_response(job)
@@ -170,6 +178,8 @@ class FakePlatform:
         return web.Response()
 
     async def _ping(self, request: web.Request) -> web.Response:
+        if request.query.get("status") == "unhealthy":
+            self._happened("unhealthy", "", dict(request.query))
         return web.Response()
 
     async def _note(self, request: web.Request) -> web.Response:

@@ -13,7 +13,7 @@ import runpod
 from videoworker.request import Result, Video, VideoRequest
 from videoworker.settings import settings
 from videoworker.watch import Watch
-from videoworker.worker import log
+from videoworker.worker import log, scaler
 from videoworker.worker.handler import Handler
 
 
@@ -45,4 +45,5 @@ def corridor(job: Mapping[str, Any], request: VideoRequest, watch: Watch) -> Res
 
 if __name__ == "__main__":
     log.configure(on_platform=True)
-    runpod.serverless.start({"handler": Handler(settings(), corridor).handle})
+    scaler.install()
+    runpod.serverless.start(Handler(settings(), corridor).config)

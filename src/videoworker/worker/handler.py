@@ -10,6 +10,7 @@ import json
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import partial
 from typing import Any
 
@@ -19,11 +20,14 @@ import torch
 from videoworker import apis
 from videoworker.apis.api import Api
 from videoworker.errors import Code, JobError
-from videoworker.request import Result, VideoRequest
+from videoworker.request import Progress, Result, VideoRequest
 from videoworker.settings import Settings
 from videoworker.watch import Watch
+from videoworker.worker.condition import Condition, is_broken
 from videoworker.worker.job_id import file_safe
 from videoworker.worker.progress import reporter
+from videoworker.worker.record import Record
+from videoworker.worker.time_limit import time_limit
 
 # The most that the platform accepts back for one job: its documented limit for synchronous runs.
 MAX_ANSWER_BYTES = 20_000_000
@@ -34,39 +38,61 @@ _log = structlog.get_logger()
 
 
 class Handler:
-    """Serves jobs one at a time. `last_result` is what the latest successful job made."""
+    """Serves jobs one at a time. `last_result` is what the latest successful job made. `config` is what the SDK's
+    `start` takes: `refresh_worker` in it is true from the job on after which a fresh process should take over, and has
+    the SDK tell so to the platform with that job's result and end this process."""
 
     def __init__(self, settings: Settings, corridor: Corridor) -> None:
         """`corridor` blocks, runs on this handler's own thread, and raises `JobError`."""
         self.last_result: Result | None = None
+        self.config: dict[str, Any] = {"handler": self.handle, "refresh_worker": False}
         self._settings, self._corridor = settings, corridor
+        self._condition = Condition(settings.refresh_worker_after_jobs)
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="device")
 
     async def handle(self, job: Mapping[str, Any]) -> dict[str, Any]:
         """The answer in the form of the job's API, or `{"error": <JSON text>}`. Raises nothing but `CancelledError`."""
         job_id = file_safe(job.get("id"))
         raw: Any = job.get("input")
+        record = Record(job, job_id)
         with structlog.contextvars.bound_contextvars(job_id=job_id):
             api = apis.select({}, self._settings.api)
+            failure: JobError | None = None
             try:
                 api = apis.select(raw, self._settings.api)
                 request = api.parse(raw)
-                answer = api.answer(await self._run(job, job_id, api, request))
+                result = await self._run(job, job_id, api, request, record)
+                answer = api.answer(result)
                 _check(answer)
-            except JobError as error:
-                return _failure(api, error, job_id)
+                record.completed(result)
+            except asyncio.CancelledError:
+                record.cancelled()
+                raise
             except Exception as exception:
-                _log.exception("job raised")
-                return _failure(api, _as_job_error(exception), job_id)
+                failure = _as_job_error(exception)
+                record.failed(failure)
+                answer = {"error": json.dumps(api.error(failure, job_id), allow_nan=False)}
+            self._condition.after(failure)
+            if (why := self._condition.why_to_leave) is not None:
+                _log.warning("asking for a fresh worker", why=why)
+                self.config["refresh_worker"] = True
             return answer
 
-    async def _run(self, job: Mapping[str, Any], job_id: str, api: Api[Any], request: VideoRequest) -> Result:
+    async def _run(
+        self, job: Mapping[str, Any], job_id: str, api: Api[Any], request: VideoRequest, record: Record
+    ) -> Result:
         async with reporter(job, api.progress, self._settings) as report:
-            watch = Watch(job_id, report, self._settings.job_timeout_seconds)
-            _log.info("job started", api=api.name, model=request.model)
-            work = partial(self._corridor, {**job, "id": job_id}, request, watch)
+
+            def heard(progress: Progress) -> None:
+                record.heard(progress)
+                report(progress)
+
+            limit = time_limit(job, self._settings)
+            watch = Watch(job_id, heard, limit)
+            record.started(api.name, request, limit)
+            # in this task's context, so that what the corridor logs holds the job's id
+            work = partial(copy_context().run, self._corridor, {**job, "id": job_id}, request, watch)
             result = await _until_idle(asyncio.get_running_loop().run_in_executor(self._executor, work), watch.cancel)
-        _log.info("job finished", model=result.video.model, seconds=result.timings["total"])
         self.last_result = result
         return result
 
@@ -77,7 +103,6 @@ async def _until_idle(thread: asyncio.Future[Result], cancel: threading.Event) -
         return await asyncio.shield(thread)
     except asyncio.CancelledError:
         cancel.set()
-        _log.info("job cancelled")
         while not thread.done():
             try:
                 await asyncio.wait([thread])
@@ -93,14 +118,17 @@ def _check(answer: dict[str, Any]) -> None:
         raise JobError(Code.OUTPUT_TOO_LARGE, f"The answer is {size} bytes; at most {MAX_ANSWER_BYTES} can be sent.")
 
 
-def _failure(api: Api[Any], error: JobError, job_id: str) -> dict[str, Any]:
-    _log.warning("job failed", code=error.code, problems=len(error.fields))
-    return {"error": json.dumps(api.error(error, job_id), allow_nan=False)}
-
-
 def _as_job_error(exception: Exception) -> JobError:
+    """What a caller may know of it; the log has the rest. An error of the device keeps what it came from."""
+    if isinstance(exception, JobError):
+        return exception
+    _log.error("job raised", exc_info=exception)
     # torch's CPU allocator has no exception type of its own
     is_cpu_allocator = isinstance(exception, RuntimeError) and "can't allocate memory" in str(exception)
     if is_cpu_allocator or isinstance(exception, (torch.OutOfMemoryError, MemoryError)):
         return JobError(Code.OUT_OF_MEMORY, "The video does not fit into memory.")
+    if is_broken(exception):
+        error = JobError(Code.GPU_UNAVAILABLE, "The GPU failed during this job.")
+        error.__cause__ = exception
+        return error
     return JobError(Code.GENERATION_FAILED, "Video generation failed.")

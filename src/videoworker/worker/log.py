@@ -1,6 +1,7 @@
 """The log: one JSON object per line on the platform, readable lines on a terminal. Both on standard error.
 
-What a caller wrote (prompts, images) is not logged.
+What a caller wrote (prompts, images) is not logged, nor are URLs: other packages' loggers, of which some tell every
+request at INFO, are heard from WARNING on, in the same form.
 """
 
 import logging
@@ -22,15 +23,24 @@ def configure(on_platform: bool) -> None:
             structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
         ]
     )
+    common: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso"),
+    ]
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            *rendering,
-        ],
+        processors=[*common, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=common,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
+        )
+    )
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)  # the SDK has set its own
+    logging.captureWarnings(True)
     if not os.environ.keys() & {"RUNPOD_LOG_LEVEL", "RUNPOD_DEBUG_LEVEL"}:
         RunPodLogger.level = "INFO"  # the SDK's default, DEBUG, prints whole jobs and answers

@@ -12,7 +12,7 @@ from videoworker.delivery import choose
 from videoworker.engine.engine import Engine
 from videoworker.errors import JobError
 from videoworker.settings import Settings, settings
-from videoworker.worker import log, summary
+from videoworker.worker import log, scaler, summary
 from videoworker.worker.handler import Handler
 
 
@@ -30,8 +30,9 @@ def main() -> None:
         sys.exit("; ".join([error.message, *map(str, error.fields)]))
 
     handler = Handler(current, partial(job.run, engine=engine, settings=current))
+    scaler.install()
     try:
-        runpod.serverless.start({"handler": handler.handle})
+        runpod.serverless.start(handler.config)
     finally:  # outside the platform the SDK ends the process after one job
         if handler.last_result and current.runpod_webhook_post_output is None:
             print(summary.line(handler.last_result))
