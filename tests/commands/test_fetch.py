@@ -19,6 +19,7 @@ from tests.handler_process import environment
 from videoworker.cli import app
 from videoworker.engine import fetch
 from videoworker.errors import JobError
+from videoworker.models import MODELS
 from videoworker.models.cogvideox import COGVIDEOX_5B as MODEL
 
 PATIENCE = 300.0
@@ -172,6 +173,20 @@ def test_an_unknown_name_is_refused_with_those_that_there_are(arguments: list[st
     done = CliRunner().invoke(app, ["fetch", *arguments])
     assert done.exit_code == 2
     assert said in " ".join(line.strip("│ ") for line in done.output.splitlines())
+
+
+def test_a_folder_that_cannot_be_written_is_said_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "weights").write_bytes(b"a file")
+    with pytest.raises(JobError) as caught:
+        fetch.fetch(MODEL, tmp_path / "weights")
+    assert caught.value.message.startswith("The weights of cogvideox 5b could not be fetched (FileExistsError).")
+    assert str(tmp_path) not in caught.value.message
+
+
+@pytest.mark.parametrize("name", ["sketch", "open-sora"])
+def test_what_the_hub_does_not_have_is_not_asked_for(tmp_path: Path, name: str) -> None:
+    with pytest.raises(JobError, match=f"The hub has no weights of {name} in diffusers layout."):
+        fetch.fetch(MODELS[name], tmp_path)
 
 
 def test_a_network_without_safetensors_is_refused_before_anything_large_comes() -> None:

@@ -36,26 +36,30 @@ def fetch(model: Model, to: Path) -> Path:
     `JobError` MODEL_NOT_LOADED."""
     if not model.components or not model.repository:
         raise JobError(Code.MODEL_NOT_LOADED, f"The hub has no weights of {model.title} in diffusers layout.")
-    folder, partial = to / model.folder, to / f".{model.folder}.partial"
-    to.mkdir(parents=True, exist_ok=True)
-    with FileLock(to / f".{model.folder}.lock"):
-        if folder.exists():
-            if _is_whole(model, folder):
-                return folder
-            shutil.rmtree(partial, ignore_errors=True)
-            folder.rename(partial)
-        try:
-            _download(model, partial)
-        except (OSError, httpx2.HTTPError) as error:
-            _log.warning("hub not reached", repository=model.repository, error=str(error))
-            raise JobError(Code.MODEL_NOT_LOADED, _reason(model, error)) from error
-        _narrow(model, partial)
-        for component in model.components:
-            _unmark(partial / component.name, component)
-        verify(model, partial)
-        shutil.rmtree(partial / ".cache")
-        partial.rename(folder)
+    folder = to / model.folder
+    try:
+        to.mkdir(parents=True, exist_ok=True)
+        with FileLock(to / f".{model.folder}.lock"):
+            if not _is_whole(model, folder):
+                _fetch(model, folder)
+    except (OSError, httpx2.HTTPError) as error:
+        _log.warning("weights not fetched", repository=model.repository, error=str(error))
+        raise JobError(Code.MODEL_NOT_LOADED, _reason(model, error)) from error
     return folder
+
+
+def _fetch(model: Model, folder: Path) -> None:
+    partial = folder.with_name(f".{folder.name}.partial")
+    if folder.exists():
+        shutil.rmtree(partial, ignore_errors=True)
+        folder.rename(partial)
+    _download(model, partial)
+    _narrow(model, partial)
+    for component in model.components:
+        _unmark(partial / component.name, component)
+    verify(model, partial)
+    shutil.rmtree(partial / ".cache")
+    partial.rename(folder)
 
 
 def _is_whole(model: Model, folder: Path) -> bool:
