@@ -1,28 +1,42 @@
-"""A worker's handler that makes nothing, as a RunPod user writes it: what it does is the job's input."""
+"""A worker that makes nothing, as a RunPod user writes one. What it does stands in the job's input."""
 
 import asyncio
-from collections.abc import Mapping
+import itertools
+import os
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import runpod
 from runpod.serverless.modules import rp_progress
 
+_failed: set[str] = set()
 
-async def handler(job: Mapping[str, Any]) -> dict[str, Any]:
+
+async def handle(job: Mapping[str, Any]) -> Any:
     wanted = job["input"]
-    if wanted.get("fail"):
-        return {"error": wanted["fail"]}
-    if wanted.get("for ever"):
-        await asyncio.Event().wait()
-    for step in range(wanted.get("steps", 0)):
-        await asyncio.to_thread(rp_progress._thread_target, job, {"step": step})
-    return {"echo": wanted, "job": {key: value for key, value in job.items() if key != "input"}}
+    match wanted.get("do"):
+        case "fail":
+            return {"error": "asked to fail"}
+        case "fail once" if job["id"] not in _failed:
+            _failed.add(job["id"])
+            return {"error": "asked to fail once"}
+        case "run for ever":
+            for step in itertools.count(1):
+                await asyncio.to_thread(rp_progress._thread_target, job, {"step": step})
+        case "run a while":
+            for step in range(20):
+                await asyncio.to_thread(rp_progress._thread_target, job, {"step": step})
+        case "give what JSON cannot hold":
+            return {"bytes": b""}
+        case "ask for a fresh worker":
+            return {"refresh_worker": True, "echo": wanted}
+    return {"echo": wanted, "pid": os.getpid()}
 
 
-async def chunks(job: Mapping[str, Any]) -> Any:
-    for step in range(job["input"]["chunks"]):
-        yield {"step": step}
+async def stream(job: Mapping[str, Any]) -> AsyncIterator[dict[str, int]]:
+    for number in range(job["input"]["chunks"]):
+        yield {"n": number}
 
 
 if __name__ == "__main__":
-    runpod.serverless.start({"handler": handler})
+    runpod.serverless.start({"handler": stream if os.environ.get("STREAM") else handle})

@@ -19,6 +19,7 @@ import runpod
 import uvicorn
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from tests.commands.command_line import VIDEOWORKER
 from tests.handler_process import environment
 from videoworker.endpoint.access import Access
 from videoworker.endpoint.app import make_app
@@ -27,8 +28,9 @@ from videoworker.endpoint.queue import Queue
 from videoworker.endpoint.server import wire
 from videoworker.endpoint.settings import EndpointSettings
 
-PATIENCE = 60.0  # seconds after which something that should happen is said not to have happened
+PATIENCE = 300.0  # seconds after which something that should happen is said not to have happened
 NULL_HANDLER = str(Path(__file__).with_name("null_handler.py"))
+SERVE = [*VIDEOWORKER, "serve", "--workers", "0"]
 FINAL = {"COMPLETED", "FAILED", "CANCELLED", "TIMED_OUT"}
 TOKEN = "token-of-the-workers"
 
@@ -49,6 +51,7 @@ class Endpoint:
     """An endpoint as its callers see it: `url` is the endpoint's, without the operation."""
 
     url: str
+    query = f"token={TOKEN}"  # of the workers' URLs
 
     def post(self, path: str, json: Any = None, **options: Any) -> requests.Response:
         return requests.post(f"{self.url}/{path}", json=json, timeout=PATIENCE, **options)
@@ -92,7 +95,9 @@ class Endpoint:
     def worker(self, worker_id: str, handler: str = NULL_HANDLER, **more: str) -> Iterator[subprocess.Popen[bytes]]:
         """The SDK's own worker, unmodified, around `handler`. Its whole process group ends with the block."""
         settings = EndpointSettings(heartbeat_timeout_seconds=3)
-        given = wire(self.url, TOKEN, settings) | {"RUNPOD_POD_ID": worker_id} | more
+        given = wire(self.url, TOKEN, settings)
+        wired = {name: value.replace(f"token={TOKEN}", self.query) for name, value in given.items()}
+        given = wired | {"RUNPOD_POD_ID": worker_id} | more
         process = subprocess.Popen([sys.executable, handler], env=environment(**given), process_group=0)
         try:
             yield process
@@ -152,15 +157,19 @@ class EndpointHere(Endpoint):
 
 
 class EndpointProcess(Endpoint):
-    """`videoworker serve` in a process of its own. It can be killed, and started again on the same port."""
+    """An endpoint in a process of its own, without workers unless said. It can be killed, and started again on the same
+    port."""
 
-    def __init__(self, folder: Path, *options: str, port: int = 0, **settings: str) -> None:
-        self._folder, self._options, self._port, self._settings = folder, options, port, settings
+    query = "gpu=x"  # its token is new with each start; without API keys it asks for none
+
+    def __init__(self, folder: Path, command: list[str] = SERVE, **settings: str) -> None:
+        """`command` takes `--port` and prints where it serves."""
+        self._folder, self._command, self._port, self._settings = folder, command, 0, settings
         self.process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
         """Returns when it listens."""
-        command = [sys.executable, "-m", "videoworker", "serve", "--port", str(self._port), *self._options]
+        command = [*self._command, "--port", str(self._port)]
         self.process = subprocess.Popen(
             command, cwd=self._folder, env=environment(**self._settings), stdout=subprocess.PIPE, text=True
         )

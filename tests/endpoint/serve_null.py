@@ -1,0 +1,26 @@
+"""An endpoint with two supervised workers whose handler makes nothing: `videoworker serve` without weights.
+
+python serve_null.py --port 0
+"""
+
+import socket
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from videoworker.endpoint import server
+from videoworker.endpoint.settings import settings
+
+
+def main(port: Annotated[int, typer.Option()]) -> None:
+    sock = socket.create_server(("127.0.0.1", port))
+    at = f"http://127.0.0.1:{sock.getsockname()[1]}"
+    print(f"serving {at}/v2/local", flush=True)
+    command = [sys.executable, str(Path(__file__).with_name("null_handler.py"))]
+    server.serve(sock, at, server.Workers(command, [{}, {}]), Path("files"), settings())
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,77 @@
+"""kill -9 of the endpoint and of workers, at random instants: what was accepted is finished."""
+
+import random
+import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.endpoint.running_endpoint import EndpointProcess, eventually
+
+
+@pytest.fixture
+def chance() -> random.Random:
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"seed {seed}")
+    return random.Random(seed)
+
+
+def test_every_run_that_was_answered_is_there_after_kill_9(
+    tmp_path: Path, database_url: str, chance: random.Random
+) -> None:
+    """Callers submit all the time; the endpoint is killed in the midst of it."""
+    accepted: list[str] = []
+    enough, end = threading.Event(), threading.Event()
+    with EndpointProcess(tmp_path, DATABASE_URL=database_url) as endpoint, ThreadPoolExecutor(4) as callers:
+
+        def submit() -> None:
+            while not end.is_set():
+                try:
+                    accepted.append(endpoint.run({"text": "x" * 1000}))
+                except requests.RequestException:
+                    continue
+                if len(accepted) >= wanted:
+                    enough.set()
+
+        for _ in range(3):
+            wanted = len(accepted) + chance.randrange(1, 60)
+            enough.clear()
+            end.clear()
+            calls = [callers.submit(submit) for _ in range(4)]
+            enough.wait()
+            endpoint.kill()
+            end.set()
+            for call in calls:
+                call.result()
+            endpoint.start()
+            assert {endpoint.status(job_id)["status"] for job_id in accepted} == {"IN_QUEUE"}
+
+
+def test_every_job_is_finished_though_endpoint_and_workers_are_killed(
+    tmp_path: Path, database_url: str, chance: random.Random
+) -> None:
+    settings = {"DATABASE_URL": database_url, "HEARTBEAT_TIMEOUT_SECONDS": "3", "MAX_ATTEMPTS": "10"}
+    with EndpointProcess(tmp_path, **settings) as endpoint, ExitStack() as stack:
+        workers = {name: stack.enter_context(endpoint.worker(name)) for name in ("first", "second")}
+        job_ids = [endpoint.run({"do": "run a while", "n": number}) for number in range(8)]
+
+        def finished(count: int) -> None:
+            done = sum(endpoint.status(job_id)["status"] == "COMPLETED" for job_id in job_ids)
+            assert done >= count
+
+        for round_number in range(2):
+            least = 3 * round_number + chance.randrange(3)
+            eventually(lambda least=least: finished(least))  # type: ignore[misc]
+            workers["first"].send_signal(signal.SIGKILL)
+            workers["first"] = stack.enter_context(endpoint.worker(f"first-{round_number}"))
+            endpoint.kill()
+            endpoint.start()
+        eventually(lambda: finished(len(job_ids)))
+        states = [endpoint.status(job_id) for job_id in job_ids]
+        assert [state["output"]["echo"]["n"] for state in states] == list(range(8))
+        health = endpoint.get("health").json()["jobs"]
+        assert (health["completed"], health["inQueue"], health["inProgress"], health["failed"]) == (8, 0, 0, 0)

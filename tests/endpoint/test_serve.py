@@ -1,0 +1,129 @@
+"""The endpoint and its workers as one program: replaced when they die, finished when it is told to end, never left."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from tests.commands.command_line import VIDEOWORKER
+from tests.endpoint.running_endpoint import EndpointProcess, eventually
+from tests.handler_process import environment
+
+SERVE_NULL = [sys.executable, str(Path(__file__).with_name("serve_null.py"))]
+
+
+def children(endpoint: EndpointProcess) -> list[psutil.Process]:
+    assert endpoint.process is not None
+    return psutil.Process(endpoint.process.pid).children(recursive=True)
+
+
+def are_gone(processes: list[psutil.Process]) -> None:
+    assert not [process for process in processes if process.is_running() and process.status() != "zombie"]
+
+
+@pytest.fixture
+def endpoint(tmp_path: Path) -> Iterator[EndpointProcess]:
+    with EndpointProcess(tmp_path, SERVE_NULL, HEARTBEAT_TIMEOUT_SECONDS="3") as endpoint:
+        yield endpoint
+
+
+def worker_of(endpoint: EndpointProcess, job_id: str) -> str:
+    state = endpoint.status(job_id)
+    assert state["status"] == "IN_PROGRESS" and state["output"]["step"] > 0
+    worker: str = state["workerId"]
+    return worker
+
+
+def test_a_worker_that_dies_is_replaced_and_its_job_done_by_another(endpoint: EndpointProcess) -> None:
+    job_id = endpoint.run({"do": "run for ever"})
+    first = eventually(lambda: worker_of(endpoint, job_id))
+    handlers = [process for process in children(endpoint) if "null_handler.py" in " ".join(process.cmdline())]
+    for process in handlers:
+        if process.is_running():
+            process.send_signal(signal.SIGKILL)
+
+    def taken_by_another() -> None:
+        assert worker_of(endpoint, job_id) != first
+
+    eventually(taken_by_another)
+    are_gone(handlers)
+    endpoint.post(f"cancel/{job_id}")
+
+
+def test_a_worker_that_asks_to_be_replaced_is(endpoint: EndpointProcess) -> None:
+    before = endpoint.final(endpoint.run({"do": "ask for a fresh worker"}))["workerId"]
+    fresh = {endpoint.final(endpoint.run({"n": number}))["workerId"] for number in range(4)}
+    assert before not in fresh
+
+
+def test_told_to_end_it_lets_its_workers_finish_and_leaves_none(endpoint: EndpointProcess) -> None:
+    job_id = endpoint.run({"do": "run a while"})
+    eventually(lambda: worker_of(endpoint, job_id))
+    left = children(endpoint)
+    assert endpoint.kill(signal.SIGTERM) == 0
+    are_gone(left)
+    endpoint.start()
+    assert endpoint.status(job_id)["status"] == "COMPLETED"
+
+
+def test_a_second_signal_ends_it_at_once_and_the_job_is_done_after_the_next_start(endpoint: EndpointProcess) -> None:
+    job_id = endpoint.run({"do": "run for ever"})
+    first = eventually(lambda: worker_of(endpoint, job_id))
+    left = children(endpoint)
+    assert endpoint.process is not None
+    endpoint.process.send_signal(signal.SIGINT)
+    assert endpoint.kill(signal.SIGINT) == 0
+    are_gone(left)
+    endpoint.start()
+    assert eventually(lambda: worker_of(endpoint, job_id)) != first
+
+
+def test_killed_it_leaves_no_worker(endpoint: EndpointProcess) -> None:
+    job_id = endpoint.run({"do": "run for ever"})
+    eventually(lambda: worker_of(endpoint, job_id))
+    left = children(endpoint)
+    assert len(left) >= 4  # two workers, each with its heartbeat
+    endpoint.kill()
+    eventually(lambda: are_gone(left))
+
+
+@pytest.mark.parametrize(
+    ("options", "settings", "told"),
+    [
+        (["--host", "0.0.0.0"], {}, "API_KEYS"),
+        (["--api", "unknown"], {}, "unknown"),
+        ([], {"DATABASE_URL": "mysql://root:secret@host/db"}, "DATABASE_URL"),
+        ([], {"DATABASE_URL": "sqlite:////nowhere/jobs.db"}, "DATABASE_URL"),
+        ([], {"DATABASE_URL": "postgresql://root:secret@127.0.0.1:1/db"}, "DATABASE_URL"),
+        ([], {"WEBHOOK_SECRET": "whsec_"}, "WEBHOOK_SECRET"),
+    ],
+)
+def test_what_it_cannot_serve_with_ends_it_with_one_line(
+    tmp_path: Path, options: list[str], settings: dict[str, str], told: str
+) -> None:
+
+    command = [*VIDEOWORKER, "serve", "--workers", "0", "--port", "0", *options]
+    ended = subprocess.run(command, cwd=tmp_path, env=environment(**settings), capture_output=True, text=True)
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert told in line and "secret" not in line
+
+
+def test_a_video_of_the_shipped_model_is_made_and_fetched(tmp_path: Path) -> None:
+    with EndpointProcess(tmp_path, [*VIDEOWORKER, "serve", "--workers", "1"], OMP_NUM_THREADS="1") as endpoint:
+        job = {"prompt": "a red circle", "width": 64, "height": 64, "num_frames": 1, "num_inference_steps": 1}
+        state = endpoint.final(endpoint.run(job))
+        assert state["status"] == "COMPLETED", state
+        video = state["output"]["video"]
+        assert video["url"].startswith(f"{endpoint.url.removesuffix('/v2/local')}/files/{state['id']}/video.")
+        content = requests.get(video["url"], timeout=60).content
+        assert hashlib.sha256(content).hexdigest() == video["sha256"]
+        assert endpoint.kill(signal.SIGTERM) == 0
+    assert [path.name for path in tmp_path.rglob("video.*")] == [os.path.basename(video["url"])]
