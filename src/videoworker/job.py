@@ -33,12 +33,14 @@ def run(job: Mapping[str, Any], request: VideoRequest, watch: Watch, engine: Eng
         return delivered
     name = settings.model or request.model or engine.best_installed()
     model = engine.choose(name, request)
+    plan = make_plan(request, model)
+    destination.check_size(_estimated_bytes(request, plan))
+    if (estimate := engine.pace.estimate(plan)) is not None:
+        watch.expect(estimate)
     if engine.model is not model:
         with timings.measure("load"):
             engine.load(name, request)
             watch.step("load", 1, 1)
-    plan = make_plan(request, model)
-    destination.check_size(_estimated_bytes(request, plan))
     image = None if request.image is None else _first_frame(request.image, plan, notes)
     seed = secrets.randbits(32) if request.seed is None else request.seed
 
@@ -54,6 +56,7 @@ def run(job: Mapping[str, Any], request: VideoRequest, watch: Watch, engine: Eng
             with timings.measure("encode"):
                 finished = file.close()
         check_plays(path, plan.num_frames, plan.canvas.width, plan.canvas.height, watch)
+        engine.pace.learn(plan, timings)
         watch.step("encode", 1, 1)
         _check_size(finished.file_size, settings.max_output_bytes or request.max_file_size)
         destination.check_size(finished.file_size)

@@ -30,6 +30,8 @@ recon_cache_path = {folder}
 log_address = {folder}/no-syslog
 [app:main]
 use = egg:swift#{server}
+conn_timeout = 60
+node_timeout = 60
 """
 
 PROXY = """
@@ -41,6 +43,8 @@ pipeline = catch_errors gatekeeper cache listing_formats bulk s3api tempauth slo
 [app:proxy-server]
 use = egg:swift#proxy
 account_autocreate = true
+conn_timeout = 60
+node_timeout = 60
 [filter:catch_errors]
 use = egg:swift#catch_errors
 [filter:gatekeeper]
