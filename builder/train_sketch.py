@@ -95,11 +95,10 @@ def main(
     text_steps: int = 800,
     autoencoder_steps: int = 1600,
     joint_steps: Annotated[int, typer.Option(help="after these only the decoder is trained")] = 1100,
-    transformer_steps: int = 4800,
-    small_steps: Annotated[int, typer.Option(help="the first steps, on small pictures")] = 3000,
-    batch: Annotated[int, typer.Option(help="native clips in a step of the transformer")] = 8,
+    transformer_steps: int = 3500,
+    batch: Annotated[int, typer.Option(help="clips in a step of the transformer's last lesson")] = 8,
     go_on: Annotated[bool, typer.Option(help="train the finished transformer further, not a new one")] = False,
-    new_clips: Annotated[float, typer.Option(help="chance that a step draws a clip anew")] = 0.6,
+    new_clips: Annotated[float, typer.Option(help="chance that a step draws a clip anew")] = 0.4,
 ) -> None:
     """Trains and writes `sketch`."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -123,7 +122,7 @@ def main(
             _trained_text_encoder(folder, weights, len(tokenizer), device),
             networks.scheduler(),
             folder,
-            transformer_stage.Course(transformer_steps, small_steps, batch, new_clips, seed),
+            transformer_stage.Course(transformer_steps, batch, new_clips, seed),
             device,
         )
         _log("transformer", folder, losses, 50)

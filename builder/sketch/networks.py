@@ -1,7 +1,7 @@
 """The networks of `sketch`: CogVideoX's classes at a small size, and the tokenizer made from the scenes' words.
 
-Sources of the architecture: `CogVideoXTransformer3DModel` with sinusoidal positions, `AutoencoderKLCogVideoX` and the
-DDIM scheduler of CogVideoX-2B; the image latents beside the noise are those of CogVideoX-5B-I2V.
+Sources of the architecture: `CogVideoXTransformer3DModel` with the rotary positions of CogVideoX-5B, its
+`AutoencoderKLCogVideoX` and DDIM scheduler; the image latents beside the noise are those of CogVideoX-5B-I2V.
 """
 
 import torch
@@ -74,21 +74,22 @@ def autoencoder() -> AutoencoderKLCogVideoX:
 def transformer() -> CogVideoXTransformer3DModel:
     """Its modulation starts at zero, so that every block starts as the identity and training is quick."""
     model = CogVideoXTransformer3DModel(
-        num_attention_heads=5,
+        num_attention_heads=4,
         attention_head_dim=64,
         in_channels=2 * LATENT_CHANNELS,
         out_channels=LATENT_CHANNELS,
         time_embed_dim=128,
         text_embed_dim=128,
-        num_layers=6,
-        sample_width=32,
-        sample_height=32,
+        num_layers=8,
+        sample_width=64,
+        sample_height=64,
         sample_frames=NUM_FRAMES,
         patch_size=4,
         temporal_compression_ratio=4,
         max_text_seq_length=MAX_TEXT_TOKENS,
         spatial_interpolation_scale=1.0,
         temporal_interpolation_scale=1.0,
+        use_rotary_positional_embeddings=True,
     )
     for block in model.transformer_blocks:
         for linear in (block.norm1.linear, block.norm2.linear):

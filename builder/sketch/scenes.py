@@ -29,7 +29,7 @@ _CORNERS = {"square": 4, "triangle": 3, "star": 5}
 _STAR_INNER_RATIO = 0.45
 _SIZE = {"circle": 1.0, "square": 1.15, "triangle": 1.2, "star": 1.25}  # so that all look about equally large
 _UPRIGHT = {"circle": 0.0, "square": math.pi / 4, "triangle": -math.pi / 2, "star": -math.pi / 2}
-_LARGEST_RADIUS, _SMALLEST_RADIUS = 0.32, 0.07
+_LARGEST_RADIUS, _SMALLEST_RADIUS = 0.32, 0.09
 _BOUNCE_FRAMES = 16
 
 
@@ -82,13 +82,13 @@ def draw_scene(
     """A scene of this combination in a picture of `aspect` = width / height, wholly inside it for `num_frames`."""
     shape, colour, background, motion = combination
     width, height = max(aspect, 1.0), max(1 / aspect, 1.0)
-    radius, rate = rng.uniform(0.12, 0.19), 0.0
+    radius, rate = rng.uniform(0.17, 0.25), 0.0
     if motion == "growing":
-        radius, rate = rng.uniform(0.09, 0.14), rng.uniform(0.005, 0.0075)
+        radius, rate = rng.uniform(0.10, 0.15), rng.uniform(0.006, 0.009)
     elif motion == "shrinking":
-        radius, rate = rng.uniform(0.24, 0.30), -rng.uniform(0.005, 0.0075)
+        radius, rate = rng.uniform(0.26, 0.32), -rng.uniform(0.006, 0.008)
     elif motion == "spinning":
-        radius, rate = rng.uniform(0.15, 0.24), rng.uniform(0.06, 0.1)
+        radius, rate = rng.uniform(0.20, 0.28), rng.uniform(0.06, 0.1)
     reach = max(radius, _LARGEST_RADIUS if motion == "growing" else 0.0) * _SIZE[shape] + 0.02
     x = rng.uniform(min(reach, width / 2), max(width - reach, width / 2))
     y = rng.uniform(min(reach, height / 2), max(height - reach, height / 2))
@@ -133,11 +133,11 @@ def _state(scene: Scene, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tens
     return x, y, radius * _SIZE[scene.shape], angle
 
 
-def render(scene: Scene, width: int, height: int, num_frames: int, first_frame: int = 0) -> torch.Tensor:
-    """Draws frames `first_frame` ... as float32 [3, T, height, width] in -1..1."""
+def signed_distances(scene: Scene, width: int, height: int, frames: torch.Tensor) -> torch.Tensor:
+    """How far every pixel of a picture of `width` x `height` lies from the shape's outline at each of `frames` [T], in
+    units of the shorter side, negative inside: float32 [T, height, width]."""
     unit = min(width, height)
-    t = torch.arange(first_frame, first_frame + num_frames, dtype=torch.float32)
-    x, y, radius, angle = (value.view(-1, 1, 1) for value in _state(scene, t))
+    x, y, radius, angle = (value.view(-1, 1, 1) for value in _state(scene, frames))
     columns = ((torch.arange(width) + 0.5) / unit).view(1, 1, -1) - x
     rows = ((torch.arange(height) + 0.5) / unit).view(1, -1, 1) - y
     w, h = width / unit, height / unit
@@ -145,17 +145,22 @@ def render(scene: Scene, width: int, height: int, num_frames: int, first_frame: 
     rows = (rows + h / 2) % h - h / 2  # [T, H, 1]
     distance = (columns**2 + rows**2).sqrt()
     if scene.shape == "circle":
-        outside = distance - radius
-    else:
-        # Fold the plane into one wedge from a corner to the middle of the next edge; there the outline is one line.
-        sector = 2 * math.pi / _CORNERS[scene.shape]
-        inner = _STAR_INNER_RATIO if scene.shape == "star" else math.cos(sector / 2)
-        turned = (torch.atan2(rows, columns) - angle) % sector
-        folded = torch.minimum(turned, sector - turned)
-        end_x, end_y = inner * math.cos(sector / 2) - 1, inner * math.sin(sector / 2)  # from the corner, radius 1
-        length = math.hypot(end_x, end_y)
-        outside = ((distance * folded.cos() - radius) * end_y - distance * folded.sin() * end_x) / length
-    cover = (0.5 - outside * unit).clamp(0, 1).unsqueeze(0)
+        return distance - radius
+    # Fold the plane into one wedge from a corner to the middle of the next edge; there the outline is one line.
+    sector = 2 * math.pi / _CORNERS[scene.shape]
+    inner = _STAR_INNER_RATIO if scene.shape == "star" else math.cos(sector / 2)
+    turned = (torch.atan2(rows, columns) - angle) % sector
+    folded = torch.minimum(turned, sector - turned)
+    end_x, end_y = inner * math.cos(sector / 2) - 1, inner * math.sin(sector / 2)  # from the corner, radius 1
+    length = math.hypot(end_x, end_y)
+    return ((distance * folded.cos() - radius) * end_y - distance * folded.sin() * end_x) / length
+
+
+def render(scene: Scene, width: int, height: int, num_frames: int, first_frame: int = 0) -> torch.Tensor:
+    """Draws frames `first_frame` ... as float32 [3, T, height, width] in -1..1."""
+    frames = torch.arange(first_frame, first_frame + num_frames, dtype=torch.float32)
+    outside = signed_distances(scene, width, height, frames)
+    cover = (0.5 - outside * min(width, height)).clamp(0, 1).unsqueeze(0)
     shape = torch.tensor(COLOURS[scene.colour]).view(3, 1, 1, 1) / 127.5 - 1
     ground = torch.tensor(COLOURS[scene.background]).view(3, 1, 1, 1) / 127.5 - 1
     return cover * shape + (1 - cover) * ground

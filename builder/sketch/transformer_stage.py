@@ -17,41 +17,63 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from transformers import PreTrainedTokenizerFast, T5EncoderModel
 
 from builder.sketch.checkpoints import Checkpoint
+from builder.sketch.guide import Guide, outlines
 from builder.sketch.networks import NUM_FRAMES
 from builder.sketch.scenes import TRAINED, draw_scene, render
 from builder.sketch.text_stage import describe, tokenize
+from videoworker.engine.cogvideox import rotary_positions
 
-# (width, height), multiples of 32: a quarter of the native area first, where a step costs a fifth
-_SMALL = ((128, 128), (160, 96), (96, 160), (128, 96), (96, 128))
-_NATIVE = ((256, 256), (320, 192), (192, 320), (288, 224), (224, 288))
+_GUIDED_LAYER = 4  # of 8: what is right there is drawn by the layers after it
 _POOL = 700  # clips kept for each size
-_PEOPLE_SEE_FIRST = 0.6  # share of clips that start at the scene's beginning
+_PEOPLE_SEE_FIRST = 0.75  # share of clips that start at the scene's beginning
+
+
+@dataclass(frozen=True)
+class _Lesson:
+    """What a stretch of the training looks at: clips of `num_frames` frames in `sizes` (width, height; multiples of
+    32), `times` as many in a step as in the last lesson, until the share `until` of all steps."""
+
+    sizes: tuple[tuple[int, int], ...]
+    num_frames: int
+    times: int
+    until: float
+
+
+# Single frames first: what things look like is learnt from them at a sixth of a clip's cost.
+_LESSONS = (
+    _Lesson(((256, 256), (320, 192), (192, 320)), 1, 4, 0.743),
+    _Lesson(((192, 192), (256, 160), (160, 256)), NUM_FRAMES, 2, 0.872),
+    _Lesson(((256, 256), (320, 192), (192, 320), (288, 224), (224, 288)), NUM_FRAMES, 1, 1.0),
+)
 
 
 @dataclass
 class _Clip:
     combination: tuple[str, str, str, str]
     from_start: bool
-    latents: torch.Tensor  # [7, 16, h, w], scaled
+    latents: torch.Tensor  # [T, 16, h, w], scaled
+    outlines: torch.Tensor  # [tokens, 32]
 
 
 class _Pool:
-    """Clips of one size; the oldest makes room for the newest."""
+    """Clips of one size and length; the oldest makes room for the newest."""
 
-    def __init__(self, size: tuple[int, int], vae: AutoencoderKLCogVideoX) -> None:
-        self._size, self._vae = size, vae
+    def __init__(self, size: tuple[int, int], num_frames: int, vae: AutoencoderKLCogVideoX) -> None:
+        self._size, self._num_frames, self._vae = size, num_frames, vae
         self._clips: deque[_Clip] = deque(maxlen=_POOL)
 
     @torch.no_grad()
     def draw(self, rng: random.Random) -> None:
         combination = rng.choice(TRAINED)
         width, height = self._size
-        from_start = rng.random() < _PEOPLE_SEE_FIRST
+        from_start = self._num_frames == 1 or rng.random() < _PEOPLE_SEE_FIRST
         scene = draw_scene(rng, combination, width / height, NUM_FRAMES)
-        pixels = render(scene, width, height, NUM_FRAMES, 0 if from_start else rng.randrange(120))
+        first_frame = 0 if from_start else rng.randrange(120)
+        pixels = render(scene, width, height, self._num_frames, first_frame)
         pixels = pixels.unsqueeze(0).to(self._vae.device, self._vae.dtype)
         latents = self._vae.encode(pixels).latent_dist.mode() * self._vae.config.scaling_factor
-        self._clips.append(_Clip(combination, from_start, latents[0].transpose(0, 1).to("cpu", torch.bfloat16)))
+        told = outlines(scene, width, height, latents.shape[2], first_frame).to(torch.bfloat16)
+        self._clips.append(_Clip(combination, from_start, latents[0].transpose(0, 1).to("cpu", torch.bfloat16), told))
 
     def sample(self, rng: random.Random, count: int) -> list[_Clip]:
         return rng.choices(self._clips, k=count)
@@ -62,23 +84,22 @@ class _Pool:
 
 def _given_latents(rng: random.Random, clip: _Clip) -> int:
     """How many of the clip's first latents the model is shown: 0, 1 (one frame) or 2 (five frames)."""
-    if clip.from_start and rng.random() < 0.8:
+    if len(clip.latents) == 1 or (clip.from_start and rng.random() < 0.85):
         return 0
     return rng.choice((1, 2))
 
 
 def average(model: CogVideoXTransformer3DModel) -> AveragedModel:
-    """The running mean of the weights over about the last 500 steps, which is what is shipped."""
-    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.998))
+    """The running mean of the weights over about the last 250 steps, which is what is shipped."""
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.996))
 
 
 @dataclass(frozen=True)
 class Course:
-    """How long to train: `steps` steps, the first `small_steps` of them on small pictures; `batch` native clips a step
-    (four times as many small ones), and the chance `new_clips` that a step draws a clip anew."""
+    """How long to train: `steps` steps of `batch` clips in the last lesson; `new_clips` is the chance that a step draws
+    a clip anew (a frame is always drawn anew)."""
 
     steps: int
-    small_steps: int
     batch: int
     new_clips: float
     seed: int
@@ -86,14 +107,14 @@ class Course:
 
 @dataclass(frozen=True)
 class _Batch:
-    """`noisy`, `given`, `clean` are latents [B, 7, 16, h, w]; `remaining_noise` [B] is 1 - alpha."""
+    """`noisy`, `given`, `clean` are latents [B, T, 16, h, w]; `outlines` is what the guide should read."""
 
     texts: list[str]
     timesteps: torch.Tensor
     noisy: torch.Tensor
     given: torch.Tensor
     clean: torch.Tensor
-    remaining_noise: torch.Tensor
+    outlines: torch.Tensor
 
 
 def _batch(rng: random.Random, clips: list[_Clip], alphas: torch.Tensor) -> _Batch:
@@ -113,8 +134,9 @@ def _batch(rng: random.Random, clips: list[_Clip], alphas: torch.Tensor) -> _Bat
     timesteps = (spread * len(alphas)).long().clamp(max=len(alphas) - 1)
     alpha = alphas[timesteps].view(-1, 1, 1, 1, 1)
     noisy = alpha.sqrt() * clean + (1 - alpha).sqrt() * epsilon
+    told = torch.stack([clip.outlines for clip in clips]).to(device, torch.float32)
     texts = [describe(rng, clip.combination)[0] for clip in clips]
-    return _Batch(texts, timesteps, noisy, given, clean, 1 - alphas[timesteps])
+    return _Batch(texts, timesteps, noisy, given, clean, told)
 
 
 def train(
@@ -132,44 +154,50 @@ def train(
     ema = average(model)
     matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and n.startswith("transformer_blocks")]
     chosen = {id(p) for p in matrices}
-    others = [p for p in model.parameters() if id(p) not in chosen]
+    guide = Guide(
+        model.transformer_blocks[_GUIDED_LAYER], model.config.attention_head_dim * model.config.num_attention_heads
+    ).to(device)
+    others = [p for p in model.parameters() if id(p) not in chosen] + list(guide.parameters())
     optimizers = (
-        torch.optim.Muon(matrices, lr=1.5e-3, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.Muon(matrices, lr=2e-3, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
         torch.optim.AdamW(others, lr=1e-3, weight_decay=0.0, betas=(0.9, 0.98)),
     )
 
     def rate(step: int) -> float:
-        return min((step + 1) / 100, 1.0, max((course.steps - step) / (0.4 * course.steps), 0.01))
+        return min((step + 1) / 100, 1.0, max((course.steps - step) / (0.3 * course.steps), 0.01))
 
     schedules = [torch.optim.lr_scheduler.LambdaLR(optimizer, rate) for optimizer in optimizers]
     checkpoint = Checkpoint(
         folder / "transformer.pt",
         model=model,
         ema=ema,
+        guide=guide,
         muon=optimizers[0],
         adamw=optimizers[1],
         schedule0=schedules[0],
         schedule1=schedules[1],
     )
     alphas = scheduler.alphas_cumprod.to(device, torch.float32)
-    pools: dict[tuple[int, int], _Pool] = {}
+    pools: dict[tuple[tuple[int, int], int], _Pool] = {}
     for step in range(checkpoint.restore(), course.steps):
         rng = random.Random(f"transformer/{course.seed}/{step}")
-        small = step < course.small_steps
-        size = rng.choice(_SMALL if small else (*_NATIVE, _NATIVE[0]))
-        pool = pools.setdefault(size, _Pool(size, vae))
-        first_clips = 3 * course.batch
-        for _ in range(int(rng.random() < course.new_clips) if len(pool) >= first_clips else first_clips):
+        lesson = next(lesson for lesson in _LESSONS if step < lesson.until * course.steps)
+        size = rng.choice(lesson.sizes)
+        pool = pools.setdefault((size, lesson.num_frames), _Pool(size, lesson.num_frames, vae))
+        count = course.batch * lesson.times
+        new = 1 if lesson.num_frames == 1 else int(rng.random() < course.new_clips)
+        for _ in range(new if len(pool) >= 2 * count else 2 * count):
             pool.draw(rng)
-        batch = _batch(rng, pool.sample(rng, course.batch * 4 if small else course.batch), alphas)
+        batch = _batch(rng, pool.sample(rng, count), alphas)
         with torch.no_grad(), torch.autocast(device, torch.bfloat16):
             states = text_encoder(tokenize(tokenizer, batch.texts).to(device)).last_hidden_state
         with torch.autocast(device, torch.bfloat16):
             seen = torch.cat([batch.noisy, batch.given], 2)
-            predicted = model(seen, states, batch.timesteps, return_dict=False)[0]
+            rotary = rotary_positions(model.config, seen.shape, device)
+            predicted = model(seen, states, batch.timesteps, image_rotary_emb=rotary, return_dict=False)[0]
+            misread = guide.error(batch.outlines)
         each = (predicted.float() - batch.clean).square().flatten(1).mean(1)
-        # the weight that the error of a velocity would have, bounded where hardly any noise is left
-        loss = (each / batch.remaining_noise.clamp(min=0.25)).mean()
+        loss = ((each + misread) * guide.weights(each.detach(), batch.timesteps / len(alphas))).mean()
         for optimizer in optimizers:
             optimizer.zero_grad()
         loss.backward()
@@ -178,7 +206,8 @@ def train(
             optimizer.step()
             schedule.step()
         ema.update_parameters(model)
-        # time steps rise within a batch: its last quarter is the noisiest
-        yield step, {"loss": loss.item(), "noisiest": each[-(len(each) // 4) :].mean().item()}
+        # time steps rise within a batch
+        clearest = each[: max(len(each) // 4, 1)].mean().item()
+        yield step, {"error": each.mean().item(), "clearest": clearest, "outline": misread.mean().item()}
         if (step + 1) % 200 == 0 or step + 1 == course.steps:
             checkpoint.save(step + 1)
