@@ -1,21 +1,35 @@
 """The engine: one loaded model, and the clips it makes. One thread at a time may use it."""
 
+import gc
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import structlog
 import torch
 
-from videoworker.engine import checkpoint, cogvideox, hunyuanvideo, hunyuanvideo_1_5, ltx, mochi, places, weights
+from videoworker.engine import (
+    checkpoint,
+    cogvideox,
+    hunyuanvideo,
+    hunyuanvideo_1_5,
+    ltx,
+    mochi,
+    offload,
+    places,
+    weights,
+)
 from videoworker.engine.runner import Runner
 from videoworker.errors import Code, JobError
 from videoworker.models import VARIANTS
 from videoworker.models.declaration import Model
-from videoworker.models.plan import Plan
+from videoworker.models.placement import GIB, Placement, activations, choose, default_activations, needed
+from videoworker.models.plan import Plan, make_plan
 from videoworker.models.suited import suited
 from videoworker.request import VideoRequest
 from videoworker.settings import Settings
@@ -61,6 +75,9 @@ class Engine:
         self.model: Model | None = None
         self.revision = ""
         self._settings = settings
+        self._folder = Path()
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._placement = Placement.RESIDENT
         self._networks: Any = None
         self._encode: _Encode | None = None
 
@@ -75,35 +92,78 @@ class Engine:
     def load(self, name: str, request: VideoRequest | None = None) -> None:
         """Puts the weights of a model's variant for the request on the device, in place of others. Raises `JobError`
         MODEL_NOT_LOADED where they are absent or any installed variant of the model is not whole, GPU_UNAVAILABLE where
-        the machine cannot run them, INVALID_FIELD for an unknown name."""
+        the machine cannot run them, OUT_OF_MEMORY where its memory is too small for the request, INVALID_FIELD for an
+        unknown name."""
         model = self.choose(name, request)
         if self.model is model:
             return
         folder = weights.find(model, self._settings).folder
         if model.runner is None:
             raise JobError(Code.MODEL_NOT_LOADED, f"This version cannot run {model.name} yet.")
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        if device.type == "cpu" and places.size(folder) > _LARGEST_ON_CPU:
+        if self._device.type == "cpu" and places.size(folder) > _LARGEST_ON_CPU:
             raise JobError(Code.GPU_UNAVAILABLE, f"CUDA GPU not available: {model.name} needs one.")
         for variant in VARIANTS[name]:
             if installed := places.locate(variant, self._settings):
                 checkpoint.verify(variant, installed.folder)
-        self.model, self._networks, self._encode = None, None, None  # free the old weights before the new ones come
+        self._put(model, folder, self._first_placement(model, folder, request))
+
+    def _first_placement(self, model: Model, folder: Path, request: VideoRequest | None) -> Placement:
+        """For a request, or for the jobs that will come; where the model's default clip is too large, smaller ones may
+        not be."""
+        if request is not None:
+            plan = make_plan(request, model)
+            return self._placement_for(model, folder, activations(plan), plan.low_vram)
+        try:
+            return self._placement_for(model, folder, default_activations(model), low_vram=False)
+        except JobError as error:
+            _log.warning("placement", reason=error.message)
+            return Placement.GROUP_OFFLOAD
+
+    def _placement_for(self, model: Model, folder: Path, activation_bytes: int, low_vram: bool) -> Placement:
+        """Raises `JobError` OUT_OF_MEMORY where there is none."""
+        if self._settings.placement is not None:
+            return Placement(self._settings.placement)
+        first = Placement.GROUP_OFFLOAD if low_vram else Placement.RESIDENT
+        if self._device.type == "cpu":
+            return first
+        weights, free = offload.weights(model, folder, _dtype(self._device)), offload.available(self._device)
+        chosen = choose(weights, activation_bytes, free, first)
+        gib = {
+            "needed_gib": round(needed(weights, activation_bytes, chosen) / GIB, 1),
+            "free_gib": round(free / GIB, 1),
+        }
+        _log.info("placement", model=model.name, placement=chosen, low_vram=low_vram, **gib)
+        return chosen
+
+    def _replace(self, model: Model, placement: Placement, timings: Timings) -> None:
+        """Reads the weights anew where they lie otherwise, so that nothing of a clip that failed is left in them."""
+        if not self._placement.serves(placement):
+            with timings.measure("load"):
+                self._put(model, self._folder, placement)
+
+    def _put(self, model: Model, folder: Path, placement: Placement) -> None:
+        """Reads the weights of `model`, which are whole, to where `placement` says; the old ones are freed before."""
+        runner = _RUNNERS[model.runner or ""]
+        self._drop()
+        gc.collect()
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
         started = time.monotonic()
         try:
-            self._networks = _RUNNERS[model.runner].load(folder, device, _dtype(device))
+            networks = offload.load(runner, folder, self._device, _dtype(self._device), placement)
         except (torch.OutOfMemoryError, JobError):
             raise
         except Exception as error:  # whatever a damaged or foreign file makes the libraries raise; the log has it whole
-            _log.exception("weights not readable", model=name)
+            _log.exception("weights not readable", model=model.name)
             message = f"The weights of {model.title} cannot be read. To fetch them again: {model.how_to_fetch}"
             raise JobError(Code.MODEL_NOT_LOADED, message) from error
-        self._encode = _encoder(_RUNNERS[model.runner], self._networks)
-        self.model, self.revision = model, weights.revision(folder)
+        self._networks, self._encode, self._placement = networks, _encoder(runner, networks), placement
+        self.model, self._folder, self.revision = model, folder, weights.revision(folder)
         _log.info(
             "weights loaded",
-            model=name,
+            model=model.name,
             variant=model.variant,
+            placement=placement,
             revision=self.revision,
             licence=model.licence,
             restrictions=model.notes,
@@ -130,7 +190,52 @@ class Engine:
         notes: list[str],
     ) -> Iterator[np.ndarray]:
         """The plan's frames at its native size, RGB uint8 [height, width, 3], as they are decoded. `image` is the
-        clip's first frame at the native size. Adds to `timings` and `notes`. Raises `JobError`."""
+        clip's first frame at the native size. Where memory runs out, the clip is made once more with a leaner
+        placement, and frames already given are not given again. Adds to `timings` and `notes`. Raises `JobError`."""
+        if (model := self.model) is None:
+            raise JobError(Code.MODEL_NOT_LOADED, "No model is loaded.")
+        wanted = self._placement_for(model, self._folder, activations(plan), plan.low_vram)
+        self._replace(model, wanted, timings)
+        clip = plan, prompt, negative_prompt, image, seed, watch, timings, notes
+        given, before = 0, list(notes)
+        try:
+            for frame in self._clip(*clip):
+                yield frame
+                given += 1
+            return
+        except torch.OutOfMemoryError as error:
+            leaner = self._placement.leaner
+            if leaner is None or (given and not leaner.is_exact):
+                raise self._out_of_memory() from error
+            _log.warning("out of memory", placement=self._placement, next=leaner)
+        self._replace(model, leaner, timings)
+        notes[:] = [*before, f"The GPU's memory ran out; made again with the placement {leaner}."]
+        try:
+            yield from islice(self._clip(*clip), given, None)
+        except torch.OutOfMemoryError as error:
+            raise self._out_of_memory() from error
+
+    def _out_of_memory(self) -> JobError:
+        """The end of a clip; the networks are given up, in which it may have left layers on their way."""
+        message = f"Out of GPU memory, with the placement {self._placement} too. Reduce resolution or duration."
+        self._drop()
+        return JobError(Code.OUT_OF_MEMORY, message, refresh_worker=True)
+
+    def _drop(self) -> None:
+        self.model, self._networks, self._encode = None, None, None
+
+    def _clip(
+        self,
+        plan: Plan,
+        prompt: str,
+        negative_prompt: str,
+        image: np.ndarray | None,
+        seed: int,
+        watch: Watch,
+        timings: Timings,
+        notes: list[str],
+    ) -> Iterator[np.ndarray]:
+        """As `generate`, where the networks are now."""
         networks, encode = self._networks, self._encode
         if encode is None or plan.model.runner is None:
             raise JobError(Code.MODEL_NOT_LOADED, "No model is loaded.")
@@ -147,6 +252,8 @@ class Engine:
                 watch.step("encode_prompt", 1, 1)
                 if cut:
                     notes.append(f"The model read the prompt without its last {cut} tokens, which do not fit.")
+                if not self._placement.is_exact:
+                    notes.append("The model's weights were rounded to 8 bits, to fit into the GPU's memory.")
             with timings.measure("denoise"):
                 noise = runner.get_noise(
                     networks, part.num_frames, canvas.native_width, canvas.native_height, generator

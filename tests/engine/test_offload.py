@@ -1,0 +1,203 @@
+"""Networks that lie elsewhere than on the device make the same clips; too little memory leads to a leaner placement."""
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+import torch
+from diffusers import MochiTransformer3DModel
+from diffusers.hooks import HookRegistry
+from diffusers.models.autoencoders.autoencoder_kl_mochi import MochiDecoder3D
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from structlog.testing import capture_logs
+
+from builder.make_tiny import FAMILIES
+from tests.engine.clips import clip
+from tests.engine.watches import watch_that
+from videoworker.engine import offload
+from videoworker.engine.engine import Engine, Timings
+from videoworker.errors import Code, JobError
+from videoworker.models import MODELS
+from videoworker.models.placement import LADDER, Placement
+from videoworker.models.plan import make_plan
+from videoworker.request import VideoRequest
+from videoworker.settings import Settings
+
+WITH_A_SAMPLER = [family for family in FAMILIES if MODELS[family].runner]
+EXACT = [placement for placement in LADDER if placement.is_exact and placement is not Placement.RESIDENT]
+
+
+@pytest.fixture(scope="module")
+def weights_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small checkpoints of every family."""
+    folder = tmp_path_factory.mktemp("weights")
+    for family in WITH_A_SAMPLER:
+        FAMILIES[family].save(folder / MODELS[family].folder, FAMILIES[family].VARIANTS[0])
+    return folder
+
+
+def loaded(family: str, weights_dir: Path, placement: Placement | None = None) -> Engine:
+    engine = Engine(Settings(weights_dir=weights_dir, placement=placement and placement.value))
+    engine.load(family)
+    return engine
+
+
+def frames_of(engine: Engine, family: str, **asked: Any) -> NDArray[np.int64]:
+    return np.stack(list(clip(engine, family, **asked))).astype(int)
+
+
+def offloaded(engine: Engine) -> set[str]:
+    """The names of the networks whose layers are fetched as they run."""
+    networks = {field.name: getattr(engine._networks, field.name) for field in fields(engine._networks)}
+    return {
+        name
+        for name, network in networks.items()
+        if isinstance(network, torch.nn.Module)
+        and any(
+            hasattr(layer, "_diffusers_hook")
+            and HookRegistry.check_if_exists_or_initialize(layer).get_hook("group_offloading")
+            for layer in network.modules()
+        )
+    }
+
+
+@pytest.mark.parametrize("family", WITH_A_SAMPLER)
+def test_offloaded_networks_make_the_clip_that_resident_ones_make_unless_rounded(
+    family: str, weights_dir: Path
+) -> None:
+    expected = frames_of(loaded(family, weights_dir), family)
+    for placement in EXACT:
+        engine = loaded(family, weights_dir, placement)
+        assert {"text_encoder"} <= offloaded(engine) and "vae" not in offloaded(engine)
+        assert ("transformer" in offloaded(engine)) == (placement is Placement.GROUP_OFFLOAD)
+        assert np.array_equal(frames_of(engine, family), expected), placement
+    engine = loaded(family, weights_dir, Placement.FP8)
+    kept = {parameter.dtype for parameter in engine._networks.transformer.parameters()}
+    assert torch.float8_e4m3fn in kept and "transformer" in offloaded(engine)
+    assert 0 < np.abs(frames_of(engine, family) - expected).mean() < 16  # of 255: rounded weights
+
+
+def test_the_settings_name_every_placement_there_is() -> None:
+    names = get_args(get_args(Settings.model_fields["placement"].annotation)[0])
+    assert names == tuple(placement.value for placement in LADDER)
+
+
+@pytest.mark.parametrize("family", WITH_A_SAMPLER)
+def test_bytes_by_network_are_those_of_the_files_in_the_dtype_asked_for(family: str, weights_dir: Path) -> None:
+    folder = weights_dir / MODELS[family].folder
+    counts = {
+        name: sum(
+            tensor.numel() for file in (folder / name).glob("*.safetensors") for tensor in load_file(file).values()
+        )
+        for name in (component.name for component in MODELS[family].components)
+    }
+    weights = offload.weights(MODELS[family], folder, torch.bfloat16)
+    assert weights.transformer == 2 * counts.pop("transformer") and weights.vae == 2 * counts.pop("vae")
+    assert weights.text_encoders == 2 * sum(counts.values())
+
+
+def generate(engine: Engine, notes: list[str], **asked: Any) -> list[NDArray[np.uint8]]:
+    """The shortest clip of Mochi, which needs a GPU where its weights are not small."""
+    asked = {"width": 32, "height": 32, "num_frames": 7, "num_inference_steps": 2} | asked
+    request = VideoRequest(api="native", prompt="a cat", model="mochi", **asked)
+    if engine.model is None:
+        engine.load("mochi", request)
+    plan = make_plan(request, replace(MODELS["mochi"], min_side=32))  # smaller than real networks make anything of
+    return list(engine.generate(plan, "a cat", "", None, 7, watch_that(), Timings(), notes))
+
+
+def test_a_request_for_low_vram_offloads_and_the_next_job_may_keep_that(weights_dir: Path) -> None:
+    engine = loaded("mochi", weights_dir)
+    with capture_logs() as logs:
+        saving = generate(engine, [], low_vram=True)
+    assert offloaded(engine) == {"text_encoder", "transformer"}
+    assert [entry["placement"] for entry in logs if entry["event"] == "weights loaded"] == ["group_offload"]
+    with capture_logs() as logs:
+        assert np.array_equal(generate(engine, []), saving)
+    assert not [entry for entry in logs if entry["event"] == "weights loaded"]
+
+
+def test_a_request_for_low_vram_loads_a_model_offloaded_at_once(weights_dir: Path) -> None:
+    engine = Engine(Settings(weights_dir=weights_dir))
+    with capture_logs() as logs:
+        generate(engine, [], low_vram=True)
+    assert [entry["placement"] for entry in logs if entry["event"] == "weights loaded"] == ["group_offload"]
+
+
+Memory = Callable[[type[torch.nn.Module], int, int], list[int]]
+
+
+@pytest.fixture
+def too_little_memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
+    """Lets some calls of a kind of network run out of memory: `times`, after the first `before`. Gives all calls."""
+
+    def limit(kind: type[torch.nn.Module], before: int, times: int) -> list[int]:
+        forward, calls = kind.forward, list[int]()
+
+        def failing(network: Any, *positional: Any, **named: Any) -> Any:
+            calls.append(len(calls))
+            if before < len(calls) <= before + times:
+                raise torch.OutOfMemoryError("CUDA out of memory.")
+            return forward(network, *positional, **named)
+
+        monkeypatch.setattr(kind, "forward", failing)
+        return calls
+
+    return limit
+
+
+AGAIN = "The GPU's memory ran out; made again with the placement text_encoder_offload."
+
+
+@pytest.mark.parametrize(("kind", "before"), [(MochiTransformer3DModel, 0), (MochiDecoder3D, 1)])
+def test_a_clip_that_runs_out_of_memory_is_made_again_with_less_and_says_so(
+    weights_dir: Path, too_little_memory: Memory, kind: type[torch.nn.Module], before: int
+) -> None:
+    """In its first step, and in the middle of its frames: none is given twice."""
+    expected = generate(loaded("mochi", weights_dir), [], num_frames=13)
+    notes: list[str] = []
+    engine = loaded("mochi", weights_dir)
+    too_little_memory(kind, before, 1)
+    assert np.array_equal(generate(engine, notes, num_frames=13), expected)
+    assert notes == [AGAIN] and offloaded(engine) == {"text_encoder"}
+
+
+def test_a_second_time_ends_the_job_and_asks_for_a_new_process(weights_dir: Path, too_little_memory: Memory) -> None:
+    engine = loaded("mochi", weights_dir)
+    calls = too_little_memory(MochiTransformer3DModel, 0, 2)
+    with pytest.raises(JobError) as caught:
+        generate(engine, [])
+    error = caught.value
+    assert (error.code, error.words.hunyuanvideo15, error.refresh_worker) == (Code.OUT_OF_MEMORY, "OOM_ERROR", True)
+    assert len(calls) == 2
+    notes: list[str] = []
+    assert generate(engine, notes)  # should a job come all the same, it finds the weights whole
+    assert notes == []
+
+
+def test_after_the_leanest_placement_there_is_no_other(weights_dir: Path, too_little_memory: Memory) -> None:
+    calls = too_little_memory(MochiTransformer3DModel, 0, 1)
+    engine = loaded("mochi", weights_dir, Placement.FP8)
+    with pytest.raises(JobError) as caught:
+        generate(engine, [])
+    assert caught.value.refresh_worker and len(calls) == 1
+
+
+def test_frames_that_were_given_are_not_continued_with_rounded_weights(
+    weights_dir: Path, too_little_memory: Memory
+) -> None:
+    engine = loaded("mochi", weights_dir, Placement.GROUP_OFFLOAD)
+    calls = too_little_memory(MochiDecoder3D, 1, 1)
+    with pytest.raises(JobError) as caught:
+        generate(engine, [], num_frames=13)
+    assert caught.value.code is Code.OUT_OF_MEMORY and len(calls) == 2
+
+
+def test_rounded_weights_stand_in_the_answer(weights_dir: Path) -> None:
+    notes: list[str] = []
+    generate(loaded("mochi", weights_dir, Placement.FP8), notes)
+    assert notes == ["The model's weights were rounded to 8 bits, to fit into the GPU's memory."]
