@@ -20,6 +20,7 @@ from videoworker import job
 from videoworker.engine.engine import Engine
 from videoworker.errors import Code, JobError
 from videoworker.media.picture import crop_to
+from videoworker.models.plan import make_plan
 from videoworker.request import Progress, Result, VideoRequest
 from videoworker.settings import Settings
 from videoworker.watch import Watch
@@ -183,3 +184,27 @@ def test_weights_that_come_while_the_worker_runs_are_found_by_the_next_job(setti
         made(empty, engine=engine)
     shutil.copytree(settings.weights_dir, empty.weights_dir)
     assert made(empty, engine=engine).video.model == "sketch"
+
+
+def test_a_job_that_will_not_be_done_in_time_is_refused_before_anything_is_made(
+    settings: Settings, tmp_path: Path
+) -> None:
+    engine, reports = Engine(settings), list[Progress]()
+    engine.load("sketch")
+    asked = VideoRequest(api="native", prompt="a red circle", model="sketch", num_frames=2, width=128, height=128)
+    model = engine.choose("sketch", asked)
+    engine.pace.learn(make_plan(asked, model), {"denoise": 5000.0})
+    with pytest.raises(JobError) as caught:
+        made(settings, reports.append, engine=engine, num_inference_steps=None)
+    assert caught.value.code is Code.GENERATION_TIMEOUT
+    assert "about 5000 seconds; the time limit is 1000 seconds" in caught.value.message
+    assert reports == [] and files_in(tmp_path) == []
+
+
+def test_the_engine_learns_what_a_job_took(settings: Settings) -> None:
+    engine = Engine(settings)
+    timings = made(settings, engine=engine).timings
+    asked = {"num_frames": 2, "width": 128, "height": 128, "num_inference_steps": 1}
+    plan = make_plan(VideoRequest(api="native", prompt="x", **asked), engine.choose("sketch"))
+    measured = sum(timings[stage] for stage in ("denoise", "decode", "encode"))
+    assert engine.pace.estimate(plan) == pytest.approx(measured, abs=0.01)

@@ -119,3 +119,12 @@ def test_a_job_that_is_cancelled_and_late_is_cancelled() -> None:
     watch, _ = watched(time_limit=1e-9)
     watch.cancel.set()
     assert code_of(watch) is Code.CANCELLED
+
+
+def test_a_job_that_would_not_be_done_in_time_is_refused_with_both_numbers() -> None:
+    watch, _ = watched(600.0)
+    watch.expect(590.0)
+    with pytest.raises(JobError) as caught:
+        watch.expect(1500.0)
+    assert caught.value.code is Code.GENERATION_TIMEOUT
+    assert "about 1500 seconds" in caught.value.message and "limit is 600 seconds" in caught.value.message

@@ -45,6 +45,15 @@ class Watch:
                 Code.GENERATION_TIMEOUT, f"Video generation exceeded time limit ({self._time_limit:g} seconds)"
             )
 
+    def expect(self, seconds: float) -> None:
+        """Raises `JobError` where a job that takes so much longer would not be done in time."""
+        if self.elapsed + seconds > self._time_limit:
+            raise JobError(
+                Code.GENERATION_TIMEOUT,
+                f"The video would take about {self.elapsed + seconds:.0f} seconds; the time limit is "
+                f"{self._time_limit:g} seconds. Ask for fewer frames, fewer steps or a smaller size.",
+            )
+
     def step(self, stage: Stage, step: int, steps: int, part: tuple[int, int] = (0, 1)) -> None:
         """Says that `step` of `steps` of `stage` is done, in part `part[0]` of `part[1]` of a longer clip; then checks.
 

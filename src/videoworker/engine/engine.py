@@ -28,6 +28,7 @@ from videoworker.engine.runner import Runner
 from videoworker.errors import Code, JobError
 from videoworker.models import VARIANTS
 from videoworker.models.declaration import Model
+from videoworker.models.pace import Pace
 from videoworker.models.placement import GIB, Placement, activations, choose, default_activations, needed
 from videoworker.models.plan import Plan, make_plan
 from videoworker.models.suited import suited
@@ -69,10 +70,11 @@ class Timings(dict[str, float]):
 
 
 class Engine:
-    """Owns the loaded model. `model` is None until the first `load`."""
+    """Owns the loaded model. `model` is None until the first `load`; `pace` is what jobs have taken on this device."""
 
     def __init__(self, settings: Settings) -> None:
         self.model: Model | None = None
+        self.pace = Pace()
         self.revision = ""
         self._settings = settings
         self._folder = Path()
