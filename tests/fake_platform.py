@@ -15,11 +15,11 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from aiohttp import web
 
-PATIENCE = 60.0  # seconds after which something that should happen is said not to have happened
+PATIENCE = 300.0  # seconds after which something that should happen is said not to have happened
 
 
 @dataclass(frozen=True)
@@ -74,10 +74,17 @@ class FakePlatform:
         }
 
     @contextlib.contextmanager
-    def worker(self, *command: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    def worker(
+        self, *command: str, stdout: IO[bytes] | None = None, stderr: IO[bytes] | None = None, **environment: str
+    ) -> Iterator[subprocess.Popen[bytes]]:
         """Runs a worker; its whole process group ends with the block, the SDK's heartbeat process included."""
         process = subprocess.Popen(
-            command, env=os.environ | self.environment | environment, start_new_session=True, stdin=subprocess.DEVNULL
+            command,
+            env=os.environ | self.environment | environment,
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
         )
         try:
             yield process

@@ -9,6 +9,7 @@ from typing import Any
 
 import requests
 import runpod
+import torch
 
 from videoworker.request import Result, Video, VideoRequest
 from videoworker.settings import settings
@@ -18,7 +19,8 @@ from videoworker.worker.handler import Handler
 
 
 def corridor(job: Mapping[str, Any], request: VideoRequest, watch: Watch) -> Result:
-    """`until 3 progress`: runs until the platform has had 3 reports. What is not listed runs for one step."""
+    """`until 3 progress`: runs until the platform has had 3 reports. `broken device`: fails as CUDA does. What is not
+    listed runs for one step."""
 
     def note(kind: str) -> dict[str, int]:
         response = requests.post(f"{os.environ['NOTE_URL']}/note/{kind}/{watch.job_id}", timeout=120)
@@ -35,6 +37,8 @@ def corridor(job: Mapping[str, Any], request: VideoRequest, watch: Watch) -> Res
                 break
     finally:
         note("left")
+    if request.prompt == "broken device":
+        raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
     notes = ["\ud800"] if request.prompt == "unspeakable" else []
     total = float("nan") if request.prompt == "not a number" else 1.0
     video = Video(

@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from tests.worker.answers import error_of, result
 from videoworker.errors import Code, JobError
-from videoworker.request import Result, Video, VideoRequest
+from videoworker.request import Result, VideoRequest
 from videoworker.settings import Settings
 from videoworker.watch import Watch
 from videoworker.worker import log
@@ -21,13 +22,6 @@ from videoworker.worker.handler import MAX_ANSWER_BYTES, Corridor, Handler
 
 JOB = {"id": "a", "input": {"prompt": "a red circle"}}
 PATIENCE = 60.0
-
-
-def result(watch: Watch, request: VideoRequest, notes: list[str] | None = None) -> Result:
-    video = Video(
-        "file:///v.mp4", "mp4", "h264", 64, 64, 1, 8, 0.125, 100, "0" * 64, 1, "none", "0", 1, 1.0, False, notes or []
-    )
-    return Result(watch.job_id, request, video, {"total": 1.0}, 0.0, 1.0)
 
 
 def instant(job: Mapping[str, Any], request: VideoRequest, watch: Watch) -> Result:
@@ -43,12 +37,6 @@ def raising(exception: Exception) -> Corridor:
 
 def handled(settings: Settings, corridor: Corridor, job: Mapping[str, Any] = JOB) -> dict[str, Any]:
     return asyncio.run(Handler(settings, corridor).handle(job))
-
-
-def error_of(answer: dict[str, Any]) -> dict[str, Any]:
-    assert set(answer) == {"error"} and isinstance(answer["error"], str)
-    error: dict[str, Any] = json.loads(answer["error"])
-    return error
 
 
 async def turns_of_the_loop() -> None:
@@ -232,6 +220,18 @@ def test_a_job_whose_time_is_over_is_a_generation_timeout(settings: Settings) ->
 
     short = settings.model_copy(update={"job_timeout_seconds": 0.001})
     assert error_of(handled(short, corridor))["code"] == "GENERATION_TIMEOUT"
+
+
+def test_the_jobs_own_time_limit_counts_where_it_is_shorter(settings: Settings) -> None:
+    def corridor(job: Mapping[str, Any], request: VideoRequest, watch: Watch) -> Result:
+        while True:
+            watch.check()
+
+    error = error_of(handled(settings, corridor, JOB | {"policy": {"executionTimeout": 1}}))
+    assert (error["code"], error["message"]) == (
+        "GENERATION_TIMEOUT",
+        "Video generation exceeded time limit (0.001 seconds)",
+    )
 
 
 @pytest.mark.parametrize("on_platform", [True, False])

@@ -1,6 +1,7 @@
 """How a worker ends: at once where it is idle, after its job where it is not, and never with a job that it took."""
 
 import asyncio
+import json
 import signal
 import subprocess
 import sys
@@ -67,6 +68,16 @@ def test_a_job_that_is_cancelled_while_the_worker_ends_stops(platform: FakePlatf
         platform.release("step", "a")
         assert process.wait(PATIENCE) == 0
     assert ("left", "a") in platform.kinds() and ("result", "a") not in platform.kinds()
+
+
+def test_a_worker_with_a_broken_device_answers_asks_for_a_fresh_one_and_ends(platform: FakePlatform) -> None:
+    platform.submit("a", {"prompt": "broken device"})
+    platform.submit("b", {"prompt": "one step"})
+    with worker(platform) as process:
+        answer = platform.result("a")
+        assert process.wait(PATIENCE) == 0
+    assert answer["stopPod"] is True and json.loads(answer["error"])["code"] == "GPU_UNAVAILABLE"
+    assert ("take", "b") not in platform.kinds()
 
 
 @pytest.mark.parametrize("turns", (0, 1))

@@ -19,19 +19,19 @@ class Condition:
         """`most_jobs`: after so many a fresh process should take over."""
         self._most_jobs = most_jobs
         self._jobs = self._out_of_memory = 0
-        self._is_broken = False
+        self._is_spent = False
 
     def after(self, error: JobError | None) -> None:
         """A job has ended, with this error."""
         self._jobs += 1
         self._out_of_memory = self._out_of_memory + 1 if error and error.code is Code.OUT_OF_MEMORY else 0
-        self._is_broken = self._is_broken or (error is not None and is_broken(error))
+        self._is_spent = self._is_spent or (error is not None and error.refresh_worker)
 
     @property
     def why_to_leave(self) -> str | None:
         """None: the process can go on."""
-        if self._is_broken:
-            return "the device is broken for this process"
+        if self._is_spent:
+            return "the job's error says that a new process may do better"
         if self._out_of_memory >= _MOST_OUT_OF_MEMORY:
             return f"out of memory {self._out_of_memory} times in a row"
         if self._most_jobs and self._jobs >= self._most_jobs:
@@ -39,12 +39,7 @@ class Condition:
         return None
 
 
-def is_broken(exception: BaseException | None) -> bool:
-    """Whether this, or what it came from, is an error after which the process can use the device no more."""
-    while exception is not None:
-        if isinstance(exception, torch.AcceleratorError):
-            return True
-        if isinstance(exception, RuntimeError) and any(words in str(exception) for words in _BROKEN):
-            return True
-        exception = exception.__cause__ or exception.__context__
-    return False
+def is_broken(exception: Exception) -> bool:
+    """Whether it is an error after which the process can use the device no more."""
+    is_in_words = isinstance(exception, RuntimeError) and any(words in str(exception) for words in _BROKEN)
+    return is_in_words or isinstance(exception, torch.AcceleratorError)

@@ -119,7 +119,7 @@ def _check(answer: dict[str, Any]) -> None:
 
 
 def _as_job_error(exception: Exception) -> JobError:
-    """What a caller may know of it; the log has the rest. An error of the device keeps what it came from."""
+    """What a caller may know of it; the log has the rest."""
     if isinstance(exception, JobError):
         return exception
     _log.error("job raised", exc_info=exception)
@@ -128,7 +128,5 @@ def _as_job_error(exception: Exception) -> JobError:
     if is_cpu_allocator or isinstance(exception, (torch.OutOfMemoryError, MemoryError)):
         return JobError(Code.OUT_OF_MEMORY, "The video does not fit into memory.")
     if is_broken(exception):
-        error = JobError(Code.GPU_UNAVAILABLE, "The GPU failed during this job.")
-        error.__cause__ = exception
-        return error
+        return JobError(Code.GPU_UNAVAILABLE, "The GPU failed during this job.", refresh_worker=True)
     return JobError(Code.GENERATION_FAILED, "Video generation failed.")

@@ -12,7 +12,7 @@ from videoworker.delivery import choose
 from videoworker.engine.engine import Engine
 from videoworker.errors import JobError
 from videoworker.settings import Settings, settings
-from videoworker.worker import log, scaler, summary
+from videoworker.worker import fitness, log, metrics, scaler, summary
 from videoworker.worker.handler import Handler
 
 
@@ -20,9 +20,19 @@ def main() -> None:
     """Loads, then serves until the platform ends the process. Exits with one line where it cannot serve."""
     try:
         current = settings()
-        log.configure(on_platform=current.runpod_webhook_post_output is not None)
-        choose.prove(current)
-        engine = _load(current)
+        on_platform = current.runpod_webhook_post_output is not None
+        log.configure(on_platform)
+        if current.metrics_port is not None:
+            _serve_metrics(current.metrics_port)
+        apis.select({}, current.api)
+        engine = Engine(current)
+        checks: dict[str, fitness.Check] = {
+            "delivery": partial(choose.prove, current),
+            "disk": partial(fitness.check_disk, current),
+            "device": fitness.check_device,
+            "weights": partial(_load, engine, current),
+        }
+        fitness.run_or_register(on_platform, checks)
     except ValidationError as error:
         wrong = (f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg']} (given: {e['input']!r})" for e in error.errors())
         sys.exit("; ".join(wrong))
@@ -34,15 +44,20 @@ def main() -> None:
     try:
         runpod.serverless.start(handler.config)
     finally:  # outside the platform the SDK ends the process after one job
-        if handler.last_result and current.runpod_webhook_post_output is None:
+        if handler.last_result and not on_platform:
             print(summary.line(handler.last_result))
 
 
-def _load(current: Settings) -> Engine:
-    """Raises `JobError` where the configured API or model does not exist, or the weights are absent."""
+def _load(engine: Engine, current: Settings) -> None:
+    """Raises `JobError` where the configured model does not exist, or the weights are absent or not whole."""
     api = apis.select({}, current.api)
-    engine = Engine(current)
     model = current.model or api.model or engine.best_installed()
     engine.load(model)
     structlog.get_logger().info("serving", api=api.name, model=model)
-    return engine
+
+
+def _serve_metrics(port: int) -> None:
+    try:
+        metrics.serve(port)
+    except OSError as error:
+        sys.exit(f"METRICS_PORT: {error.strerror} (given: {port})")

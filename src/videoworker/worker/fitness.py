@@ -1,0 +1,63 @@
+"""Whether this machine can serve at all: proved once, before the first job.
+
+On the platform the checks run through the SDK's own mechanism, which tells the platform which one failed and why, and
+ends the process. In their order, the cheap ones come first.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from runpod.serverless import register_fitness_check
+
+from videoworker.errors import Code, JobError
+from videoworker.settings import Settings
+
+# A long clip's file and its copy, with room to spare.
+MIN_FREE_BYTES = 1_000_000_000
+_SIDE = 256
+
+Check = Callable[[], object]
+
+
+def run_or_register(on_platform: bool, checks: dict[str, Check]) -> None:
+    """Leaves the checks to the SDK's start, under these names; off the platform it runs none, so they are run here."""
+    for name, check in checks.items():
+        if on_platform:
+            register_fitness_check(_named(name, check))
+        else:
+            check()
+
+
+def check_disk(settings: Settings) -> None:
+    """Raises `JobError` where videos are made, or files are delivered to, and no room is left."""
+    for folder in (Path(tempfile.gettempdir()), settings.output_dir.resolve()):
+        existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+        if (free := shutil.disk_usage(existing).free) < MIN_FREE_BYTES:
+            message = f"The disk has {free} bytes free for videos; at least {MIN_FREE_BYTES} are needed."
+            raise JobError(Code.DELIVERY_FAILED, message)
+
+
+def check_device() -> None:
+    """Raises `JobError` where the device that clips will be made on does not multiply matrices rightly: sums of small
+    whole numbers, which every device must give exactly."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    numbers = torch.arange(_SIDE * _SIDE).reshape(_SIDE, _SIDE) % 7
+    expected = numbers @ numbers.T
+    try:
+        matrix = numbers.to(device, torch.float32)
+        product = (matrix @ matrix.T).cpu()
+    except RuntimeError as error:
+        raise JobError(Code.GPU_UNAVAILABLE, f"The device {device} does not compute.") from error
+    if not torch.equal(product.to(expected.dtype), expected):
+        raise JobError(Code.GPU_UNAVAILABLE, f"The device {device} computes wrongly.")
+
+
+def _named(name: str, check: Check) -> Check:
+    def named() -> None:
+        check()
+
+    named.__name__ = name
+    return named
