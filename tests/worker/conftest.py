@@ -1,5 +1,6 @@
 """What the tests of the worker share."""
 
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -10,8 +11,12 @@ from videoworker.settings import Settings
 
 @pytest.fixture(autouse=True)
 def log_as_at_first() -> Iterator[None]:
+    handlers, level = logging.root.handlers[:], logging.root.level
     yield
     structlog.reset_defaults()
+    logging.captureWarnings(False)
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """The worker's log."""
 
 import json
+import logging
+import warnings
 
 import pytest
 import structlog
@@ -21,6 +23,21 @@ def test_on_the_platform_every_entry_is_one_line_of_json(capsys: pytest.CaptureF
     entry = json.loads(line)
     assert (entry["event"], entry["level"], entry["job_id"]) == ("it broke", "error", "a")
     assert "ValueError: two\nlines" in entry["exception"]
+
+
+def test_other_packages_are_heard_in_the_same_form_and_not_of_every_request(capsys: pytest.CaptureFixture[str]) -> None:
+    log.configure(on_platform=True)
+    for name in ("httpx", "httpx2", "botocore", "anything"):
+        logging.getLogger(name).info("GET https://bucket/video.mp4?X-Amz-Signature=feedbeef")
+        logging.getLogger(name).warning("slow: %s", name)
+    with structlog.contextvars.bound_contextvars(job_id="a"):
+        warnings.warn("old", DeprecationWarning, stacklevel=1)
+    entries = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [entry["event"] for entry in entries[:4]] == [
+        f"slow: {name}" for name in ("httpx", "httpx2", "botocore", "anything")
+    ]
+    assert all(entry["level"] == "warning" for entry in entries)
+    assert "DeprecationWarning: old" in entries[4]["event"] and entries[4]["job_id"] == "a"
 
 
 def test_on_a_terminal_an_entry_reads_as_words(capsys: pytest.CaptureFixture[str]) -> None:
