@@ -28,6 +28,19 @@ _PATCHES_IN_TIME = _ROTARY | {
     "sample_height": 300,
 }
 _IMAGE = {"in_channels": 2 * LATENT_CHANNELS}
+_COMMON = {
+    "num_attention_heads": 2,
+    "attention_head_dim": 16,
+    "in_channels": LATENT_CHANNELS,
+    "out_channels": LATENT_CHANNELS,
+    "time_embed_dim": 16,
+    "text_embed_dim": t5.WIDTH,
+    "num_layers": 2,
+    "sample_width": 90,
+    "sample_height": 60,
+    "sample_frames": 49,
+    "max_text_seq_length": MAX_TEXT_TOKENS,
+}
 _TRANSFORMERS: dict[str, dict[str, Any]] = {
     "2b": {},
     "5b": _ROTARY,
@@ -42,9 +55,13 @@ VARIANTS = tuple(_TRANSFORMERS)
 DDIM = ("2b", "sketch")
 
 
-def save(folder: Path, variant: str) -> None:
-    """Saves random networks, the same at every call, in diffusers layout."""
+def save(folder: Path, variant: str, **changed: Any) -> None:
+    """Saves random networks, the same at every call, in diffusers layout. `changed`: what shall stand otherwise in the
+    transformer's configuration."""
     torch.manual_seed(0)
+    transformer = CogVideoXTransformer3DModel(**_COMMON | _TRANSFORMERS[variant] | changed)
+    if transformer.config.use_learned_positional_embeddings:  # else they are as those that are computed
+        torch.nn.init.normal_(transformer.patch_embed.pos_embedding)
     pipeline = CogVideoXImageToVideoPipeline if variant.endswith("i2v") else CogVideoXPipeline
     pipeline(
         tokenizer=t5.tokenizer(MAX_TEXT_TOKENS),
@@ -58,22 +75,7 @@ def save(folder: Path, variant: str) -> None:
             scaling_factor=1.15258426 if variant == "2b" else 0.7,
             invert_scale_latents=variant.startswith("1.5"),
         ),
-        transformer=CogVideoXTransformer3DModel(
-            **{
-                "num_attention_heads": 2,
-                "attention_head_dim": 16,
-                "in_channels": LATENT_CHANNELS,
-                "out_channels": LATENT_CHANNELS,
-                "time_embed_dim": 16,
-                "text_embed_dim": t5.WIDTH,
-                "num_layers": 2,
-                "sample_width": 90,
-                "sample_height": 60,
-                "sample_frames": 49,
-                "max_text_seq_length": MAX_TEXT_TOKENS,
-            }
-            | _TRANSFORMERS[variant]
-        ),
+        transformer=transformer,
         scheduler=(CogVideoXDDIMScheduler if variant in DDIM else CogVideoXDPMScheduler)(
             beta_start=0.00085,
             beta_end=0.012,

@@ -23,6 +23,7 @@ from diffusers.pipelines.cogvideo.pipeline_cogvideox import get_resize_crop_regi
 from transformers import AutoTokenizer, T5EncoderModel
 
 from videoworker.engine.cogvideox_attention import DispatchedAttention
+from videoworker.engine.pixels import from_frames, to_frames
 from videoworker.errors import Code, JobError
 from videoworker.models.plan import Sampling
 from videoworker.watch import Watch
@@ -90,8 +91,7 @@ def encode_prompt(networks: Networks, prompts: list[str], image: np.ndarray | No
 @torch.inference_mode()
 def encode_frames(networks: Networks, frames: np.ndarray) -> torch.Tensor:
     """Scaled latents [1, (n - 1) / 4 + 1, C, h, w] of n = 4k + 1 RGB frames [n, height, width, 3], uint8."""
-    pixels = torch.from_numpy(frames).to(networks.device, torch.float32).permute(3, 0, 1, 2).unsqueeze(0)
-    encoded = networks.vae.encode((pixels / 127.5 - 1).to(networks.dtype)).latent_dist.mode()
+    encoded = networks.vae.encode(from_frames(frames, networks.device, networks.dtype)).latent_dist.mode()
     scaled: torch.Tensor = encoded.float() * networks.vae.config.scaling_factor
     return scaled.transpose(1, 2)
 
@@ -232,6 +232,6 @@ def decode(
     cache = None
     for start, end in zip(starts, [*starts[1:], count], strict=True):
         pixels, cache = vae.decoder(encoded[:, :, start:end], conv_cache=cache)
-        frames = ((pixels[0].float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+        frames = to_frames(pixels)
         watch.step("decode", end, count, part)
-        yield from frames.permute(1, 2, 3, 0).cpu().numpy()
+        yield from frames

@@ -68,6 +68,7 @@ COGVIDEOX = Model(
     default_guidance_scale=6.0,
     denoise_bytes=110,  # counted on fake tensors, both prompts at once: 1.7 GiB of 720x480x49
     decode_bytes=46_000,  # likewise, untiled: 14.7 GiB of 720x480, 44.5 of 1360x768
+    published_step_seconds=0.9,  # its README, as all of the family: 45 s for 50 steps
 )
 
 COGVIDEOX_5B = replace(
@@ -77,6 +78,7 @@ COGVIDEOX_5B = replace(
     repository="zai-org/CogVideoX-5b",
     licence="CogVideoX",
     denoise_bytes=185,  # likewise: 2.9 GiB of 720x480x49
+    published_step_seconds=1.8,
     conditions="Commercial use of the weights needs a registration under the CogVideoX licence.",
     components=(
         Component("text_encoder", "bfloat16", 9_524_621_312),
@@ -93,7 +95,9 @@ COGVIDEOX_5B_I2V = replace(
     pipeline="CogVideoXImageToVideoPipeline",
     takes_image=True,
     needs_image=True,
-    fixed_size=True,  # its positions are learned for this one size
+    fixed_size=True,  # its positions are learned for this one size and length
+    min_frames=49,
+    continued_from=1,
 )
 
 COGVIDEOX_1_5_5B = replace(
@@ -107,6 +111,7 @@ COGVIDEOX_1_5_5B = replace(
         Component("vae", "float32", 862_335_628),
     ),
     denoise_bytes=86,  # likewise: 6.7 GiB of 1360x768x81
+    published_step_seconds=11.0,
     max_area=1360 * 768,
     min_side=768,
     max_side=1360,
@@ -127,6 +132,7 @@ COGVIDEOX_1_5_5B_I2V = replace(
     pipeline="CogVideoXImageToVideoPipeline",
     takes_image=True,
     needs_image=True,
+    continued_from=1,
 )
 
 COGVIDEOX_VARIANTS = (COGVIDEOX, COGVIDEOX_5B, COGVIDEOX_5B_I2V, COGVIDEOX_1_5_5B, COGVIDEOX_1_5_5B_I2V)
