@@ -6,6 +6,7 @@ import typer
 from pydantic import ValidationError
 
 from videoworker.commands.convert import convert
+from videoworker.commands.estimate import estimate
 from videoworker.commands.fetch import fetch
 from videoworker.commands.models import models
 from videoworker.commands.serve import serve
@@ -19,7 +20,7 @@ def videoworker() -> None:
     """A RunPod Serverless worker for open video models."""
 
 
-for _command in (models, fetch, convert, serve):
+for _command in (models, estimate, fetch, convert, serve):
     app.command()(_command)
 
 

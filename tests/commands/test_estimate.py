@@ -1,0 +1,88 @@
+"""`videoworker estimate` says what a job would take, from files that are here and from what is declared."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from builder.tiny import mochi
+from tests.commands.command_line import run
+from videoworker.models.cogvideox import COGVIDEOX_1_5_5B, COGVIDEOX_5B
+from videoworker.models.declaration import Model
+from videoworker.models.hunyuanvideo import HUNYUANVIDEO
+from videoworker.models.mochi import MOCHI
+from videoworker.models.placement import LADDER
+from videoworker.models.plan import make_plan
+from videoworker.models.published_seconds import denoise_seconds
+from videoworker.request import VideoRequest
+
+HUNYUANVIDEO_JOB = json.dumps({"prompt": "a cat", "model": "hunyuanvideo"})
+
+
+def estimate(tmp_path: Path, *arguments: str, **settings: str) -> str:
+    done = run("estimate", *arguments, WEIGHTS_DIR=str(tmp_path), NETWORK_VOLUME=str(tmp_path / "none"), **settings)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_model_that_is_not_installed_is_estimated_as_declared(tmp_path: Path) -> None:
+    printed = estimate(tmp_path, HUNYUANVIDEO_JOB, "--memory", "47.4")
+    assert "1280x720, 129 frames, 50 steps" in printed and "they are not installed" in printed
+    needs = dict(re.findall(r"^  (\w+) +([\d.]+) GiB$", printed, re.MULTILINE))
+    assert list(needs) == [placement.value for placement in LADDER]
+    assert re.search(r"^placement  text_encoder_offload \(47.4 GiB are free\)$", printed, re.MULTILINE)
+    assert float(needs["text_encoder_offload"]) <= 47.4 < float(needs["resident"])
+    assert re.search(r"^seconds    about 190\d to denoise on an H100", printed, re.MULTILINE)  # 1904 are published
+
+
+def test_files_that_are_here_are_measured_and_unknown_seconds_are_said_to_be_unknown(tmp_path: Path) -> None:
+    mochi.save(tmp_path / "mochi", mochi.VARIANTS[0])
+    printed = estimate(tmp_path, json.dumps({"prompt": "a cat", "model": "mochi"}), "--memory", "16")
+    assert "weights    0.0 GiB (found: WEIGHTS_DIR)" in printed
+    assert "placement  resident" in printed
+    assert "seconds    not known" in printed
+
+
+def test_too_little_memory_is_told_with_both_numbers(tmp_path: Path) -> None:
+    printed = estimate(tmp_path, HUNYUANVIDEO_JOB, "--memory", "10")
+    leanest = re.findall(r"^  fp8 +([\d.]+) GiB$", printed, re.MULTILINE)[0]
+    assert f"placement  none: Out of GPU memory: this video needs at least {leanest} GiB" in printed
+    assert "10.0 GiB are free" in printed
+
+
+def test_what_the_operator_forces_is_what_is_printed(tmp_path: Path) -> None:
+    printed = estimate(tmp_path, HUNYUANVIDEO_JOB, "--memory", "10", PLACEMENT="group_offload")
+    assert "placement  group_offload (as PLACEMENT says)" in printed
+
+
+@pytest.mark.parametrize(
+    ("job", "complaint"),
+    [
+        ("{prompt: a cat}", "this is no JSON"),
+        ('{"prompt": "a cat", "model": "hunyuanvideo", "num_frames": 0}', "num_frames"),
+    ],
+)
+def test_a_job_that_cannot_be_read_is_refused_in_words(tmp_path: Path, job: str, complaint: str) -> None:
+    done = run("estimate", job, WEIGHTS_DIR=str(tmp_path))
+    assert done.returncode != 0 and done.stdout == ""
+    assert complaint in " ".join(done.stderr.replace("│", " ").split()) and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("model", "published"), [(HUNYUANVIDEO, 1904.0), (COGVIDEOX_5B, 90.0), (COGVIDEOX_1_5_5B, 550.0)]
+)
+def test_the_default_clip_takes_what_is_published(model: Model, published: float) -> None:
+    plan = make_plan(VideoRequest(api="native", prompt="a cat"), model)
+    assert denoise_seconds(plan) == pytest.approx(published, rel=0.01)
+
+
+def test_seconds_grow_with_the_work() -> None:
+    def seconds(**asked: float) -> float:
+        request = VideoRequest(api="native", prompt="a cat", **asked)  # type: ignore[arg-type]
+        return denoise_seconds(make_plan(request, HUNYUANVIDEO)) or 0.0
+
+    assert seconds(num_inference_steps=25) == pytest.approx(seconds() / 2)
+    assert seconds(guidance_scale=6.0) == pytest.approx(seconds() * 2)
+    assert seconds(width=640, height=720) == pytest.approx(seconds() / 2)
+    assert denoise_seconds(make_plan(VideoRequest(api="native", prompt="a cat"), MOCHI)) is None
