@@ -1,5 +1,5 @@
 """Writes the README's tables, between their markers: every API's fields from the schemas that check requests, and the
-environment variables from `settings.py`.
+environment variables from the settings of worker and endpoint.
 
 python -m builder.readme_tables
 """
@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings
 
 from videoworker.apis import APIS
 from videoworker.apis.api import Api
 from videoworker.apis.input import Input
 from videoworker.apis.words import FieldWords, described
+from videoworker.endpoint.settings import EndpointSettings
 from videoworker.settings import Settings
 
 README = Path(__file__).parent.parent / "README.md"
@@ -21,7 +24,11 @@ README = Path(__file__).parent.parent / "README.md"
 
 def tables() -> dict[str, str]:
     """Markdown by the name of its markers."""
-    return {"requests": "\n\n".join(map(_table, APIS.values())), "settings": _settings_table()}
+    return {
+        "requests": "\n\n".join(map(_table, APIS.values())),
+        "settings": _settings_table(Settings),
+        "endpoint": _settings_table(EndpointSettings),
+    }
 
 
 def with_tables(text: str) -> str:
@@ -41,13 +48,15 @@ def main(readme: Annotated[Path, typer.Argument(help="the file that has the mark
     readme.write_text(with_tables(readme.read_text("utf-8")), "utf-8")
 
 
-def _settings_table() -> str:
+def _settings_table(settings: type[BaseSettings]) -> str:
     rows = ["| variable | default | meaning |", "|---|---|---|"]
-    for name, field in Settings.model_fields.items():
+    for name, field in settings.model_fields.items():
         if not name.startswith("runpod_"):  # the platform's own
             default = field.default
             if isinstance(default, Path) and default.is_relative_to(README.parent):
                 default = default.relative_to(README.parent)
+            if isinstance(default, SecretStr):
+                default = default.get_secret_value()
             rows.append(f"| `{name.upper()}` | {'' if default is None else f'`{default}`'} | {field.description} |")
     return "\n".join(rows)
 

@@ -1,7 +1,9 @@
 """Every command of README.md is run."""
 
+import json
 import os
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -12,8 +14,10 @@ README = (ROOT / "README.md").read_text("utf-8")
 COMMANDS = [
     line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines() if line.strip()
 ]
+SERVE = ".venv/bin/videoworker serve"
+(CALL,) = [command for command in COMMANDS if command.startswith("curl")]
 # `make test` is what runs this test, in CI too.
-RUN_ELSEWHERE = ["make test"]
+RUN_ELSEWHERE = ["make test", SERVE, CALL]
 # What the README says of a command that must fail.
 WRONG_REQUEST = '"fsp"'
 
@@ -48,3 +52,20 @@ def test_the_wrong_request_of_the_readme_gets_the_answer_shown_there(tmp_path):
     for shown in re.findall(r'"allowed": "(.*?)"', README):
         assert shown in process.stdout.replace("\\", "")
     assert not list(tmp_path.rglob("video.mp4"))
+
+
+@pytest.mark.needs_curl
+def test_the_endpoint_of_the_readme_answers_its_call_with_a_video(tmp_path):
+    environment = {**os.environ, "OUTPUT_DIR": str(tmp_path), "DATABASE_URL": f"sqlite:///{tmp_path}/jobs.db"}
+    assert SERVE in COMMANDS
+    with subprocess.Popen(shlex.split(SERVE), cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as serving:
+        try:
+            assert "serving http://127.0.0.1:8000/v2/local" in serving.stdout.readline()
+            call = run(CALL, tmp_path)
+        finally:
+            serving.terminate()
+    assert call.returncode == 0, call.stderr
+    answer = json.loads(call.stdout)
+    assert answer["status"] == "COMPLETED"
+    assert answer["output"]["video"]["num_frames"] == 25
+    assert serving.returncode == 0

@@ -4,9 +4,8 @@ import pytest
 
 from builder.readme_tables import README, main, with_tables
 
-REQUESTS, SETTINGS = (
-    "<!-- requests:begin -->\nold\n<!-- requests:end -->",
-    "<!-- settings:begin -->\nold\n<!-- settings:end -->",
+REQUESTS, SETTINGS, ENDPOINT = (
+    f"<!-- {name}:begin -->\nold\n<!-- {name}:end -->" for name in ("requests", "settings", "endpoint")
 )
 
 
@@ -17,18 +16,21 @@ def test_the_tables_of_the_readme_are_those_of_the_code():
 
 def test_only_what_stands_between_the_markers_is_replaced(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text(f"before\n{SETTINGS}\nbetween\n{REQUESTS}\nafter\n")
+    page.write_text(f"before\n{SETTINGS}\nbetween\n{REQUESTS}\n{ENDPOINT}\nafter\n")
     main(page)
     text = page.read_text()
     assert text.startswith("before\n<!-- settings:begin -->\n")
     assert "<!-- settings:end -->\nbetween\n<!-- requests:begin -->" in text
-    assert text.endswith("<!-- requests:end -->\nafter\n")
+    assert text.endswith("<!-- endpoint:end -->\nafter\n")
     assert "old" not in text.split()
     assert "| `lawful_use_consent` | boolean | yes |  | true |" in text
     assert "| `WEIGHTS_DIR` | `weights` |" in text
+    assert "| `DATABASE_URL` | `sqlite:///jobs.db` |" in text
 
 
-@pytest.mark.parametrize("page", ["", SETTINGS, REQUESTS, "<!-- requests:end -->\n<!-- requests:begin -->"])
+@pytest.mark.parametrize(
+    "page", ["", SETTINGS + REQUESTS, REQUESTS + ENDPOINT, "<!-- requests:end -->\n<!-- requests:begin -->"]
+)
 def test_a_page_without_markers_is_refused(page):
     with pytest.raises(ValueError, match="there is no <!--"):
         with_tables(page)
