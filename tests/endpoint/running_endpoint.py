@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -24,11 +24,12 @@ from tests.handler_process import environment
 from videoworker.endpoint.access import Access
 from videoworker.endpoint.app import make_app
 from videoworker.endpoint.database import Database
+from videoworker.endpoint.process import GUARD
 from videoworker.endpoint.queue import Queue
 from videoworker.endpoint.server import wire
 from videoworker.endpoint.settings import EndpointSettings
 
-PATIENCE = 300.0  # seconds after which something that should happen is said not to have happened
+PATIENCE = 100.0  # seconds after which something that should happen is said not to have happened
 NULL_HANDLER = str(Path(__file__).with_name("null_handler.py"))
 SERVE = [*VIDEOWORKER, "serve", "--workers", "0"]
 FINAL = {"COMPLETED", "FAILED", "CANCELLED", "TIMED_OUT"}
@@ -45,6 +46,18 @@ def eventually(check: Callable[[], Answer]) -> Answer:
         stop=stop_after_delay(PATIENCE),
         reraise=True,
     )(check)
+
+
+@contextmanager
+def guard() -> Iterator[int]:
+    """A process group that is killed with the block, and with this process."""
+    guard = subprocess.Popen(GUARD, stdin=subprocess.PIPE, process_group=0)
+    try:
+        yield guard.pid
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(guard.pid, signal.SIGKILL)
+        guard.communicate()
 
 
 class Endpoint:
@@ -98,13 +111,10 @@ class Endpoint:
         given = wire(self.url, TOKEN, settings)
         wired = {name: value.replace(f"token={TOKEN}", self.query) for name, value in given.items()}
         given = wired | {"RUNPOD_POD_ID": worker_id} | more
-        process = subprocess.Popen([sys.executable, handler], env=environment(**given), process_group=0)
-        try:
+        with guard() as group:
+            process = subprocess.Popen([sys.executable, handler], env=environment(**given), process_group=group)
             yield process
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        process.wait()
 
 
 class EndpointHere(Endpoint):
@@ -166,12 +176,18 @@ class EndpointProcess(Endpoint):
         """`command` takes `--port` and prints where it serves."""
         self._folder, self._command, self._port, self._settings = folder, command, 0, settings
         self.process: subprocess.Popen[str] | None = None
+        self._stack = ExitStack()
 
     def start(self) -> None:
         """Returns when it listens."""
         command = [*self._command, "--port", str(self._port)]
         self.process = subprocess.Popen(
-            command, cwd=self._folder, env=environment(**self._settings), stdout=subprocess.PIPE, text=True
+            command,
+            cwd=self._folder,
+            env=environment(**self._settings),
+            stdout=subprocess.PIPE,
+            text=True,
+            process_group=self._group,
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
@@ -187,6 +203,7 @@ class EndpointProcess(Endpoint):
         return code
 
     def __enter__(self) -> Self:
+        self._group = self._stack.enter_context(guard())
         self.start()
         return self
 
@@ -194,6 +211,7 @@ class EndpointProcess(Endpoint):
         assert self.process is not None
         if self.process.poll() is None:
             self.kill()
+        self._stack.close()
 
 
 class Worker:

@@ -1,5 +1,6 @@
 """kill -9 of the endpoint and of workers, at random instants: what was accepted is finished."""
 
+import os
 import random
 import signal
 import threading
@@ -66,7 +67,7 @@ def test_every_job_is_finished_though_endpoint_and_workers_are_killed(
         for round_number in range(2):
             least = 3 * round_number + chance.randrange(3)
             eventually(lambda least=least: finished(least))  # type: ignore[misc]
-            workers["first"].send_signal(signal.SIGKILL)
+            os.killpg(os.getpgid(workers["first"].pid), signal.SIGKILL)  # with its heartbeat, which would go on
             workers["first"] = stack.enter_context(endpoint.worker(f"first-{round_number}"))
             endpoint.kill()
             endpoint.start()

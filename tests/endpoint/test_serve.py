@@ -36,7 +36,7 @@ def endpoint(tmp_path: Path) -> Iterator[EndpointProcess]:
 
 def worker_of(endpoint: EndpointProcess, job_id: str) -> str:
     state = endpoint.status(job_id)
-    assert state["status"] == "IN_PROGRESS" and state["output"]["step"] > 0
+    assert state["status"] == "IN_PROGRESS" and state.get("output", {}).get("step", 0) > 0
     worker: str = state["workerId"]
     return worker
 
@@ -79,7 +79,7 @@ def test_a_second_signal_ends_it_at_once_and_the_job_is_done_after_the_next_star
     left = children(endpoint)
     assert endpoint.process is not None
     endpoint.process.send_signal(signal.SIGINT)
-    assert endpoint.kill(signal.SIGINT) == 0
+    assert endpoint.kill(signal.SIGTERM) == 0  # another one: two of a kind can arrive as one
     are_gone(left)
     endpoint.start()
     assert eventually(lambda: worker_of(endpoint, job_id)) != first

@@ -11,7 +11,8 @@ import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 
-_GUARD = ("sh", "-c", "cat >/dev/null; kill -KILL 0")
+# Its input is the pipe.
+GUARD = ("sh", "-c", "cat >/dev/null; kill -KILL 0")
 
 
 @asynccontextmanager
@@ -19,7 +20,7 @@ async def guarded(command: Sequence[str], environment: Mapping[str, str]) -> Asy
     """Starts `command`. Its whole group is killed at the end of the block, and when this process ends. To be used on
     the main thread's loop. Raises `OSError` where it cannot be started."""
     pipe = asyncio.subprocess.PIPE
-    guard = await asyncio.create_subprocess_exec(*_GUARD, stdin=pipe, process_group=0)
+    guard = await asyncio.create_subprocess_exec(*GUARD, stdin=pipe, process_group=0)
     try:
         yield await asyncio.create_subprocess_exec(
             *command, env=environment, stdin=asyncio.subprocess.DEVNULL, process_group=guard.pid

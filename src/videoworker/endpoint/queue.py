@@ -185,8 +185,12 @@ class Queue:
     def leave(self, worker_id: str) -> None:
         """The worker asked to be replaced: where somebody can do that, it gets no more jobs."""
         if self.on_leaving is not None:
-            self.workers.leaving(worker_id)
             self.on_leaving(worker_id)
+
+    def let_go(self, worker_id: str) -> None:
+        """This worker gets no more jobs, and its polls end now."""
+        self.workers.leaving(worker_id)
+        self._arrivals.ring_all()
 
     async def webhook_done(self, job_id: str) -> None:
         await self._database.write(partial(jobs.webhook_done, job_id=job_id))

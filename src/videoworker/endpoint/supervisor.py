@@ -50,7 +50,7 @@ class Supervisor:
             self._replace(worker_id)
 
     def _replace(self, worker_id: str) -> None:
-        self._queue.workers.leaving(worker_id)
+        self._queue.let_go(worker_id)
         with suppress(ProcessLookupError):
             self._processes[worker_id].send_signal(signal.SIGTERM)
 
