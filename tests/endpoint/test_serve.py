@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from tests.commands.command_line import VIDEOWORKER
-from tests.endpoint.running_endpoint import EndpointProcess, eventually
+from tests.endpoint.running_endpoint import PATIENCE, EndpointProcess, eventually
 from tests.handler_process import environment
 
 SERVE_NULL = [sys.executable, str(Path(__file__).with_name("serve_null.py"))]
@@ -100,7 +100,7 @@ def test_killed_it_leaves_no_worker(endpoint: EndpointProcess) -> None:
         (["--host", "0.0.0.0"], {}, "API_KEYS"),
         (["--api", "unknown"], {}, "unknown"),
         ([], {"DATABASE_URL": "mysql://root:secret@host/db"}, "DATABASE_URL"),
-        ([], {"DATABASE_URL": "sqlite:////nowhere/jobs.db"}, "DATABASE_URL"),
+        ([], {"DATABASE_URL": "sqlite:////dev/null/jobs.db"}, "DATABASE_URL"),
         ([], {"DATABASE_URL": "postgresql://root:secret@127.0.0.1:1/db"}, "DATABASE_URL"),
         ([], {"WEBHOOK_SECRET": "whsec_"}, "WEBHOOK_SECRET"),
     ],
@@ -110,7 +110,9 @@ def test_what_it_cannot_serve_with_ends_it_with_one_line(
 ) -> None:
 
     command = [*VIDEOWORKER, "serve", "--workers", "0", "--port", "0", *options]
-    ended = subprocess.run(command, cwd=tmp_path, env=environment(**settings), capture_output=True, text=True)
+    ended = subprocess.run(
+        command, cwd=tmp_path, env=environment(**settings), capture_output=True, text=True, timeout=PATIENCE
+    )
     assert ended.returncode == 1
     (line,) = ended.stderr.splitlines()
     assert told in line and "secret" not in line

@@ -45,6 +45,8 @@ def serve(sock: socket.socket, base_url: str, workers: Workers, files: Path, set
     """Serves on the listening socket until SIGTERM or SIGINT, then lets the workers finish their jobs; a second signal
     ends them at once. `base_url`: of this endpoint, as the workers reach it. Raises `DatabaseInUseError`, and
     SQLAlchemy's errors where the database cannot be reached."""
+    # what is accepted inherits it; asyncio sets it only on sockets that name their protocol
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     database = Database(settings.database_url.get_secret_value())
     try:
         asyncio.run(_serve(database, sock, base_url, workers, files, settings))
