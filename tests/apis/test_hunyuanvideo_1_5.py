@@ -81,7 +81,7 @@ def test_a_model_is_named_in_upper_or_lower_case(name, model):
 def test_any_other_model_is_refused_with_the_list(name):
     error = refusal(NAME, {"prompt": "A cat on the grass", "model": name})
     assert [problem.field for problem in error.fields] == ["model"]
-    assert "hunyuanvideo, hunyuanvideo-1.5, mochi, open-sora, cogvideox, sketch" in error.message
+    assert "hunyuanvideo, hunyuanvideo-1.5, mochi, ltx, open-sora, cogvideox, sketch" in error.message
 
 
 def test_the_answer_is_the_documents_completed_form():
