@@ -123,7 +123,7 @@ class EndpointHere(Endpoint):
     def __init__(self, settings: EndpointSettings, files: Path) -> None:
         self._settings, self._files, self._ahead = settings, files, 0.0
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()

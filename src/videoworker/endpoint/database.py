@@ -137,7 +137,7 @@ def _engine(url: URL, begin: str) -> Engine:
 def _claim(url: URL) -> Callable[[], None]:
     """Takes the database for this process until the returned function is called or the process ends."""
     if url.get_backend_name() == "sqlite":
-        lock = FileLock(f"{url.database}.lock", timeout=0)
+        lock = FileLock(f"{url.database}.lock", timeout=0, thread_local=False)
         try:
             lock.acquire()
         except Timeout as error:
