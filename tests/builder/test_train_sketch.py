@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from builder.sketch import networks, text_stage
 from videoworker.engine.engine import Engine
@@ -51,3 +52,13 @@ def test_the_same_seed_gives_the_same_losses(tmp_path: Path) -> None:
         return [values["loss"] for _, values in text_stage.train(tokenizer, model, folder, 2, "cpu", 0)]
 
     assert losses(tmp_path / "once") == pytest.approx(losses(tmp_path / "again"), rel=1e-5)
+
+
+def test_training_goes_on_from_the_transformer_that_is_kept(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "builder.train_sketch", "--stage", "transformer", "--go-on", "--batch", "1"]
+    subprocess.run([*command, "--transformer-steps", "1", "--folder", tmp_path], cwd=ROOT, check=True, timeout=600)
+    kept = load_file(ROOT / "builder" / "sketch" / "transformer" / "diffusion_pytorch_model.safetensors")
+    trained = torch.load(tmp_path / "transformer.pt", weights_only=True)["model"]
+    assert kept.keys() == trained.keys()
+    change = max(float((trained[name] - kept[name].float()).abs().max()) for name in kept)
+    assert 0 < change < 0.01  # one step's worth

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 import ssl
 import threading
 from collections import deque
@@ -62,8 +63,11 @@ class FaultProxy:
         self._hook = sent_bytes, hook
 
     async def _start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
-        self.port: int = self._server.sockets[0].getsockname()[1]
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)  # so that little is sent before it is counted
+        listener.bind(("127.0.0.1", 0))
+        self._server = await asyncio.start_server(self._serve, sock=listener, ssl=self._tls)
+        self.port: int = listener.getsockname()[1]
 
     async def _end(self) -> None:
         self._server.close()
