@@ -1,8 +1,8 @@
 """Runs many jobs through the real start and the real SDK: loads once, then gives each job a process of its own.
 
 `python many_jobs.py INPUTS FOLDER`: INPUTS is a JSON list of job inputs; what the process of number n printed comes to
-FOLDER/n.txt, its exit code to FOLDER/n.code. The processes are forks, so nothing may be computed before them: torch's
-threads do not survive a fork.
+FOLDER/n.txt, its exit code to FOLDER/n.code. The processes are forks, which torch's threads do not
+survive: it gets none.
 """
 
 import json
@@ -11,6 +11,8 @@ import sys
 import traceback
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from videoworker.engine.engine import Engine
 from videoworker.settings import settings
@@ -38,6 +40,7 @@ def run(job_input: Any, printed: Path) -> int:
 
 def main() -> None:
     inputs, folder = json.loads(Path(sys.argv[1]).read_bytes()), Path(sys.argv[2])
+    torch.set_num_threads(1)
     engine = Engine(settings())
     engine.load("sketch")
     start.Engine = lambda current: engine  # type: ignore[assignment, misc]

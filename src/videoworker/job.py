@@ -33,6 +33,7 @@ def run(job: Mapping[str, Any], request: VideoRequest, watch: Watch, engine: Eng
         return delivered
     name = settings.model or request.model or engine.best_installed()
     model = engine.choose(name, request)
+    engine.require(model)
     plan = make_plan(request, model)
     destination.check_size(_estimated_bytes(request, plan))
     if (estimate := engine.pace.estimate(plan)) is not None:

@@ -91,6 +91,11 @@ class Engine:
         variants = VARIANTS[name] if request is None else suited(VARIANTS[name], request)
         return next((variant for variant in variants if places.locate(variant, self._settings)), variants[0])
 
+    def require(self, model: Model) -> None:
+        """Raises `JobError` MODEL_NOT_LOADED where the model's weights are neither here nor may be fetched."""
+        if self.model is not model and not self._settings.allow_download:
+            weights.find(model, self._settings)
+
     def load(self, name: str, request: VideoRequest | None = None) -> None:
         """Puts the weights of a model's variant for the request on the device, in place of others. Raises `JobError`
         MODEL_NOT_LOADED where they are absent or any installed variant of the model is not whole, GPU_UNAVAILABLE where
