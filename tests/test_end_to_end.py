@@ -73,6 +73,8 @@ CASES = {
             "height": 256,
             "video_length": 13,
             "num_inference_steps": 10,
+            "flow_shift": 7.0,
+            "embedded_guidance_scale": 6.0,
             "seed": 2**63 - 1,
         },
         # the SDK takes every answer's `error` out, a null one too

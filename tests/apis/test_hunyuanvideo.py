@@ -1,10 +1,14 @@
 """The `hunyuanvideo` API against its document."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.apis.samples import ERROR_KEYS, PROGRESS_KEYS, VIDEO_KEYS, parse, progress, refusal, refused_fields, result
 from videoworker.apis import APIS
 from videoworker.errors import Code, FieldProblem, JobError
+from videoworker.models import MODELS
+from videoworker.models.plan import make_plan
 from videoworker.request import VideoRequest
 
 NAME = "hunyuanvideo"
@@ -39,7 +43,15 @@ def test_the_documents_example_becomes_its_request():
         embedded_guidance_scale=6.0,
     )
     assert API.parse(example) == expected
-    assert API.parse({"prompt": example["prompt"]}) == expected  # all of it is default but the prompt
+    # All of it is default but the prompt. What only some models have is left to the model where it is not asked for.
+    assert API.parse({"prompt": example["prompt"]}) == replace(expected, flow_shift=None, embedded_guidance_scale=None)
+
+
+def test_a_job_with_the_defaults_suits_a_model_that_has_no_shift():
+    request = parse(NAME)
+    assert make_plan(request, MODELS["mochi"]).sampling.flow_shift is None
+    with pytest.raises(JobError, match="flow_shift: no shift: mochi was trained for one course of noise levels"):
+        make_plan(parse(NAME, flow_shift=7.0), MODELS["mochi"])
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,9 @@ class HunyuanVideoInput(Input):
 
 
 def _request(body: HunyuanVideoInput) -> VideoRequest:
+    """The two settings that only some models know are passed on where the caller gave them. Where not, the model's own
+    hold: HunyuanVideo's are the document's defaults, and another model may have none."""
+    own = body.model_dump(include={"flow_shift", "embedded_guidance_scale"}, exclude_unset=True)
     return VideoRequest(
         api=API.name,
         prompt=body.prompt,
@@ -54,8 +57,7 @@ def _request(body: HunyuanVideoInput) -> VideoRequest:
         seed=body.seed,
         num_inference_steps=body.num_inference_steps,
         guidance_scale=body.guidance_scale,
-        embedded_guidance_scale=body.embedded_guidance_scale,
-        flow_shift=body.flow_shift,
+        **own,
     )
 
 

@@ -1,11 +1,12 @@
 """What every place that videos are delivered to can do for one job."""
 
 from pathlib import Path
+from typing import Protocol
 
 from videoworker.request import Result, VideoRequest
 
 
-class Destination:
+class Destination(Protocol):
     """Where one job's video goes. Made anew for each job."""
 
     def delivered_before(self, request: VideoRequest) -> Result | None:
@@ -14,8 +15,8 @@ class Destination:
 
     def check_size(self, num_bytes: int) -> None:
         """Raises `JobError` OUTPUT_TOO_LARGE where a file of `num_bytes` cannot be delivered."""
+        return None
 
     def deliver(self, path: Path, result: Result) -> str:
         """Delivers the finished file `path` and gives its URL; `result` is what the answer will say but for that URL.
         Raises `JobError`: DELIVERY_FAILED, or the watch's, and then leaves nothing that looks delivered."""
-        raise NotImplementedError

@@ -7,6 +7,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 from standardwebhooks import Webhook
+from standardwebhooks.webhooks import EmptyWebhookSecretError
 
 
 class EndpointSettings(BaseSettings):
@@ -55,7 +56,7 @@ class EndpointSettings(BaseSettings):
         if value is not None:
             try:
                 Webhook(value.get_secret_value())
-            except Exception:
+            except (ValueError, EmptyWebhookSecretError):
                 raise ValueError("must be whsec_ followed by base64") from None
         return value
 

@@ -20,10 +20,12 @@ from diffusers import (
 )
 from diffusers.models.embeddings import get_3d_rotary_pos_embed
 from diffusers.pipelines.cogvideo.pipeline_cogvideox import get_resize_crop_region_for_grid
-from transformers import AutoTokenizer, T5EncoderModel
+from transformers import T5EncoderModel
 
+from videoworker.engine import latent_space
 from videoworker.engine.cogvideox_attention import DispatchedAttention
-from videoworker.engine.pixels import from_frames, to_frames
+from videoworker.engine.parts import Parts
+from videoworker.engine.pixels import to_frames
 from videoworker.errors import Code, JobError
 from videoworker.models.plan import Sampling
 from videoworker.watch import Watch
@@ -52,15 +54,14 @@ class Networks:
 
 def load(folder: Path, device: torch.device, dtype: torch.dtype) -> Networks:
     """Reads a checkpoint in diffusers layout; safetensors only."""
-    options: dict[str, Any] = {"torch_dtype": dtype, "use_safetensors": True, "local_files_only": True}
-    transformer = CogVideoXTransformer3DModel.from_pretrained(folder / "transformer", **options).to(device).eval()
+    parts = Parts(folder, device, dtype)
+    transformer = parts.network(CogVideoXTransformer3DModel, "transformer")
     transformer.set_attn_processor(DispatchedAttention())
-    text_options = {"dtype": dtype, "use_safetensors": True, "local_files_only": True}
     return Networks(
-        tokenizer=AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True),
-        text_encoder=T5EncoderModel.from_pretrained(folder / "text_encoder", **text_options).to(device).eval(),
+        tokenizer=parts.tokenizer("tokenizer"),
+        text_encoder=parts.encoder(T5EncoderModel, "text_encoder"),
         transformer=transformer,
-        vae=AutoencoderKLCogVideoX.from_pretrained(folder / "vae", **options).to(device).eval(),
+        vae=parts.network(AutoencoderKLCogVideoX, "vae"),
         scheduler=_load_scheduler(folder / "scheduler"),
         device=device,
         dtype=dtype,
@@ -91,9 +92,7 @@ def encode_prompt(networks: Networks, prompts: list[str], image: np.ndarray | No
 @torch.inference_mode()
 def encode_frames(networks: Networks, frames: np.ndarray) -> torch.Tensor:
     """Scaled latents [1, (n - 1) / 4 + 1, C, h, w] of n = 4k + 1 RGB frames [n, height, width, 3], uint8."""
-    encoded = networks.vae.encode(from_frames(frames, networks.device, networks.dtype)).latent_dist.mode()
-    scaled: torch.Tensor = encoded.float() * networks.vae.config.scaling_factor
-    return scaled.transpose(1, 2)
+    return latent_space.encode(networks.vae, frames, networks.device, networks.dtype)
 
 
 def get_noise(networks: Networks, num_frames: int, width: int, height: int, generator: torch.Generator) -> torch.Tensor:

@@ -20,6 +20,15 @@ def make_scheduler(config: Any, steps: int, flow_shift: float | None, device: to
     return scheduler
 
 
+def guided(predicted: list[torch.Tensor], scale: float) -> torch.Tensor:
+    """Classifier-free guidance, where there are two predictions, the negative prompt's first; else the only one
+    (arXiv:2207.12598)."""
+    if len(predicted) == 1:
+        return predicted[0]
+    negative, positive = predicted
+    return negative + scale * (positive - negative)
+
+
 def denoise(
     latents: torch.Tensor,
     scheduler: Any,
@@ -30,6 +39,7 @@ def denoise(
     """Clean latents in float32. `predict` gives the velocity, in float32, from the latents, the timestep (a scalar
     tensor, 1000 for noise) and the step's index. Raises `JobError` where the result is not finite."""
     steps = len(scheduler.timesteps)
+    scheduler.set_begin_index(0)  # else it looks for its place among the timesteps, and a GPU waits for the answer
     for index, timestep in enumerate(scheduler.timesteps):
         latents = scheduler.step(predict(latents, timestep, index), timestep, latents, return_dict=False)[0]
         watch.step("denoise", index + 1, steps, part)

@@ -13,17 +13,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKLHunyuanVideo, FlowMatchEulerDiscreteScheduler, HunyuanVideoTransformer3DModel
+from diffusers import AutoencoderKLHunyuanVideo, HunyuanVideoTransformer3DModel
 from diffusers.pipelines.hunyuan_video.pipeline_hunyuan_video import DEFAULT_PROMPT_TEMPLATE as _TEXT_TEMPLATE
 from diffusers.pipelines.hunyuan_video.pipeline_hunyuan_video_image2video import (
     DEFAULT_PROMPT_TEMPLATE as _IMAGE_TEMPLATE,
 )
 from PIL import Image
-from transformers import AutoImageProcessor, AutoTokenizer, CLIPTextModel, LlamaModel, LlavaForConditionalGeneration
+from transformers import CLIPTextModel, LlamaModel, LlavaForConditionalGeneration
 
-from videoworker.engine import flow_matching
+from videoworker.engine import flow_matching, latent_space
 from videoworker.engine.joint_attention import JointAttention
-from videoworker.engine.pixels import from_frames, to_frames
+from videoworker.engine.parts import Parts
+from videoworker.engine.pixels import to_frames
 from videoworker.errors import Code, JobError
 from videoworker.models.plan import Sampling
 from videoworker.watch import Watch
@@ -75,29 +76,27 @@ class Conditioning:
 def load(folder: Path, device: torch.device, dtype: torch.dtype) -> Networks:
     """Reads a checkpoint in diffusers layout; safetensors only. Raises `JobError` MODEL_NOT_LOADED where the tokenizer
     does not read the template as the model was taught."""
-    options: dict[str, Any] = {"torch_dtype": dtype, "use_safetensors": True, "local_files_only": True}
-    text_options = {"dtype": dtype, "use_safetensors": True, "local_files_only": True}
-    tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+    parts = Parts(folder, device, dtype)
+    tokenizer = parts.tokenizer("tokenizer")
     config = HunyuanVideoTransformer3DModel.load_config(folder / "transformer", local_files_only=True)
     sees_image = config["image_condition_type"] is not None
     _check_tokenizer(tokenizer, _IMAGE_TEMPLATE if sees_image else _TEXT_TEMPLATE)
-    transformer = HunyuanVideoTransformer3DModel.from_pretrained(folder / "transformer", **options)
+    transformer = parts.network(HunyuanVideoTransformer3DModel, "transformer")
     for block in [*transformer.transformer_blocks, *transformer.single_transformer_blocks]:
         block.attn.set_processor(JointAttention())
-    vae = AutoencoderKLHunyuanVideo.from_pretrained(folder / "vae", **options)
+    vae = parts.network(AutoencoderKLHunyuanVideo, "vae")
     vae.enable_tiling()  # in space: 17 frames of 720p at once need 35 GiB, in tiles 3
     vae.use_framewise_decoding = False  # in time: `decode` does it, and hands out each tile as it is made
     encoder = LlavaForConditionalGeneration if sees_image else LlamaModel
-    processor = folder / "image_processor"
     return Networks(
         tokenizer=tokenizer,
-        tokenizer_2=AutoTokenizer.from_pretrained(folder / "tokenizer_2", local_files_only=True),
-        text_encoder=encoder.from_pretrained(folder / "text_encoder", **text_options).to(device).eval(),
-        text_encoder_2=CLIPTextModel.from_pretrained(folder / "text_encoder_2", **text_options).to(device).eval(),
-        image_processor=AutoImageProcessor.from_pretrained(processor, local_files_only=True) if sees_image else None,
-        transformer=transformer.to(device).eval(),
-        vae=vae.to(device).eval(),
-        scheduler_config=FlowMatchEulerDiscreteScheduler.load_config(folder / "scheduler", local_files_only=True),
+        tokenizer_2=parts.tokenizer("tokenizer_2"),
+        text_encoder=parts.encoder(encoder, "text_encoder"),
+        text_encoder_2=parts.encoder(CLIPTextModel, "text_encoder_2"),
+        image_processor=parts.image_processor("image_processor") if sees_image else None,
+        transformer=transformer,
+        vae=vae,
+        scheduler_config=parts.scheduler_config(),
         device=device,
         dtype=dtype,
     )
@@ -184,20 +183,14 @@ def _encode_pooled(networks: Networks, prompt: str) -> torch.Tensor:
 @torch.inference_mode()
 def encode_frames(networks: Networks, frames: np.ndarray) -> torch.Tensor:
     """Scaled latents [1, (n - 1) / 4 + 1, C, h, w] of n = 4k + 1 RGB frames [n, height, width, 3], uint8."""
-    encoded = networks.vae.encode(from_frames(frames, networks.device, networks.dtype)).latent_dist.mode()
-    scaled: torch.Tensor = encoded.float() * networks.vae.config.scaling_factor
-    return scaled.transpose(1, 2)
+    return latent_space.encode(networks.vae, frames, networks.device, networks.dtype)
 
 
 def get_noise(networks: Networks, num_frames: int, width: int, height: int, generator: torch.Generator) -> torch.Tensor:
-    """Noise [1, T, C, h, w] in float32, drawn on the CPU so that a seed means the same on every device."""
-    vae = networks.vae
-    time = (num_frames - 1) // vae.temporal_compression_ratio + 1
+    """Noise [1, T, C, h, w] in float32, drawn on the CPU."""
     if networks.image_condition == "latent_concat":
-        time += _DROPPED_LATENTS
-    space = vae.spatial_compression_ratio
-    shape = (1, vae.config.latent_channels, time, height // space, width // space)
-    return torch.randn(shape, generator=generator).to(networks.device).transpose(1, 2)
+        num_frames += _DROPPED_LATENTS * networks.vae.temporal_compression_ratio
+    return latent_space.noise(networks.vae, num_frames, width, height, generator, networks.device)
 
 
 @torch.inference_mode()
@@ -237,10 +230,7 @@ def denoise(
             )[0].float()
             for prompt in conditioning
         ]
-        if len(predicted) == 1:
-            return predicted[0]
-        negative, positive = predicted
-        return negative + sampling.guidance_scale * (positive - negative)
+        return flow_matching.guided(predicted, sampling.guidance_scale)
 
     latents = noise.transpose(1, 2)
     if given is None:

@@ -17,24 +17,17 @@ import torch
 from diffusers import (
     AutoencoderKLHunyuanVideo15,
     ClassifierFreeGuidance,
-    FlowMatchEulerDiscreteScheduler,
     HunyuanVideo15Transformer3DModel,
 )
 from diffusers.pipelines.hunyuan_video1_5.pipeline_hunyuan_video1_5 import extract_glyph_texts, format_text_input
 from PIL import Image
-from transformers import (
-    AutoImageProcessor,
-    AutoTokenizer,
-    ByT5Tokenizer,
-    Qwen2_5_VLTextModel,
-    SiglipVisionModel,
-    T5EncoderModel,
-)
+from transformers import ByT5Tokenizer, Qwen2_5_VLTextModel, SiglipVisionModel, T5EncoderModel
 
-from videoworker.engine import flow_matching
+from videoworker.engine import flow_matching, latent_space
 from videoworker.engine.hunyuanvideo_1_5_decoder import stream
 from videoworker.engine.joint_attention import JointAttention
-from videoworker.engine.pixels import from_frames, to_frames
+from videoworker.engine.parts import Parts
+from videoworker.engine.pixels import to_frames
 from videoworker.errors import Code, JobError
 from videoworker.models.plan import Sampling
 from videoworker.watch import Watch
@@ -90,11 +83,10 @@ class Conditioning:
 def load(folder: Path, device: torch.device, dtype: torch.dtype) -> Networks:
     """Reads a checkpoint in diffusers layout; safetensors only. Raises `JobError` MODEL_NOT_LOADED where the tokenizer
     does not read the template as the model was taught."""
-    options: dict[str, Any] = {"torch_dtype": dtype, "use_safetensors": True, "local_files_only": True}
-    text_options = {"dtype": dtype, "use_safetensors": True, "local_files_only": True}
-    tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+    parts = Parts(folder, device, dtype)
+    tokenizer = parts.tokenizer("tokenizer")
     _check_tokenizer(tokenizer)
-    transformer = HunyuanVideo15Transformer3DModel.from_pretrained(folder / "transformer", **options)
+    transformer = parts.network(HunyuanVideo15Transformer3DModel, "transformer")
     for block in transformer.transformer_blocks:
         block.attn.set_processor(JointAttention())
     for embedder in filter(
@@ -102,24 +94,24 @@ def load(folder: Path, device: torch.device, dtype: torch.dtype) -> Networks:
     ):
         # Timesteps stay in float32 until they are waves: in bfloat16 there are only 128 of them above 500.
         embedder.register_forward_pre_hook(lambda _, waves: (waves[0].to(dtype),))
-    vae = AutoencoderKLHunyuanVideo15.from_pretrained(folder / "vae", **options)
+    vae = parts.network(AutoencoderKLHunyuanVideo15, "vae")
     for attention in vae.encoder.mid_block.attentions:
         attention.prepare_causal_attention_mask = _causal_mask
     encoder = processor = None
     if (folder / "image_encoder").is_dir():
-        encoder = SiglipVisionModel.from_pretrained(folder / "image_encoder", **text_options).to(device).eval()
-        processor = AutoImageProcessor.from_pretrained(folder / "feature_extractor", local_files_only=True)
+        encoder = parts.encoder(SiglipVisionModel, "image_encoder")
+        processor = parts.image_processor("feature_extractor")
     return Networks(
         tokenizer=tokenizer,
-        tokenizer_2=ByT5Tokenizer.from_pretrained(folder / "tokenizer_2", local_files_only=True),
-        text_encoder=Qwen2_5_VLTextModel.from_pretrained(folder / "text_encoder", **text_options).to(device).eval(),
-        text_encoder_2=T5EncoderModel.from_pretrained(folder / "text_encoder_2", **text_options).to(device).eval(),
+        tokenizer_2=parts.tokenizer("tokenizer_2", ByT5Tokenizer),
+        text_encoder=parts.encoder(Qwen2_5_VLTextModel, "text_encoder"),
+        text_encoder_2=parts.encoder(T5EncoderModel, "text_encoder_2"),
         image_encoder=encoder,
         image_processor=processor,
-        transformer=transformer.to(device).eval(),
-        vae=vae.to(device).eval(),
+        transformer=transformer,
+        vae=vae,
         guider=ClassifierFreeGuidance.from_pretrained(folder / "guider", local_files_only=True),
-        scheduler_config=FlowMatchEulerDiscreteScheduler.load_config(folder / "scheduler", local_files_only=True),
+        scheduler_config=parts.scheduler_config(),
         device=device,
         dtype=dtype,
     )
@@ -195,17 +187,12 @@ def _encode_glyphs(networks: Networks, prompt: str) -> tuple[torch.Tensor, int]:
 @torch.inference_mode()
 def encode_frames(networks: Networks, frames: np.ndarray) -> torch.Tensor:
     """Scaled latents [1, (n - 1) / 4 + 1, C, h, w] of n = 4k + 1 RGB frames [n, height, width, 3], uint8."""
-    encoded = networks.vae.encode(from_frames(frames, networks.device, networks.dtype)).latent_dist.mode()
-    scaled: torch.Tensor = encoded.float() * networks.vae.config.scaling_factor
-    return scaled.transpose(1, 2)
+    return latent_space.encode(networks.vae, frames, networks.device, networks.dtype)
 
 
 def get_noise(networks: Networks, num_frames: int, width: int, height: int, generator: torch.Generator) -> torch.Tensor:
-    """Noise [1, T, C, h, w] in float32, drawn on the CPU so that a seed means the same on every device."""
-    vae = networks.vae
-    time, space = (num_frames - 1) // vae.temporal_compression_ratio + 1, vae.spatial_compression_ratio
-    shape = (1, vae.config.latent_channels, time, height // space, width // space)
-    return torch.randn(shape, generator=generator).to(networks.device).transpose(1, 2)
+    """Noise [1, T, C, h, w] in float32, drawn on the CPU."""
+    return latent_space.noise(networks.vae, num_frames, width, height, generator, networks.device)
 
 
 @torch.inference_mode()

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import AutoencoderKLLTXVideo, FlowMatchEulerDiscreteScheduler, LTXVideoTransformer3DModel
-from transformers import AutoTokenizer, T5EncoderModel
+from transformers import T5EncoderModel
 
-from videoworker.engine import flow_matching, ltx_decoder
+from videoworker.engine import flow_matching, latent_space, ltx_decoder
+from videoworker.engine.parts import Parts
 from videoworker.engine.pixels import from_frames, to_frames
 from videoworker.models.plan import Sampling
 from videoworker.watch import Watch
@@ -46,14 +47,13 @@ class Networks:
 
 def load(folder: Path, device: torch.device, dtype: torch.dtype) -> Networks:
     """Reads a checkpoint in diffusers layout; safetensors only."""
-    options: dict[str, Any] = {"torch_dtype": dtype, "use_safetensors": True, "local_files_only": True}
-    text_options = {"dtype": dtype, "use_safetensors": True, "local_files_only": True}
+    parts = Parts(folder, device, dtype)
     return Networks(
-        tokenizer=AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True),
-        text_encoder=T5EncoderModel.from_pretrained(folder / "text_encoder", **text_options).to(device).eval(),
-        transformer=LTXVideoTransformer3DModel.from_pretrained(folder / "transformer", **options).to(device).eval(),
-        vae=AutoencoderKLLTXVideo.from_pretrained(folder / "vae", **options).to(device).eval(),
-        scheduler_config=FlowMatchEulerDiscreteScheduler.load_config(folder / "scheduler", local_files_only=True),
+        tokenizer=parts.tokenizer("tokenizer"),
+        text_encoder=parts.encoder(T5EncoderModel, "text_encoder"),
+        transformer=parts.network(LTXVideoTransformer3DModel, "transformer"),
+        vae=parts.network(AutoencoderKLLTXVideo, "vae"),
+        scheduler_config=parts.scheduler_config(),
         device=device,
         dtype=dtype,
     )
@@ -94,11 +94,8 @@ def _statistics(vae: Any) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def get_noise(networks: Networks, num_frames: int, width: int, height: int, generator: torch.Generator) -> torch.Tensor:
-    """Noise [1, T, C, h, w] in float32, drawn on the CPU so that a seed means the same on every device."""
-    vae = networks.vae
-    time, space = (num_frames - 1) // vae.temporal_compression_ratio + 1, vae.spatial_compression_ratio
-    shape = (1, vae.config.latent_channels, time, height // space, width // space)
-    return torch.randn(shape, generator=generator).to(networks.device).transpose(1, 2)
+    """Noise [1, T, C, h, w] in float32, drawn on the CPU."""
+    return latent_space.noise(networks.vae, num_frames, width, height, generator, networks.device)
 
 
 @torch.inference_mode()
@@ -139,9 +136,7 @@ def denoise(
             )[0].float()
             for states in conditioning
         ]
-        velocity: torch.Tensor = predicted[-1]
-        if len(predicted) == 2:
-            velocity = predicted[0] + sampling.guidance_scale * (velocity - predicted[0])
+        velocity = flow_matching.guided(predicted, sampling.guidance_scale)
         placed = velocity.reshape(1, time, height, width, -1).permute(0, 1, 4, 2, 3)
         return placed[:, known.shape[1] :]
 
@@ -158,7 +153,6 @@ def _scheduler(networks: Networks, steps: int, tokens: int) -> Any:
     slope = (config.max_shift - config.base_shift) / (config.max_image_seq_len - config.base_image_seq_len)
     shift = config.base_shift + slope * (tokens - config.base_image_seq_len)
     scheduler.set_timesteps(sigmas=np.linspace(1, 1 / steps, steps), mu=shift, device=networks.device)
-    scheduler.set_begin_index(0)  # else it looks for its place among the timesteps, and a GPU waits for the answer
     return scheduler
 
 

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import AutoencoderKLMochi, FlowMatchEulerDiscreteScheduler, MochiTransformer3DModel
-from transformers import AutoTokenizer, T5EncoderModel
+from transformers import T5EncoderModel
 
-from videoworker.engine import flow_matching
+from videoworker.engine import flow_matching, latent_space
 from videoworker.engine.carried_convolution import carry_frames
 from videoworker.engine.mochi_attention import TrimmedAttention
+from videoworker.engine.parts import Parts
 from videoworker.engine.pixels import to_frames
 from videoworker.models.plan import Sampling
 from videoworker.watch import Watch
@@ -45,20 +46,19 @@ class Networks:
 
 def load(folder: Path, device: torch.device, dtype: torch.dtype) -> Networks:
     """Reads a checkpoint in diffusers layout; safetensors only."""
-    options: dict[str, Any] = {"torch_dtype": dtype, "use_safetensors": True, "local_files_only": True}
-    text_options = {"dtype": dtype, "use_safetensors": True, "local_files_only": True}
-    transformer = MochiTransformer3DModel.from_pretrained(folder / "transformer", **options)
+    parts = Parts(folder, device, dtype)
+    transformer = parts.network(MochiTransformer3DModel, "transformer")
     for block in transformer.transformer_blocks:
         block.attn1.processor = TrimmedAttention()
-    vae = AutoencoderKLMochi.from_pretrained(folder / "vae", **options)
+    vae = parts.network(AutoencoderKLMochi, "vae")
     carry_frames(vae.decoder)
     index = json.loads((folder / "model_index.json").read_text())
     return Networks(
-        tokenizer=AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True),
-        text_encoder=T5EncoderModel.from_pretrained(folder / "text_encoder", **text_options).to(device).eval(),
-        transformer=transformer.to(device).eval(),
-        vae=vae.to(device).eval(),
-        scheduler_config=FlowMatchEulerDiscreteScheduler.load_config(folder / "scheduler", local_files_only=True),
+        tokenizer=parts.tokenizer("tokenizer"),
+        text_encoder=parts.encoder(T5EncoderModel, "text_encoder"),
+        transformer=transformer,
+        vae=vae,
+        scheduler_config=parts.scheduler_config(),
         empty_prompt_is_nothing=index.get("force_zeros_for_empty_prompt", False),
         device=device,
         dtype=dtype,
@@ -86,11 +86,8 @@ def encode_prompt(networks: Networks, prompts: list[str], image: np.ndarray | No
 
 
 def get_noise(networks: Networks, num_frames: int, width: int, height: int, generator: torch.Generator) -> torch.Tensor:
-    """Noise [1, T, C, h, w] in float32, drawn on the CPU so that a seed means the same on every device."""
-    vae = networks.vae
-    time, space = (num_frames - 1) // vae.temporal_compression_ratio + 1, vae.spatial_compression_ratio
-    shape = (1, vae.config.latent_channels, time, height // space, width // space)
-    return torch.randn(shape, generator=generator).to(networks.device).transpose(1, 2)
+    """Noise [1, T, C, h, w] in float32, drawn on the CPU."""
+    return latent_space.noise(networks.vae, num_frames, width, height, generator, networks.device)
 
 
 def encode_frames(networks: Networks, frames: np.ndarray) -> torch.Tensor:
@@ -125,7 +122,6 @@ def denoise(
     guidance; each runs by itself, since they have not the same number of tokens."""
     scheduler = FlowMatchEulerDiscreteScheduler.from_config(networks.scheduler_config)
     scheduler.set_timesteps(sigmas=np.array(sigmas(sampling.steps)), device=networks.device)
-    scheduler.set_begin_index(0)  # else it looks for its place among the timesteps, and a GPU waits for the answer
     masks = [torch.ones(states.shape[:2], dtype=torch.bool, device=networks.device) for states in conditioning]
 
     def predict(latents: torch.Tensor, timestep: torch.Tensor, _: int) -> torch.Tensor:
@@ -139,10 +135,7 @@ def denoise(
             )[0].float()
             for states, mask in zip(conditioning, masks, strict=True)
         ]
-        velocity: torch.Tensor = predicted[-1]
-        if len(predicted) == 2:
-            velocity = predicted[0] + sampling.guidance_scale * (velocity - predicted[0])
-        return velocity
+        return flow_matching.guided(predicted, sampling.guidance_scale)
 
     return flow_matching.denoise(noise.transpose(1, 2), scheduler, predict, watch, part).transpose(1, 2)
 

@@ -5,6 +5,7 @@ prompt or its picture. An offloaded network lies in the host's memory, and its l
 """
 
 from dataclasses import fields, replace
+from functools import lru_cache
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -45,8 +46,9 @@ def place(networks: Any, device: torch.device, placement: Placement) -> Any:
     return replace(networks, device=device)
 
 
+@lru_cache
 def weights(model: Model, folder: Path, dtype: torch.dtype) -> Weights:
-    """Bytes of a checkpoint's networks when loaded as `dtype`, from its files' headers."""
+    """Bytes of a checkpoint's networks when loaded as `dtype`, from its files' headers, which are read once."""
     parameters = {
         part.name: sum(map(_parameters, (folder / part.name).glob("*.safetensors"))) for part in model.components
     }
