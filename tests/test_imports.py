@@ -14,13 +14,14 @@ MAY_KNOW = {
     "settings": set[str](),
     "public_address": set[str](),
     "watch": {"request", "errors", "settings"},
+    "workspace": set[str](),
     "apis": {"request", "errors"},
     "models": {"request", "errors", "settings", "watch"},
     "media": {"request", "errors", "settings", "watch", "public_address"},
     "delivery": {"request", "errors", "settings", "watch", "public_address"},
     "engine": {"models", "request", "errors", "settings", "watch"},
-    "endpoint": set[str](),
-    "job": {"apis", "models", "engine", "media", "delivery", "request", "errors", "settings", "watch"},
+    "endpoint": {"public_address"},
+    "job": {"apis", "models", "engine", "media", "delivery", "request", "errors", "settings", "watch", "workspace"},
 }
 MAY_KNOW["worker"] = MAY_KNOW["job"] | {"job"}
 MAY_KNOW["commands"] = MAY_KNOW["worker"] | {"endpoint"}

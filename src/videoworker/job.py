@@ -2,7 +2,6 @@
 
 import hashlib
 import secrets
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -23,6 +22,7 @@ from videoworker.models.plan import Plan, make_plan
 from videoworker.request import Result, Video, VideoRequest
 from videoworker.settings import Settings
 from videoworker.watch import Watch
+from videoworker.workspace import workspace
 
 
 def run(job: Mapping[str, Any], request: VideoRequest, watch: Watch, engine: Engine, settings: Settings) -> Result:
@@ -45,8 +45,8 @@ def run(job: Mapping[str, Any], request: VideoRequest, watch: Watch, engine: Eng
     image = None if request.image is None else _first_frame(request.image, plan, notes)
     seed = secrets.randbits(32) if request.seed is None else request.seed
 
-    with tempfile.TemporaryDirectory(prefix="videoworker-") as folder:
-        path = Path(folder) / f"video.{request.container}"
+    with workspace() as folder:
+        path = folder / f"video.{request.container}"
         frames = engine.generate(
             plan, request.prompt, request.negative_prompt or "", image, seed, watch, timings, notes
         )

@@ -1,79 +1,22 @@
 """An S3 server for all tests of this folder, and a fresh bucket for each."""
 
-import subprocess
-import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 
+from tests.delivery.store import Store, new_bucket, swift
 from videoworker.settings import Settings
-
-ACCESS_KEY, SECRET = "tests:worker", "not-a-real-secret"
-
-
-@dataclass(frozen=True)
-class Store:
-    """A bucket as the test sees it, by a client of its own."""
-
-    port: int
-    name: str
-    client: Any
-
-    def keys(self) -> list[str]:
-        return sorted(found["Key"] for found in self.client.list_objects_v2(Bucket=self.name).get("Contents", []))
-
-    def open_uploads(self) -> list[str]:
-        found = self.client.list_multipart_uploads(Bucket=self.name).get("Uploads", [])
-        return [upload["Key"] for upload in found]
-
-    def read(self, key: str) -> bytes:
-        body: bytes = self.client.get_object(Bucket=self.name, Key=key)["Body"].read()
-        return body
-
-    def settings(self, folder: Path, **changed: Any) -> Settings:
-        """Those of a worker that delivers here; `folder` is its OUTPUT_DIR."""
-        ours = {
-            "output_dir": folder,
-            "bucket_endpoint_url": f"http://127.0.0.1:{self.port}",
-            "bucket_access_key_id": ACCESS_KEY,
-            "bucket_secret_access_key": SECRET,
-            "bucket_name": self.name,
-            "bucket_prefix": "made/here",
-        }
-        return Settings(**ours | changed)
 
 
 @pytest.fixture(scope="session")
 def s3_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    command = ["/usr/bin/python3", str(Path(__file__).with_name("swift_server.py"))]
-    folder = tmp_path_factory.mktemp("swift")
-    with subprocess.Popen([*command, str(folder)], stdout=subprocess.PIPE, env={}) as server:
-        assert server.stdout is not None
-        try:
-            yield int(server.stdout.readline())
-        finally:
-            server.kill()
+    with swift(tmp_path_factory.mktemp("swift")) as port:
+        yield port
 
 
 @pytest.fixture
 def store(s3_port: int) -> Store:
-    config = Config(s3={"addressing_style": "path"}, request_checksum_calculation="when_required")
-    client = boto3.client(
-        "s3",
-        endpoint_url=f"http://127.0.0.1:{s3_port}",
-        aws_access_key_id=ACCESS_KEY,
-        aws_secret_access_key=SECRET,
-        region_name="us-east-1",
-        config=config,
-    )
-    name = f"bucket-{uuid.uuid4().hex}"
-    client.create_bucket(Bucket=name)
-    return Store(s3_port, name, client)
+    return new_bucket(s3_port)
 
 
 @pytest.fixture(autouse=True)

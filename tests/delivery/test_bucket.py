@@ -19,8 +19,8 @@ from botocore.auth import S3SigV4QueryAuth
 from PIL import Image
 
 from tests.delivery import videos
-from tests.delivery.conftest import SECRET, Store
 from tests.delivery.fault_proxy import FaultProxy
+from tests.delivery.store import SECRET, Store
 from videoworker.apis import APIS
 from videoworker.delivery import choose
 from videoworker.delivery.destination import Destination

@@ -8,8 +8,8 @@ import pytest
 import requests
 
 from tests.delivery import videos
-from tests.delivery.conftest import ACCESS_KEY, SECRET, Store
 from tests.delivery.fault_proxy import Fault, FaultProxy
+from tests.delivery.store import ACCESS_KEY, SECRET, Store
 from videoworker.delivery import choose
 from videoworker.delivery.destination import Destination
 from videoworker.errors import Code, JobError

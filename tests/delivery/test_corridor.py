@@ -7,7 +7,7 @@ import pytest
 import requests
 
 from builder.tiny import cogvideox
-from tests.delivery.conftest import Store
+from tests.delivery.store import Store
 from videoworker import job
 from videoworker.engine.engine import Engine
 from videoworker.errors import Code, JobError

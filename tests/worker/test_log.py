@@ -2,12 +2,15 @@
 
 import json
 import logging
+import subprocess
+import sys
 import warnings
 
 import pytest
 import structlog
 from runpod import RunPodLogger
 
+from tests.handler_process import environment
 from videoworker.worker import log
 
 
@@ -45,6 +48,24 @@ def test_on_a_terminal_an_entry_reads_as_words(capsys: pytest.CaptureFixture[str
     structlog.get_logger().info("serving", model="sketch")
     line = capsys.readouterr().err
     assert "serving" in line and "model=sketch" in line and not line.startswith("{")
+
+
+# A worker whose log cannot be written.
+UNHEARD = """
+import logging, structlog
+from videoworker.worker import log
+log.configure(on_platform=True)
+structlog.get_logger().info("job started")
+logging.getLogger("anything").warning("slow")
+print("went on")
+"""
+
+
+def test_a_line_that_cannot_be_written_is_lost_and_nothing_else() -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-c", UNHEARD]
+        worker = subprocess.run(command, stdout=subprocess.PIPE, stderr=full, text=True, env=environment())
+    assert worker.stdout == "went on\n"
 
 
 @pytest.mark.parametrize(("asked", "level"), [({}, "INFO"), ({"RUNPOD_LOG_LEVEL": "DEBUG"}, "DEBUG")])

@@ -28,10 +28,14 @@ def configure(on_platform: bool) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso"),
     ]
+    # logging's own writer loses a line that cannot be written, as on a full disk; structlog's would raise into the job
+    ours = logging.getLogger("videoworker")
+    ours.handlers, ours.propagate = [logging.StreamHandler(sys.stderr)], False
+    ours.setLevel(logging.INFO)
     structlog.configure(
         processors=[*common, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: ours,
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(

@@ -7,7 +7,7 @@ import runpod
 import structlog
 from pydantic import ValidationError
 
-from videoworker import apis, job
+from videoworker import apis, job, workspace
 from videoworker.delivery import choose
 from videoworker.engine.engine import Engine
 from videoworker.errors import JobError
@@ -32,6 +32,7 @@ def main() -> None:
             "device": fitness.check_device,
             "weights": partial(_load, engine, current),
         }
+        workspace.remove_left_behind()
         fitness.run_or_register(on_platform, checks)
     except ValidationError as error:
         wrong = (f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg']} (given: {e['input']!r})" for e in error.errors())
