@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import structlog
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from tests.endpoint.conftest import Start
-from tests.endpoint.running_endpoint import PATIENCE, EndpointHere, Worker
+from tests.endpoint.running_endpoint import PATIENCE, EndpointHere, Worker, eventually
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -125,3 +126,54 @@ def test_a_webhook_that_could_not_be_sent_is_sent_after_a_restart(start: Start, 
     endpoint.stop()
     start()
     assert receiver.next().body["id"] == job_id
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "2130706433", "10.0.0.1", "169.254.169.254", "[::1]", "[::ffff:10.0.0.1]", "localhost"]
+)
+def test_with_keys_a_webhook_to_a_private_address_is_refused_by_the_name_of_the_field(start: Start, host: str) -> None:
+    endpoint, holder = start(api_keys="key"), {"Authorization": "Bearer key"}
+    answer = endpoint.post("run", {"input": 1, "webhook": f"http://{host}:8000/hook"}, headers=holder)
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith("webhook: must lead to a public address")
+    assert endpoint.get("health", headers=holder).json()["jobs"]["inQueue"] == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "webhook", "code"),
+    [
+        ({"api_keys": "key"}, "http://1.1.1.1/hook", 200),
+        ({"api_keys": "key"}, "http://[2606:4700::1111]/hook", 200),
+        (
+            {"api_keys": "key"},
+            "http://no..name/hook",
+            200,
+        ),  # it cannot be known now; it is judged again when it is sent
+        ({"api_keys": "key", "webhook_private_addresses": True}, "http://10.0.0.1/hook", 200),
+        ({"webhook_private_addresses": False}, "http://10.0.0.1/hook", 400),
+    ],
+)
+def test_which_webhooks_are_taken(start: Start, settings: dict[str, Any], webhook: str, code: int) -> None:
+    endpoint = start(**settings)
+    body = {"input": 1, "webhook": webhook}
+    assert endpoint.post("run", body, headers={"Authorization": "Bearer key"}).status_code == code
+
+
+def test_a_webhook_whose_name_leads_to_a_private_address_by_then_is_not_called_and_the_log_says_so(
+    start: Start, receiver: Receiver
+) -> None:
+    webhook = receiver.url.replace("127.0.0.1", "localhost")
+    before = start()
+    job_id = before.run(1, webhook=webhook)
+    before.stop()
+    endpoint = start(webhook_private_addresses=False, webhook_retry_seconds=0.1)
+    worker = Worker(endpoint, "w1")
+    with structlog.testing.capture_logs() as log:
+        worker.take()
+        assert worker.done(job_id, {"output": 1}) == 200
+
+        def told() -> None:
+            assert [entry["error"] for entry in log if entry.get("job_id") == job_id] == ["NotPublicError"]
+
+        eventually(told)
+    assert receiver.received.empty()

@@ -38,6 +38,9 @@ class EndpointSettings(BaseSettings):
         None, description="signs webhooks as Standard Webhooks does: `whsec_` and base64"
     )
     webhook_retry_seconds: float = Field(10, gt=0, description="time between the three attempts at a webhook")
+    webhook_private_addresses: bool | None = Field(
+        None, description="let webhooks go to private addresses; empty: only where API_KEYS is empty"
+    )
 
     @field_validator("database_url")
     @classmethod
@@ -64,6 +67,10 @@ class EndpointSettings(BaseSettings):
     def keys(self) -> tuple[str, ...]:
         given = self.api_keys.get_secret_value().split(",") if self.api_keys else []
         return tuple(key.strip() for key in given if key.strip())
+
+    @property
+    def private_webhooks(self) -> bool:
+        return not self.keys if self.webhook_private_addresses is None else self.webhook_private_addresses
 
 
 @cache

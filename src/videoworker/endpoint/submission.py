@@ -9,6 +9,7 @@ from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, UrlConstraints, V
 
 from videoworker.endpoint.jobs import Submission
 from videoworker.endpoint.settings import EndpointSettings
+from videoworker.endpoint.webhook_address import may_be_public
 
 # RunPod's documented limits: bytes of a request, milliseconds of a policy.
 MAX_RUN_BYTES = 10_000_000
@@ -41,12 +42,15 @@ async def read(request: Request, settings: EndpointSettings, is_sync: bool) -> S
         body = _Body.model_validate(given)
     except ValidationError as error:
         raise HTTPException(400, "; ".join(map(_problem, error.errors(include_url=False)))) from None
+    webhook = str(body.webhook) if body.webhook else None
+    if webhook and not settings.private_webhooks and not await may_be_public(webhook):
+        raise HTTPException(400, f"webhook: must lead to a public address (given: {json.dumps(webhook)[:100]})")
     for_worker = {key: given[key] for key in ("input", "webhook", "policy", "s3Config") if key in given}
     timeout, ttl = body.policy.execution_timeout, body.policy.ttl
     return Submission(
         id=f"sync-{uuid.uuid4()}" if is_sync else str(uuid.uuid4()),
         body=json.dumps(for_worker, separators=(",", ":")),
-        webhook=str(body.webhook) if body.webhook else None,
+        webhook=webhook,
         execution_timeout=settings.execution_timeout_seconds if timeout is None else timeout / 1000,
         ttl=settings.ttl_seconds if ttl is None else ttl / 1000,
         retention=settings.sync_retention_seconds if is_sync else settings.retention_seconds,

@@ -16,6 +16,7 @@ from videoworker.endpoint.jobs import Job
 from videoworker.endpoint.queue import Queue
 from videoworker.endpoint.settings import EndpointSettings
 from videoworker.endpoint.shown import as_text, shown
+from videoworker.endpoint.webhook_address import public_socket
 
 ATTEMPTS = 3  # RunPod: two more after the first
 _ANSWER_SECONDS = 10.0
@@ -31,6 +32,7 @@ class Webhooks:
         secret = settings.webhook_secret
         self._signer = Webhook(secret.get_secret_value()) if secret else None
         self._queue, self._pause = queue, settings.webhook_retry_seconds
+        self._socket_factory = None if settings.private_webhooks else public_socket
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -61,7 +63,9 @@ class Webhooks:
                     with attempt:
                         await self._post(job)
             except RetryError as error:
-                _log.warning("webhook not accepted", job_id=job_id, error=type(error.last_attempt.exception()).__name__)
+                failure = error.last_attempt.exception()
+                cause = failure.os_error if isinstance(failure, aiohttp.ClientConnectorError) else failure
+                _log.warning("webhook not accepted", job_id=job_id, error=type(cause).__name__)
         await self._queue.webhook_done(job_id)
 
     async def _post(self, job: Job) -> None:
@@ -70,8 +74,9 @@ class Webhooks:
         body = as_text(shown(job, None) | {"input": json.dumps(given), "webhook": json.dumps(job.webhook)})
         headers = {"Content-Type": "application/json"} | self._signature(job, body)
         timeout = aiohttp.ClientTimeout(total=_ANSWER_SECONDS)
+        connector = aiohttp.TCPConnector(socket_factory=self._socket_factory)
         async with (
-            aiohttp.ClientSession(timeout=timeout) as session,
+            aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
             session.post(job.webhook, data=body.encode(), headers=headers, allow_redirects=False) as answer,
         ):
             if not answer.ok or answer.status >= 300:
