@@ -106,10 +106,11 @@ class Submission:
 
 @dataclass(frozen=True)
 class Taken:
-    """A job as a worker gets it."""
+    """A job as a worker gets it. `waited`: seconds since its caller queued it."""
 
     id: str
     body: str
+    waited: float
 
 
 @dataclass(frozen=True)
@@ -159,14 +160,14 @@ _take = (
         started_at=_now,
         due_at=case((jobs.c.expires_at < _ends_at, jobs.c.expires_at), else_=_ends_at),
     )
-    .returning(jobs.c.number, jobs.c.id, jobs.c.body)
+    .returning(jobs.c.number, jobs.c.id, jobs.c.body, jobs.c.created_at)
 )
 
 
 def take(connection: Connection, worker: str, count: int, now: float) -> list[Taken]:
     """Hands out the jobs that have waited longest, at most `count`."""
     rows = connection.execute(_take, {"by": worker, "count": count, "now": now}).all()
-    return [Taken(row.id, row.body) for row in sorted(rows, key=lambda row: row.number)]
+    return [Taken(row.id, row.body, now - row.created_at) for row in sorted(rows, key=lambda row: row.number)]
 
 
 _finished: dict[str, Any] = {

@@ -10,7 +10,7 @@ from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
 from videoworker.endpoint.callers import JobId
 from videoworker.endpoint.jobs import Result, Taken
 from videoworker.endpoint.queue import Queue
-from videoworker.endpoint.shown import as_text
+from videoworker.endpoint.shown import as_text, milliseconds
 from videoworker.endpoint.submission import limited_body, parse_json
 
 WorkerId = Annotated[str, Path(pattern=r"^[A-Za-z0-9._-]{1,255}$")]
@@ -88,7 +88,8 @@ def routes(queue: Queue) -> APIRouter:
 
 
 def _for_worker(job: Taken) -> str:
-    return as_text({"id": json.dumps(job.id)})[:-1] + "," + job.body[1:]
+    ours = {"id": json.dumps(job.id), "delayTime": milliseconds(job.waited)}
+    return as_text(ours)[:-1] + "," + job.body[1:]
 
 
 def _result(body: dict[str, Any]) -> Result:

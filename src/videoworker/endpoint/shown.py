@@ -12,9 +12,9 @@ def shown(job: Job, progress: str | None) -> dict[str, str]:
     is_final = Status(job.status).is_final
     fields = {"id": json.dumps(job.id), "status": json.dumps(job.status)}
     if job.started_at is not None:
-        fields["delayTime"] = _milliseconds(job.started_at - job.created_at)
+        fields["delayTime"] = milliseconds(job.started_at - job.created_at)
         if is_final:
-            fields["executionTime"] = _milliseconds(job.finished_at - job.started_at)
+            fields["executionTime"] = milliseconds(job.finished_at - job.started_at)
     if job.worker is not None:
         fields["workerId"] = json.dumps(job.worker)
     output = job.output if is_final else progress
@@ -33,5 +33,5 @@ def as_json(fields: dict[str, str]) -> Response:
     return Response(as_text(fields), media_type="application/json")
 
 
-def _milliseconds(seconds: float) -> str:
+def milliseconds(seconds: float) -> str:
     return str(max(0, round(seconds * 1000)))
