@@ -18,7 +18,7 @@ from videoworker.media.file import Finished, VideoFile
 from videoworker.media.picture import crop_to, decode_picture
 from videoworker.media.playable import check_plays
 from videoworker.media.size import estimated_bytes
-from videoworker.models.plan import Plan, make_plan
+from videoworker.models.plan import Plan
 from videoworker.request import Result, Video, VideoRequest
 from videoworker.settings import Settings
 from videoworker.watch import Watch
@@ -34,7 +34,7 @@ def run(job: Mapping[str, Any], request: VideoRequest, watch: Watch, engine: Eng
     name = settings.model or request.model or engine.best_installed()
     model = engine.choose(name, request)
     engine.require(model)
-    plan = make_plan(request, model)
+    plan = engine.plan(request, model)
     destination.check_size(_estimated_bytes(request, plan))
     if (estimate := engine.pace.estimate(plan)) is not None:
         watch.expect(estimate)

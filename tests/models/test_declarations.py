@@ -8,6 +8,7 @@ from videoworker.models.cogvideox import COGVIDEOX_5B_I2V
 from videoworker.models.declaration import Model
 from videoworker.models.plan import make_plan
 from videoworker.models.sizes import fit
+from videoworker.models.suited import following
 from videoworker.request import VideoRequest
 
 EVERY_VARIANT = [pytest.param(variant, id=variant.folder) for variants in VARIANTS.values() for variant in variants]
@@ -39,6 +40,24 @@ def test_what_its_licence_restricts_stands_in_every_answer(model: Model) -> None
     assert set(model.notes) <= set(plan.notes)
     restricted = model.licence != "Apache-2.0"
     assert bool(model.notes) == restricted
+
+
+@pytest.mark.parametrize("model", EVERY_VARIANT)
+def test_what_continues_a_variant_makes_the_same_sizes_at_the_same_rate_with_the_same_settings(model: Model) -> None:
+    other = following(VARIANTS[model.name], model)
+    if not model.continued_by and not model.continued_from:
+        assert other is None
+        return
+    assert other is not None and other.takes_image and other.continued_from
+    assert (other.fps, other.default_steps, other.default_guidance_scale, other.runner) == (
+        model.fps,
+        model.default_steps,
+        model.default_guidance_scale,
+        model.runner,
+    )
+    assert fit(other, model.default_width, model.default_height) == fit(
+        model, model.default_width, model.default_height
+    )
 
 
 def test_hunyuanvideos_territory_is_named() -> None:

@@ -12,7 +12,12 @@ from videoworker.models import MODELS
 from videoworker.models.cogvideox import COGVIDEOX
 from videoworker.models.cogvideox import SKETCH as SHIPPED
 from videoworker.models.declaration import Model
-from videoworker.models.hunyuanvideo import HUNYUANVIDEO, HUNYUANVIDEO_1_5
+from videoworker.models.hunyuanvideo import (
+    HUNYUANVIDEO,
+    HUNYUANVIDEO_1_5,
+    HUNYUANVIDEO_1_5_480P_I2V,
+    HUNYUANVIDEO_1_5_720P_I2V,
+)
 from videoworker.models.ltx import LTX
 from videoworker.models.mochi import MOCHI
 from videoworker.models.plan import Part, Plan, make_plan
@@ -216,3 +221,27 @@ def test_any_model_makes_a_clip_exactly_or_refuses_it_for_its_length(model: Mode
         check_parts(plan)
     else:
         assert f"at most {model.max_frames} frames" in refused(model, num_frames=num_frames).fields[0].allowed
+
+
+def test_a_clip_too_long_for_a_text_variant_is_continued_by_its_image_variant() -> None:
+    request = VideoRequest(api="native", prompt="a cat", duration=10.0, width=1920, height=1080)
+    plan = make_plan(request, HUNYUANVIDEO_1_5, HUNYUANVIDEO_1_5_720P_I2V)
+    assert plan.following is HUNYUANVIDEO_1_5_720P_I2V
+    assert plan.parts == (Part(121, 0, 121), Part(121, 1, 119))
+    assert (
+        "Made in 2 parts of at most 121 frames; each continues from the last frame of the one before, and is made by "
+        "the variant 720p-i2v." in plan.notes
+    )
+    assert make_plan(replace(request, duration=5.0), HUNYUANVIDEO_1_5, HUNYUANVIDEO_1_5_720P_I2V).following is None
+
+
+@pytest.mark.parametrize("following", [None, HUNYUANVIDEO_1_5_480P_I2V], ids=["absent", "of another size"])
+def test_without_a_variant_that_continues_it_a_long_clip_is_refused_with_the_longest_one(
+    following: Model | None,
+) -> None:
+    request = VideoRequest(api="native", prompt="a cat", duration=10.0)
+    with pytest.raises(JobError) as caught:
+        make_plan(request, HUNYUANVIDEO_1_5, following)
+    assert caught.value.code is Code.INVALID_DURATION
+    assert "its variant 720p-i2v would go on" in caught.value.message.lower()
+    assert caught.value.fields[0].allowed.startswith("at most 121 frames (5.0")

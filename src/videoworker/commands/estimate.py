@@ -8,6 +8,7 @@ import typer
 
 from videoworker import apis
 from videoworker.errors import JobError
+from videoworker.models import VARIANTS
 from videoworker.models.placement import (
     GIB,
     LADDER,
@@ -20,6 +21,7 @@ from videoworker.models.placement import (
 )
 from videoworker.models.plan import Plan, make_plan
 from videoworker.models.published_seconds import GPU, denoise_seconds
+from videoworker.models.suited import following
 from videoworker.settings import Settings, settings
 
 
@@ -44,7 +46,7 @@ def estimate(
 
     engine = Engine(current)
     model = engine.choose(current.model or request.model or engine.best_installed(), request)
-    plan = make_plan(request, model)
+    plan = make_plan(request, model, following(VARIANTS[model.name], model))
     found = places.locate(model, current)
     weights = offload.weights(model, found.folder, torch.bfloat16) if found else declared_weights(model)
     free = None if memory is None else round(memory * GIB)

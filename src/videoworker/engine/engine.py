@@ -2,7 +2,7 @@
 
 import gc
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import islice
@@ -31,7 +31,7 @@ from videoworker.models.declaration import Model
 from videoworker.models.pace import Pace
 from videoworker.models.placement import GIB, Placement, activations, choose, default_activations, needed
 from videoworker.models.plan import Plan, make_plan
-from videoworker.models.suited import suited
+from videoworker.models.suited import following, suited
 from videoworker.request import VideoRequest
 from videoworker.settings import Settings
 from videoworker.watch import Watch
@@ -114,11 +114,18 @@ class Engine:
                 checkpoint.verify(variant, installed.folder)
         self._put(model, folder, self._first_placement(model, folder, request))
 
+    def plan(self, request: VideoRequest, model: Model) -> Plan:
+        """What `generate` will do. Raises `JobError` naming the field where the model, with the variant that continues
+        its clips where that is installed, cannot do what is asked."""
+        continuing = following(VARIANTS[model.name], model)
+        is_here = continuing is not None and places.locate(continuing, self._settings) is not None
+        return make_plan(request, model, continuing if is_here else None)
+
     def _first_placement(self, model: Model, folder: Path, request: VideoRequest | None) -> Placement:
         """For a request, or for the jobs that will come; where the model's default clip is too large, smaller ones may
         not be."""
         if request is not None:
-            plan = make_plan(request, model)
+            plan = self.plan(request, model)
             return self._placement_for(model, folder, activations(plan), plan.low_vram)
         try:
             return self._placement_for(model, folder, default_activations(model), low_vram=False)
@@ -142,11 +149,18 @@ class Engine:
         _log.info("placement", model=model.name, placement=chosen, low_vram=low_vram, **gib)
         return chosen
 
-    def _replace(self, model: Model, placement: Placement, timings: Timings) -> None:
-        """Reads the weights anew where they lie otherwise, so that nothing of a clip that failed is left in them."""
-        if not self._placement.serves(placement):
+    def _ready(self, model: Model, plan: Plan, placement: Placement | None, timings: Timings) -> tuple[Any, _Encode]:
+        """The networks of `model` and its prompt encoder; placed for the plan where `placement` is None. They are read
+        anew where they are another variant's, or lie otherwise, so that nothing of a failed clip is left in them."""
+        is_loaded = self.model is not None and self.model.folder == model.folder
+        folder = self._folder if is_loaded else weights.find(model, self._settings).folder
+        wanted = placement or self._placement_for(model, folder, activations(plan), plan.low_vram)
+        if not is_loaded or not self._placement.serves(wanted):
             with timings.measure("load"):
-                self._put(model, self._folder, placement)
+                self._put(model, folder, wanted)
+        if self._encode is None:
+            raise JobError(Code.MODEL_NOT_LOADED, "No model is loaded.")
+        return self._networks, self._encode
 
     def _put(self, model: Model, folder: Path, placement: Placement) -> None:
         """Reads the weights of `model`, which are whole, to where `placement` says; the old ones are freed before."""
@@ -199,10 +213,8 @@ class Engine:
         """The plan's frames at its native size, RGB uint8 [height, width, 3], as they are decoded. `image` is the
         clip's first frame at the native size. Where memory runs out, the clip is made once more with a leaner
         placement, and frames already given are not given again. Adds to `timings` and `notes`. Raises `JobError`."""
-        if (model := self.model) is None:
+        if self.model is None:
             raise JobError(Code.MODEL_NOT_LOADED, "No model is loaded.")
-        wanted = self._placement_for(model, self._folder, activations(plan), plan.low_vram)
-        self._replace(model, wanted, timings)
         clip = plan, prompt, negative_prompt, image, seed, watch, timings, notes
         given, before = 0, list(notes)
         try:
@@ -215,10 +227,9 @@ class Engine:
             if leaner is None or (given and not leaner.is_exact):
                 raise self._out_of_memory() from error
             _log.warning("out of memory", placement=self._placement, next=leaner)
-        self._replace(model, leaner, timings)
         notes[:] = [*before, f"The GPU's memory ran out; made again with the placement {leaner}."]
         try:
-            yield from islice(self._clip(*clip), given, None)
+            yield from islice(self._clip(*clip, leaner), given, None)
         except torch.OutOfMemoryError as error:
             raise self._out_of_memory() from error
 
@@ -241,46 +252,60 @@ class Engine:
         watch: Watch,
         timings: Timings,
         notes: list[str],
+        placement: Placement | None = None,
     ) -> Iterator[np.ndarray]:
-        """As `generate`, where the networks are now."""
-        networks, encode = self._networks, self._encode
-        if encode is None or plan.model.runner is None:
-            raise JobError(Code.MODEL_NOT_LOADED, "No model is loaded.")
-        runner = _RUNNERS[plan.model.runner]
+        """As `generate`, once, with the placement given."""
         prompts = (negative_prompt, prompt) if plan.sampling.guidance_scale > 1 else (prompt,)
         generator = torch.Generator("cpu").manual_seed(seed)
         known = None if image is None else image[np.newaxis]
-        canvas, count = plan.canvas, len(plan.parts)
-        for index, part in enumerate(plan.parts):
-            with timings.measure("encode_prompt"):
-                seen = known[0] if known is not None and runner.DESCRIBES_IMAGE else np.empty(0, np.uint8)
-                conditioning, cut = encode(prompts, seen.tobytes(), seen.shape)
-            if index == 0:
-                watch.step("encode_prompt", 1, 1)
-                if cut:
-                    notes.append(f"The model read the prompt without its last {cut} tokens, which do not fit.")
-                if not self._placement.is_exact:
-                    notes.append("The model's weights were rounded to 8 bits, to fit into the GPU's memory.")
-            with timings.measure("denoise"):
-                noise = runner.get_noise(
-                    networks, part.num_frames, canvas.native_width, canvas.native_height, generator
-                )
-                given = None if known is None else runner.encode_frames(networks, known)
-                latents = runner.denoise(
-                    networks, noise, conditioning, given, plan.sampling, watch, (index, count), generator
-                )
-            if given is not None:  # what was given is known: the model's own account of it would only be less exact
-                latents = torch.cat([given, latents[:, given.shape[1] :]], dim=1)
-            decoded = _measured(runner.decode(networks, latents, watch, (index, count), generator), timings)
-            following = plan.parts[index + 1].given if index + 1 < count else 0
-            last: list[np.ndarray] = []
-            for number, frame in enumerate(decoded):
-                if number >= part.given + part.kept:
-                    break
-                last = [*last, frame][-following:] if following else []
-                if number >= part.given:
-                    yield frame
+        for index in range(len(plan.parts)):
+            last = yield from self._part(plan, index, prompts, known, generator, watch, timings, notes, placement)
             known = np.stack(last) if last else None
+
+    def _part(
+        self,
+        plan: Plan,
+        index: int,
+        prompts: tuple[str, ...],
+        known: np.ndarray | None,
+        generator: torch.Generator,
+        watch: Watch,
+        timings: Timings,
+        notes: list[str],
+        placement: Placement | None,
+    ) -> Generator[np.ndarray, None, list[np.ndarray]]:
+        """One part's frames; returns the last ones, that the next part continues from. `known` are its own first."""
+        model = plan.model if index == 0 or plan.following is None else plan.following
+        networks, encode = self._ready(model, plan, placement, timings)
+        runner = _RUNNERS[model.runner or ""]
+        part, canvas, count = plan.parts[index], plan.canvas, len(plan.parts)
+        with timings.measure("encode_prompt"):
+            seen = known[0] if known is not None and runner.DESCRIBES_IMAGE else np.empty(0, np.uint8)
+            conditioning, cut = encode(prompts, seen.tobytes(), seen.shape)
+        if index == 0:
+            watch.step("encode_prompt", 1, 1)
+            if cut:
+                notes.append(f"The model read the prompt without its last {cut} tokens, which do not fit.")
+            if not self._placement.is_exact:
+                notes.append("The model's weights were rounded to 8 bits, to fit into the GPU's memory.")
+        with timings.measure("denoise"):
+            noise = runner.get_noise(networks, part.num_frames, canvas.native_width, canvas.native_height, generator)
+            given = None if known is None else runner.encode_frames(networks, known)
+            latents = runner.denoise(
+                networks, noise, conditioning, given, plan.sampling, watch, (index, count), generator
+            )
+        if given is not None:  # what was given is known: the model's own account of it would only be less exact
+            latents = torch.cat([given, latents[:, given.shape[1] :]], dim=1)
+        decoded = _measured(runner.decode(networks, latents, watch, (index, count), generator), timings)
+        wanted = plan.parts[index + 1].given if index + 1 < count else 0
+        last: list[np.ndarray] = []
+        for number, frame in enumerate(decoded):
+            if number >= part.given + part.kept:
+                break
+            last = [*last, frame][-wanted:] if wanted else []
+            if number >= part.given:
+                yield frame
+        return last
 
 
 def _encoder(runner: Runner, networks: Any) -> _Encode:

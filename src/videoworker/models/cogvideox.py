@@ -68,6 +68,7 @@ COGVIDEOX = Model(
     default_guidance_scale=6.0,
     denoise_bytes=110,  # counted on fake tensors, both prompts at once: 1.7 GiB of 720x480x49
     decode_bytes=46_000,  # likewise, untiled: 14.7 GiB of 720x480, 44.5 of 1360x768
+    continued_by="5b-i2v",
     published_step_seconds=0.9,  # its README, as all of the family: 45 s for 50 steps
 )
 
@@ -104,6 +105,7 @@ COGVIDEOX_1_5_5B = replace(
     COGVIDEOX_5B,
     variant="1.5-5b",
     folder="cogvideox-1.5-5b",
+    continued_by="1.5-5b-i2v",
     repository="zai-org/CogVideoX1.5-5B",
     components=(
         Component("text_encoder", "bfloat16", 9_524_621_312),

@@ -26,9 +26,9 @@ class Model:
 
     Sizes: both sides are multiples of `grid` between `min_side` and `max_side`, the area at most `max_area`; only
     `default_width` x `default_height` where it is `fixed_size`. Clips: a multiple of `frame_step` plus one, between
-    `min_frames` and `max_frames`. A longer clip is continued from the last `continued_from` frames (0: the model takes
-    no image and cannot continue). A model with a `fixed_schedule` was trained for one course of noise levels: a flow
-    shift is refused. `runner` names the engine's sampler; None where this version has none yet.
+    `min_frames` and `max_frames`. A longer clip is continued from the last `continued_from` frames; where that is 0, by
+    the variant `continued_by`, if one is named. A model with a `fixed_schedule` was trained for one course of noise
+    levels: a flow shift is refused. `runner` names the engine's sampler; None where this version has none yet.
 
     Memory beside the weights: `denoise_bytes` per pixel of a clip while it is denoised, `decode_bytes` per pixel of one
     frame while a clip is decoded, which is a stream. `published_step_seconds` is what others measured on one H100 for a
@@ -67,6 +67,7 @@ class Model:
     needs_image: bool = False
     fixed_size: bool = False
     continued_from: int = 0
+    continued_by: str = ""
     takes_flow_shift: bool = False
     fixed_schedule: bool = False
     takes_embedded_guidance: bool = False

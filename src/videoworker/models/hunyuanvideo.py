@@ -37,6 +37,7 @@ HUNYUANVIDEO = Model(
     denoise_bytes=150,  # counted on fake tensors with text padding: 14.7 GiB of 1280x720x129, 9.4 of 960x544x129
     decode_bytes=3_100,  # likewise, in tiles and as a stream: 2.6 GiB of 1280x720
     published_step_seconds=38.1,  # its README: 1904 s for 50 steps
+    continued_by="i2v",
     takes_flow_shift=True,
     takes_embedded_guidance=True,
 )
@@ -68,6 +69,7 @@ HUNYUANVIDEO_I2V_33CH = replace(
     max_frames=125,
     default_frames=125,
     continued_from=0,  # its clips begin four frames after the picture
+    continued_by="",
     takes_embedded_guidance=False,
 )
 
@@ -107,6 +109,7 @@ HUNYUANVIDEO_1_5 = Model(
     default_guidance_scale=6.0,
     denoise_bytes=64,  # counted on fake tensors: 6.0 GiB of 1280x720x121, 2.9 of 848x480x121
     decode_bytes=14_800,  # likewise, as a stream: 12.6 GiB of 1280x720, 5.6 of 848x480
+    continued_by="720p-i2v",
     takes_flow_shift=True,
 )
 
@@ -137,6 +140,7 @@ HUNYUANVIDEO_1_5_480P_T2V = replace(
     repository=f"{_1_5}480p_t2v",
     max_area=640 * 640,
     max_side=960,
+    continued_by="480p-i2v",
     default_width=848,
     default_height=480,
 )
@@ -146,6 +150,7 @@ HUNYUANVIDEO_1_5_480P_T2V_DISTILLED = replace(
     variant="480p-t2v-distilled",
     folder="hunyuanvideo-1.5-480p-t2v-distilled",
     repository=f"{_1_5}480p_t2v_distilled",
+    continued_by="480p-i2v-distilled",
     default_guidance_scale=1.0,
 )
 

@@ -34,7 +34,7 @@ class Sampling:
 @dataclass(frozen=True)
 class Plan:
     """What the engine will do. `notes` says in words what differs from the request and why. `low_vram`: time may be
-    spent to save device memory."""
+    spent to save device memory. `following` makes the parts after the first; None: there are none."""
 
     model: Model
     canvas: Canvas
@@ -44,10 +44,12 @@ class Plan:
     sampling: Sampling
     notes: tuple[str, ...]
     low_vram: bool = False
+    following: Model | None = None
 
 
-def make_plan(request: VideoRequest, model: Model) -> Plan:
-    """Raises `JobError` naming the field where the model cannot do what is asked."""
+def make_plan(request: VideoRequest, model: Model, following: Model | None = None) -> Plan:
+    """`following` is the variant that continues the model's clips, where the model cannot and the variant is at hand.
+    Raises `JobError` naming the field where the model cannot do what is asked."""
     _refuse_what_the_model_lacks(request, model)
     width, height = request.width or model.default_width, request.height or model.default_height
     canvas, notes = fit(model, width, height)
@@ -57,12 +59,19 @@ def make_plan(request: VideoRequest, model: Model) -> Plan:
         num_frames = max(round(request.duration * fps), 1)
         if not math.isclose(num_frames / fps, request.duration, abs_tol=1e-6):
             notes.append(f"{request.duration:g} s at {fps} fps became {num_frames} frames.")
-    parts = split(model, num_frames, request)
-    if len(parts) > 1:
+    if model.continued_from:
+        following = model
+    elif following is not None and fit(following, width, height)[0] != canvas:
+        following = None  # it cannot make frames of this size
+    parts = split(model, following, num_frames, request)
+    if len(parts) > 1 and following is not None:
+        count = following.continued_from
         notes.append(
             f"Made in {len(parts)} parts of at most {model.max_frames} frames; each continues from the last "
-            f"{model.continued_from} frames of the one before."
+            f"{'frame' if count == 1 else f'{count} frames'} of the one before"
+            + ("." if following is model else f", and is made by the variant {following.variant}.")
         )
+        notes += [note for note in following.notes if note not in model.notes]
     elif parts[0].num_frames != num_frames:
         notes.append(f"Made {parts[0].num_frames} frames and kept the first {num_frames}.")
     guidance_scale = model.default_guidance_scale if request.guidance_scale is None else request.guidance_scale
@@ -70,24 +79,30 @@ def make_plan(request: VideoRequest, model: Model) -> Plan:
     steps = request.num_inference_steps or model.default_steps
     sampling = Sampling(steps, guidance_scale, request.embedded_guidance_scale, request.flow_shift, fps)
     low_vram = request.low_vram and model.needs_gpu
-    return Plan(model, canvas, num_frames, fps, parts, sampling, tuple(notes), low_vram)
+    return Plan(
+        model, canvas, num_frames, fps, parts, sampling, tuple(notes), low_vram, following if len(parts) > 1 else None
+    )
 
 
-def split(model: Model, num_frames: int, request: VideoRequest) -> tuple[Part, ...]:
-    """The parts whose kept frames add up to `num_frames`. Raises `JobError` where the model cannot continue a clip."""
-    if num_frames > model.max_frames and not model.continued_from:
+def split(model: Model, following: Model | None, num_frames: int, request: VideoRequest) -> tuple[Part, ...]:
+    """The parts whose kept frames add up to `num_frames`. Raises `JobError` where nothing can continue the clip."""
+    if num_frames > model.max_frames and following is None:
         seconds = model.max_frames / (request.fps or model.fps)
         field = "num_frames" if request.duration is None else "duration"
         given = num_frames if request.duration is None else request.duration
         allowed = f"at most {model.max_frames} frames ({seconds:g} s) with {model.name}"
         code = Code.INVALID_FIELD if request.duration is None else Code.INVALID_DURATION
-        raise JobError(code, f"{model.name} cannot make a clip this long.", (FieldProblem(field, given, allowed),))
+        message = f"{model.name} cannot make a clip this long."
+        if model.continued_by:
+            message += f" Its variant {model.continued_by} would go on, where that is installed and makes this size."
+        raise JobError(code, message, (FieldProblem(field, given, allowed),))
     parts: list[Part] = []
     while num_frames:
-        given = model.continued_from if parts else 0
-        kept = min(num_frames, model.max_frames - given)
-        needed = max(kept + given, model.min_frames)
-        made = math.ceil((needed - 1) / model.frame_step) * model.frame_step + 1
+        maker = following if parts and following is not None else model
+        given = maker.continued_from if parts else 0
+        kept = min(num_frames, maker.max_frames - given)
+        needed = max(kept + given, maker.min_frames)
+        made = math.ceil((needed - 1) / maker.frame_step) * maker.frame_step + 1
         parts.append(Part(made, given, kept))
         num_frames -= kept
     return tuple(parts)

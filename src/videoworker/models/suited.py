@@ -1,9 +1,18 @@
-"""Which of a model's variants suit a request."""
+"""Which of a model's variants suit a request, and which go on where another ends."""
 
 from collections.abc import Sequence
 
 from videoworker.models.declaration import Model
 from videoworker.request import VideoRequest
+
+
+def following(variants: Sequence[Model], model: Model) -> Model | None:
+    """Which of a model's variants makes the parts after the first where a clip is longer than `model` can make at once;
+    None where none does."""
+    if model.continued_from:
+        return model
+    others = {variant.variant: variant for variant in variants if variant.continued_from}
+    return others.get(model.continued_by)
 
 
 def suited(variants: Sequence[Model], request: VideoRequest) -> list[Model]:
