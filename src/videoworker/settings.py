@@ -58,7 +58,11 @@ class Settings(BaseSettings):
         None, gt=0, description="end the worker after so many jobs, for a fresh one; empty: it goes on"
     )
     metrics_port: int | None = Field(
-        None, gt=0, lt=65536, description="port where Prometheus reads the worker's metrics; empty: none"
+        None,
+        gt=0,
+        lt=65536,
+        description="port where Prometheus reads the worker's metrics (of `videoworker serve`: the first worker's, the "
+        "next one's is one higher); empty: none",
     )
     runpod_webhook_post_output: str | None = Field(None, description="set by the platform: where results are posted")
 

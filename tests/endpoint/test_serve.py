@@ -3,6 +3,7 @@
 import hashlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 import requests
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.commands.command_line import VIDEOWORKER
 from tests.endpoint.running_endpoint import PATIENCE, EndpointProcess, eventually
@@ -103,6 +105,7 @@ def test_killed_it_leaves_no_worker(endpoint: EndpointProcess) -> None:
         ([], {"DATABASE_URL": "sqlite:////dev/null/jobs.db"}, "DATABASE_URL"),
         ([], {"DATABASE_URL": "postgresql://root:secret@127.0.0.1:1/db"}, "DATABASE_URL"),
         ([], {"WEBHOOK_SECRET": "whsec_"}, "WEBHOOK_SECRET"),
+        (["--workers", "2"], {"METRICS_PORT": "65535"}, "METRICS_PORT"),
     ],
 )
 def test_what_it_cannot_serve_with_ends_it_with_one_line(
@@ -129,3 +132,35 @@ def test_a_video_of_the_shipped_model_is_made_and_fetched(tmp_path: Path) -> Non
         assert hashlib.sha256(content).hexdigest() == video["sha256"]
         assert endpoint.kill(signal.SIGTERM) == 0
     assert [path.name for path in tmp_path.rglob("video.*")] == [os.path.basename(video["url"])]
+
+
+def two_free_ports() -> int:
+    """The first of two that follow one another."""
+    while True:
+        with socket.create_server(("", 0)) as first, socket.socket() as second:
+            port: int = first.getsockname()[1]
+            try:
+                second.bind(("", port + 1))
+            except (OSError, OverflowError):  # taken, or there is none
+                continue
+            return port
+
+
+def metrics(port: int) -> dict[str, float]:
+    scraped = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE).text
+    return {
+        sample.name: sample.value for family in text_string_to_metric_families(scraped) for sample in family.samples
+    }
+
+
+def test_each_worker_has_metrics_of_its_own_and_one_of_them_the_jobs_wait(tmp_path: Path) -> None:
+    port = two_free_ports()
+    command = [*VIDEOWORKER, "serve", "--workers", "2"]
+    with EndpointProcess(tmp_path, command, OMP_NUM_THREADS="1", METRICS_PORT=str(port)) as endpoint:
+        state = endpoint.final(endpoint.run({"prompt": 5}))  # refused by the worker that takes it
+        both = [eventually(lambda port=port: metrics(port)) for port in (port, port + 1)]  # type: ignore[misc]
+        assert endpoint.kill(signal.SIGTERM) == 0
+    assert state["status"] == "FAILED"
+    assert sorted(one["videoworker_queue_wait_seconds_count"] for one in both) == [0, 1]
+    waited = sum(one["videoworker_queue_wait_seconds_sum"] for one in both)
+    assert waited == pytest.approx(state["delayTime"] / 1000) and waited > 0

@@ -37,6 +37,10 @@ def serve(
     apis.select({}, api or current.api)
     if not endpoint.keys and not _is_local(host):
         sys.exit(f"--host {host}: set API_KEYS to serve beyond this machine.")
+    count = max(1, len(_gpus())) if workers is None else workers
+    if current.metrics_port is not None and current.metrics_port + count > 65536:
+        last = current.metrics_port + count - 1
+        sys.exit(f"METRICS_PORT: {count} workers need {current.metrics_port} to {last}; the highest port is 65535.")
     _configure_log()
     try:
         sock = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
@@ -47,8 +51,9 @@ def serve(
     common = {"PUBLIC_BASE_URL": current.public_base_url or at, "OUTPUT_DIR": str(current.output_dir.resolve())}
     if api:
         common["API"] = api
-    count = max(1, len(_gpus())) if workers is None else workers
-    environments = [common | one for one in _devices(count)]
+    environments = [
+        common | device | _metrics(current.metrics_port, index) for index, device in enumerate(_devices(count))
+    ]
     command = [sys.executable, "-u", str(ROOT / "handler.py")]
     typer.echo(f"serving {at}/v2/{endpoint.endpoint_id} with {count} worker{'' if count == 1 else 's'}")
     try:
@@ -81,6 +86,11 @@ def _devices(count: int) -> list[dict[str, str]]:
     """The environment of each worker: one GPU each, in turn where there are more workers."""
     gpus = _gpus()
     return [{"CUDA_VISIBLE_DEVICES": gpus[index % len(gpus)]} if gpus else {} for index in range(count)]
+
+
+def _metrics(first_port: int | None, index: int) -> dict[str, str]:
+    """The environment by which each worker has a port of its own, where they have one."""
+    return {} if first_port is None else {"METRICS_PORT": str(first_port + index)}
 
 
 def _configure_log() -> None:
