@@ -119,3 +119,16 @@ def test_the_metrics_count_jobs_failures_stages_and_the_wait(done: Done) -> None
         assert metrics["videoworker_stage_seconds_count", stage] == 1
         assert metrics["videoworker_stage_seconds_sum", stage] == pytest.approx(seconds)
     assert metrics["videoworker_queue_wait_seconds_sum", ""] == 1.5
+
+
+def test_a_worker_whose_model_has_no_weights_tells_the_platform_why_takes_no_job_and_ends(tmp_path: Path) -> None:
+    settings = {"MODEL": "mochi", "WEIGHTS_DIR": str(tmp_path), "NETWORK_VOLUME": str(tmp_path)}
+    with (
+        FakePlatform() as platform,
+        platform.worker(sys.executable, HANDLER, **environment(**settings)) as process,
+    ):
+        platform.submit("waiting", JOB)
+        told = platform.wait("unhealthy").body
+        assert process.wait(PATIENCE) == 1
+        assert platform.kinds(without=()) == [("unhealthy", "")]
+    assert told["check"] == "weights" and "videoworker fetch mochi" in told["reason"]
