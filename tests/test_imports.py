@@ -15,6 +15,7 @@ MAY_KNOW = {
     "public_address": set[str](),
     "watch": {"request", "errors", "settings"},
     "workspace": set[str](),
+    "log_lines": set[str](),
     "apis": {"request", "errors"},
     "models": {"request", "errors", "settings", "watch"},
     "media": {"request", "errors", "settings", "watch", "public_address"},
@@ -23,7 +24,7 @@ MAY_KNOW = {
     "endpoint": {"public_address"},
     "job": {"apis", "models", "engine", "media", "delivery", "request", "errors", "settings", "watch", "workspace"},
 }
-MAY_KNOW["worker"] = MAY_KNOW["job"] | {"job"}
+MAY_KNOW["worker"] = MAY_KNOW["job"] | {"job", "log_lines"}
 MAY_KNOW["commands"] = MAY_KNOW["worker"] | {"endpoint"}
 MAY_KNOW["cli"] = {"commands", "errors"}
 

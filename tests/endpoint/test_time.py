@@ -1,7 +1,6 @@
 """What time and silence do to jobs. Time is advanced, not waited for."""
 
 import socket
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -77,42 +76,6 @@ def test_results_are_kept_for_half_an_hour_and_those_of_runsync_for_a_minute(
     assert is_kept(endpoint, asynchronous)
     endpoint.advance(101)
     assert not is_kept(endpoint, asynchronous)
-
-
-def test_the_files_of_a_job_go_with_its_result_and_those_of_a_failed_one_stay(start: Start, tmp_path: Path) -> None:
-    endpoint = start(retention_seconds=200)
-    worker = Worker(endpoint, "w1")
-
-    def delivered() -> Path:
-        """The folder of a job that is in progress and whose video lies there."""
-        job_id = endpoint.run(1)
-        assert worker.take(runs_nothing=False)["id"] == job_id
-        folder = tmp_path / "files" / job_id
-        folder.mkdir(parents=True)
-        (folder / "video.mp4").write_bytes(b"frames")
-        return folder
-
-    made, failed, cancelled = delivered(), delivered(), delivered()
-    worker.done(made.name, {"output": "made"})
-    worker.done(failed.name, {"error": "kept here, because the bucket is away"})
-    endpoint.post(f"cancel/{cancelled.name}")
-    (tmp_path / "files" / "of-nobody").mkdir()
-    endpoint.advance(100)
-    assert made.exists() and cancelled.exists()
-    endpoint.advance(101)
-    assert not is_kept(endpoint, made.name)
-    assert {path.name for path in (tmp_path / "files").iterdir()} == {failed.name, "of-nobody"}
-
-
-def test_files_that_cannot_be_removed_do_not_keep_their_job(start: Start, tmp_path: Path) -> None:
-    endpoint = start(retention_seconds=200)
-    worker = Worker(endpoint, "w1")
-    job_id = endpoint.run(1)
-    worker.done(worker.take()["id"], {"output": 1})
-    (tmp_path / "files").mkdir()
-    (tmp_path / "files" / job_id).write_text("no folder")
-    endpoint.advance(201)
-    assert not is_kept(endpoint, job_id)
 
 
 def test_the_limits_can_be_set(start: Start) -> None:

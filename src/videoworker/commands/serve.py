@@ -18,6 +18,7 @@ from videoworker import apis
 from videoworker.endpoint import server
 from videoworker.endpoint.database import DatabaseInUseError
 from videoworker.endpoint.settings import settings as endpoint_settings
+from videoworker.log_lines import to_stderr
 from videoworker.settings import ROOT, settings
 
 
@@ -94,8 +95,8 @@ def _metrics(first_port: int | None, index: int) -> dict[str, str]:
 
 
 def _configure_log() -> None:
+    lines = to_stderr()
     structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO), logger_factory=lambda *_: lines
     )
     logging.basicConfig(level=logging.WARNING)

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 
 from fastapi import Depends, FastAPI, Request
@@ -15,18 +14,15 @@ from starlette.exceptions import HTTPException
 
 from videoworker.endpoint import callers, polls
 from videoworker.endpoint.access import Access
-from videoworker.endpoint.files import remove
 from videoworker.endpoint.queue import Queue
 from videoworker.endpoint.settings import EndpointSettings
 from videoworker.endpoint.webhooks import Webhooks
 
 
 def make_app(queue: Queue, settings: EndpointSettings, access: Access, files: Path) -> FastAPI:
-    """`queue` is opened by the caller, then. `files`: a folder whose files, for who knows their names, are `/files`; a
-    job's go with the job."""
+    """`queue` is opened by the caller, then. `files`: a folder whose files, for who knows their names, are `/files`."""
     webhooks = Webhooks(queue, settings)
     queue.on_final = webhooks.send
-    queue.on_expired = partial(remove, files)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -260,14 +260,6 @@ def let_time_pass(connection: Connection, timed_out: str, now: float) -> list[Jo
     return list(due)
 
 
-def expired(connection: Connection, now: float) -> list[str]:
-    """Ids of the jobs that outlived their retention. Not of failed ones: their worker may have kept a video for
-    whoever runs it, because the bucket did not take it."""
-    statuses = [Status.COMPLETED, Status.CANCELLED, Status.TIMED_OUT]
-    over = (jobs.c.due_at <= now) & jobs.c.status.in_(statuses) & ~jobs.c.webhook_pending
-    return list(connection.scalars(select(jobs.c.id).where(over)))
-
-
 def any_due(connection: Connection, now: float) -> bool:
     due = select(jobs.c.id).where(jobs.c.due_at <= now, ~jobs.c.webhook_pending).limit(1)
     return connection.scalar(due) is not None

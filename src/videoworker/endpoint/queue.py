@@ -24,9 +24,8 @@ _log = structlog.get_logger()
 
 
 class Queue:
-    """`on_final` is called with the id of a job whose webhook may be due; `on_expired`, on a thread, with the ids of
-    jobs whose files are no longer kept; `on_leaving`, where somebody starts workers, with the id of a worker that asked
-    to be replaced."""
+    """`on_final` is called with the id of a job whose webhook may be due; `on_leaving`, where somebody starts workers,
+    with that of a worker that asked to be replaced."""
 
     def __init__(
         self,
@@ -38,7 +37,6 @@ class Queue:
         """`clock`: seconds since 1970. `heartbeat_clock`: seconds that the machine was awake."""
         self.workers = Workers(settings.heartbeat_timeout_seconds, heartbeat_clock)
         self.on_final: Callable[[str], None] = lambda job_id: None
-        self.on_expired: Callable[[list[str]], None] = lambda job_ids: None
         self.on_leaving: Callable[[str], None] | None = None
         self._database, self._settings, self._clock = database, settings, clock
         self._arrivals = Bell()
@@ -220,9 +218,6 @@ class Queue:
             await self.lose(worker_id, job_ids, "no heartbeat")
         now = self._clock()
         if await self._database.read(partial(jobs.any_due, now=now)):
-            # first their files, then they themselves: so none are forgotten where the process ends between
-            if expired := await self._database.read(partial(jobs.expired, now=now)):
-                await asyncio.to_thread(self.on_expired, expired)
             error = json.dumps("The job took longer than its execution timeout.")
             for row in await self._database.write(partial(jobs.let_time_pass, timed_out=error, now=now)):
                 if row.status == Status.IN_PROGRESS:

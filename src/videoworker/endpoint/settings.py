@@ -32,10 +32,8 @@ class EndpointSettings(BaseSettings):
         600, gt=0, description="longest time a job may run, if its policy is silent"
     )
     ttl_seconds: float = Field(86_400, gt=0, description="longest time until a job is done, if its policy is silent")
-    retention_seconds: float = Field(
-        1800, gt=0, description="how long the result of a `/run` is kept, and its video where the endpoint serves it"
-    )
-    sync_retention_seconds: float = Field(60, gt=0, description="how long that of a `/runsync` is kept")
+    retention_seconds: float = Field(1800, gt=0, description="how long the result of a `/run` is kept")
+    sync_retention_seconds: float = Field(60, gt=0, description="how long the result of a `/runsync` is kept")
     webhook_secret: SecretStr | None = Field(
         None, description="signs webhooks as Standard Webhooks does: `whsec_` and base64"
     )

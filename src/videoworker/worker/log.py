@@ -12,6 +12,8 @@ import structlog
 from runpod import RunPodLogger
 from structlog.typing import Processor
 
+from videoworker.log_lines import to_stderr
+
 
 def configure(on_platform: bool) -> None:
     """Sets the process's log up; `on_platform` chooses JSON."""
@@ -28,14 +30,11 @@ def configure(on_platform: bool) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso"),
     ]
-    # logging's own writer loses a line that cannot be written, as on a full disk; structlog's would raise into the job
-    ours = logging.getLogger("videoworker")
-    ours.handlers, ours.propagate = [logging.StreamHandler(sys.stderr)], False
-    ours.setLevel(logging.INFO)
+    lines = to_stderr()
     structlog.configure(
         processors=[*common, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=lambda *_: ours,
+        logger_factory=lambda *_: lines,
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
