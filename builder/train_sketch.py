@@ -19,9 +19,6 @@ from transformers import T5EncoderModel
 from builder.sketch import autoencoder_stage, networks, text_stage, transformer_stage
 from builder.sketch.checkpoints import Checkpoint
 
-# A transformer that was trained for 3,200 steps, 600 of them on clips, and is not good enough to ship yet.
-_BEGUN = Path(__file__).parent / "sketch" / "transformer"
-
 
 def _log(stage: str, folder: Path, losses: Iterator[tuple[int, dict[str, float]]], every: int = 25) -> None:
     """Runs a stage, printing the mean of its losses."""
@@ -98,9 +95,9 @@ def main(
     text_steps: int = 800,
     autoencoder_steps: int = 1600,
     joint_steps: Annotated[int, typer.Option(help="after these only the decoder is trained")] = 1100,
-    transformer_steps: int = 3500,
+    transformer_steps: int = 6000,
     batch: Annotated[int, typer.Option(help="clips in a step of the transformer's last lesson")] = 8,
-    go_on: Annotated[bool, typer.Option(help="begin with the transformer kept here, not with a new one")] = False,
+    go_on: Annotated[bool, typer.Option(help="begin with the finished transformer, not with a new one")] = False,
     new_clips: Annotated[float, typer.Option(help="chance that a step draws a clip anew")] = 0.4,
 ) -> None:
     """Trains and writes `sketch`."""
@@ -115,7 +112,9 @@ def main(
         losses = autoencoder_stage.train(networks.autoencoder(), folder, autoencoder_steps, joint_steps, device, seed)
         _log("autoencoder", folder, losses)
     if stage in (Stage.TRANSFORMER, Stage.ALL):
-        start = CogVideoXTransformer3DModel.from_pretrained(_BEGUN) if go_on else networks.transformer()
+        start = (
+            CogVideoXTransformer3DModel.from_pretrained(weights / "transformer") if go_on else networks.transformer()
+        )
         losses = transformer_stage.train(
             start,
             _trained_autoencoder(folder, weights, device),

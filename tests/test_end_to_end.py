@@ -88,7 +88,6 @@ CASES = {
         container="mp4",
         codec="h264",
         notes=(
-            "scaled up to 256x256",
             "Made 25 frames and kept the first 13.",
             "flow_shift has no effect with sketch.",
             "embedded_guidance_scale has no effect with sketch.",
@@ -138,7 +137,6 @@ CASES = {
         container="mp4",
         codec="h264",
         notes=(
-            "scaled up to 256x256",
             "Made 25 frames and kept the first 8.",
             "low_vram has no effect: sketch needs no GPU.",
             "The image (64x48) was cropped to the video's aspect, centred.",
@@ -156,7 +154,7 @@ CASES = {
         guidance_scale=7.5,
         container="mp4",
         codec="h264",
-        notes=("scaled up to 256x256", "Made 25 frames and kept the first 8."),
+        notes=("Made 25 frames and kept the first 8.",),
     ),
     "native": Case(
         job={
@@ -184,7 +182,7 @@ CASES = {
         codec="h264",
         notes=(
             "191x130 became 190x130: H.264 4:2:0 needs even sides.",
-            "scaled up to 190x130",
+            "scaled down to 190x130",
             "Made 25 frames and kept the first 3.",
             SILENT,
         ),

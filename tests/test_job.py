@@ -152,9 +152,9 @@ def test_a_picture_of_the_videos_aspect_is_seen_whole_where_the_frame_is_cut_out
     image = encoded(Image.fromarray(picture))
     result = made(settings, width=1280, height=720, image=image)
     (shown,) = shown_pictures
-    assert shown.shape == (96, 160, 3)  # of which the 90 lines in the middle are kept
-    assert np.abs(shown[3:93] - crop_to(picture, 160, 90)).max() < 1  # bfloat16 holds eight bits
-    assert np.abs(shown[:3] - shown[3]).max() == np.abs(shown[93:] - shown[92]).max() == 0
+    assert shown.shape == (192, 320, 3)  # of which the 180 lines in the middle are kept
+    assert np.abs(shown[6:186] - crop_to(picture, 320, 180)).max() < 1  # bfloat16 holds eight bits
+    assert np.abs(shown[:6] - shown[6]).max() == np.abs(shown[186:] - shown[185]).max() == 0
     assert not any("image" in note for note in result.video.notes)
 
 
@@ -165,7 +165,7 @@ def test_a_picture_of_another_aspect_is_cropped_around_its_centre_and_that_is_no
     picture.paste("blue", (128, 0, 256, 128))
     result = made(settings, image=encoded(picture))
     (shown,) = shown_pictures
-    assert np.abs(shown[:, 2:-2] - (0, 0, 255)).max() < 1
+    assert np.abs(shown[:, 4:-4] - (0, 0, 255)).max() < 1
     assert "The image (384x128) was cropped to the video's aspect, centred." in result.video.notes
 
 

@@ -72,7 +72,9 @@ def autoencoder() -> AutoencoderKLCogVideoX:
 
 
 def transformer() -> CogVideoXTransformer3DModel:
-    """Its modulation starts at zero, so that every block starts as the identity and training is quick."""
+    """Its modulation starts at zero, so that every block starts as the identity and training is quick. Its positions
+    are those of a grid of 64x64 latents, on which the tokens of 256x256 are two apart: the distances that it began to
+    be trained at, with pictures of 128x128 and patches of half the size."""
     model = CogVideoXTransformer3DModel(
         num_attention_heads=4,
         attention_head_dim=64,

@@ -8,7 +8,7 @@ one side comes back on the other, so that every frame determines the next one ho
 import hashlib
 import math
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -114,6 +114,30 @@ def draw_scene(
         rate,
         rng.random() if motion == "bouncing" else 0,
     )
+
+
+def draw_centred_scene(
+    rng: random.Random, combination: tuple[str, str, str, str], aspect: float, num_frames: int = 25
+) -> Scene:
+    """The scene that a text alone stands for: halfway through `num_frames` it is in the middle of the picture. What the
+    text leaves open is kept small, because a network this small draws the average of all that may be."""
+    scene = draw_scene(rng, combination, aspect, num_frames)
+    x, y = scene.width / 2 + rng.uniform(-0.03, 0.03), scene.height / 2 + rng.uniform(-0.03, 0.03)
+    radius, rate = rng.uniform(0.20, 0.22), 0.0
+    match scene.motion:
+        case "left" | "right" | "up" | "down":
+            rate = rng.uniform(0.016, 0.018) * (-1 if scene.motion in ("left", "up") else 1)
+            travelled = rate * (num_frames - 1) / 2
+            x, y = (x - travelled, y) if scene.motion in ("left", "right") else (x, y - travelled)
+        case "growing":
+            radius, rate = rng.uniform(0.12, 0.13), rng.uniform(0.007, 0.008)
+        case "shrinking":
+            radius, rate = rng.uniform(0.29, 0.31), -rng.uniform(0.007, 0.0075)
+        case "spinning":
+            radius, rate = rng.uniform(0.23, 0.25), rng.uniform(0.075, 0.085)
+        case "bouncing":
+            y, rate = y + 0.2, rng.uniform(0.38, 0.42)
+    return replace(scene, x=x, y=y, radius=radius, rate=rate, phase=0.0)
 
 
 def _state(scene: Scene, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:

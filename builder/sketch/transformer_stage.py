@@ -1,8 +1,8 @@
 """Trains the transformer of `sketch` to remove noise from the latents of drawn scenes by predicting the clean latents.
 
 Clips are drawn and encoded as training goes and each is used several times, because encoding one costs more than
-learning from it once. A clip may start anywhere in its scene's time only where its first frames are given, since only
-then can the model know; without given frames it starts where the whole motion fits into the picture.
+learning from it once. A clip may show its shape anywhere and at any time only where its first frames are given, since
+only then can the model know; without given frames its motion passes through the middle of the picture.
 """
 
 import random
@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerFast, T5EncoderModel
 from builder.sketch.checkpoints import Checkpoint
 from builder.sketch.guide import Guide, outlines
 from builder.sketch.networks import NUM_FRAMES
-from builder.sketch.scenes import TRAINED, draw_scene, render
+from builder.sketch.scenes import TRAINED, draw_centred_scene, draw_scene, render
 from builder.sketch.text_stage import describe, tokenize
 from videoworker.engine.cogvideox import rotary_positions
 
@@ -41,8 +41,8 @@ class _Lesson:
 
 # Single frames first: what things look like is learnt from them at a sixth of a clip's cost.
 _LESSONS = (
-    _Lesson(((256, 256), (320, 192), (192, 320)), 1, 4, 0.743),
-    _Lesson(((192, 192), (256, 160), (160, 256)), NUM_FRAMES, 2, 0.872),
+    _Lesson(((256, 256), (320, 192), (192, 320)), 1, 4, 0.5),
+    _Lesson(((192, 192), (256, 160), (160, 256)), NUM_FRAMES, 2, 0.65),
     _Lesson(((256, 256), (320, 192), (192, 320), (288, 224), (224, 288)), NUM_FRAMES, 1, 1.0),
 )
 
@@ -67,7 +67,8 @@ class _Pool:
         combination = rng.choice(TRAINED)
         width, height = self._size
         from_start = self._num_frames == 1 or rng.random() < _PEOPLE_SEE_FIRST
-        scene = draw_scene(rng, combination, width / height, NUM_FRAMES)
+        draw = draw_centred_scene if from_start else draw_scene
+        scene = draw(rng, combination, width / height, NUM_FRAMES)
         first_frame = 0 if from_start else rng.randrange(120)
         pixels = render(scene, width, height, self._num_frames, first_frame)
         pixels = pixels.unsqueeze(0).to(self._vae.device, self._vae.dtype)

@@ -54,10 +54,10 @@ def test_the_same_seed_gives_the_same_losses(tmp_path: Path) -> None:
     assert losses(tmp_path / "once") == pytest.approx(losses(tmp_path / "again"), rel=1e-5)
 
 
-def test_training_goes_on_from_the_transformer_that_is_kept(tmp_path: Path) -> None:
+def test_training_goes_on_from_the_transformer_that_ships(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "builder.train_sketch", "--stage", "transformer", "--go-on", "--batch", "1"]
     subprocess.run([*command, "--transformer-steps", "1", "--folder", tmp_path], cwd=ROOT, check=True, timeout=600)
-    kept = load_file(ROOT / "builder" / "sketch" / "transformer" / "diffusion_pytorch_model.safetensors")
+    kept = load_file(ROOT / "weights" / "sketch" / "transformer" / "diffusion_pytorch_model.safetensors")
     trained = torch.load(tmp_path / "transformer.pt", weights_only=True)["model"]
     assert kept.keys() == trained.keys()
     change = max(float((trained[name] - kept[name].float()).abs().max()) for name in kept)

@@ -15,8 +15,8 @@ REQUEST = VideoRequest(
     api="native",
     prompt="a red circle moving right on a blue background",
     negative_prompt="a green square",
-    width=128,
-    height=128,
+    width=192,
+    height=192,
     num_frames=27,
     num_inference_steps=2,
 )
@@ -27,7 +27,7 @@ def unheard(progress: Progress) -> None:
 
 
 def frames(engine: Engine, seed: int) -> NDArray[np.uint8]:
-    """The clip, [27, 128, 128, 3]: one part and the beginning of a second, which continues it."""
+    """The clip, [27, 192, 192, 3]: one part and the beginning of a second, which continues it."""
     watch = Watch("a", unheard, 1000.0)
     prompts = REQUEST.prompt, REQUEST.negative_prompt or ""
     return np.stack(list(engine.generate(make_plan(REQUEST, SKETCH), *prompts, None, seed, watch, Timings(), [])))

@@ -72,7 +72,7 @@ def generated(
     notes: list[str] | None = None,
     **asked: Any,
 ) -> Iterator[NDArray[np.uint8]]:
-    asked = {"prompt": PROMPT, "width": 128, "height": 128, "num_inference_steps": 2} | asked
+    asked = {"prompt": PROMPT, "width": 192, "height": 192, "num_inference_steps": 2} | asked
     request = VideoRequest(api="native", **asked)
     return engine.generate(
         make_plan(request, SKETCH),
@@ -86,7 +86,7 @@ def generated(
     )
 
 
-def picture(width: int = 128, height: int = 128) -> NDArray[np.uint8]:
+def picture(width: int = 192, height: int = 192) -> NDArray[np.uint8]:
     return np.random.default_rng(3).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
@@ -111,9 +111,9 @@ def cancelled_when(is_time: Callable[[Progress], bool]) -> tuple[Watch, list[Pro
 @pytest.mark.parametrize(("num_frames", "parts"), [(1, 1), (24, 1), (25, 1), (26, 2), (61, 3)])
 def test_a_clip_has_exactly_its_frames_at_the_native_size(engine: Engine, num_frames: int, parts: int) -> None:
     watch, reports = cancelled_when(lambda progress: False)
-    frames = list(generated(engine, watch=watch, num_frames=num_frames, width=96, height=160, num_inference_steps=1))
+    frames = list(generated(engine, watch=watch, num_frames=num_frames, width=192, height=320, num_inference_steps=1))
     assert len(frames) == num_frames
-    assert {(frame.shape, frame.dtype.name) for frame in frames} == {((160, 96, 3), "uint8")}
+    assert {(frame.shape, frame.dtype.name) for frame in frames} == {((320, 192, 3), "uint8")}
     assert [report.stage for report in reports].count("denoise") == parts
 
 
@@ -143,7 +143,7 @@ def test_a_part_is_conditioned_on_the_last_frames_of_the_part_before(
     engine: Engine, encoder_inputs: list[dict[str, torch.Tensor]]
 ) -> None:
     frames = list(generated(engine, num_frames=45, num_inference_steps=1))
-    shown = torch.cat([call["0"] for call in encoder_inputs], dim=2)  # [1, 3, 5, 128, 128]
+    shown = torch.cat([call["0"] for call in encoder_inputs], dim=2)  # [1, 3, 5, 192, 192]
     expected = torch.from_numpy(np.stack(frames[20:25])).permute(3, 0, 1, 2)[None] / 127.5 - 1
     assert shown.shape == expected.shape
     assert (shown.float() - expected).abs().max() < 0.01  # bfloat16 holds eight bits

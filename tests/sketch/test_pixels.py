@@ -1,14 +1,18 @@
 """What the model that ships shows, read from the pixels of the clips that the worker makes with it."""
 
+import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from builder.evaluate_sketch import held_out, read
 from builder.sketch.measure import Seen, look
-from builder.sketch.scenes import COLOURS
+from builder.sketch.scenes import COLOURS, draw_centred_scene, render
+from tests.media.pictures import encoded
 from videoworker import job
 from videoworker.engine.engine import Engine
 from videoworker.request import VideoRequest
@@ -40,10 +44,8 @@ def seen(make: Make) -> dict[tuple[str, ...], Seen]:
     return {asked: look(make(prompt)) for asked, prompt in CLIPS}
 
 
-@pytest.mark.parametrize(("index", "attribute"), [(1, "colour"), (2, "background")])
-def test_the_clip_shows_the_colours_that_the_prompt_says(
-    seen: dict[tuple[str, ...], Seen], index: int, attribute: str
-) -> None:
+@pytest.mark.parametrize(("index", "attribute"), enumerate(("shape", "colour", "background", "motion")))
+def test_the_clip_shows_what_the_prompt_says(seen: dict[tuple[str, ...], Seen], index: int, attribute: str) -> None:
     assert [getattr(shown, attribute) for shown in seen.values()] == [asked[index] for asked in seen]
 
 
@@ -52,6 +54,15 @@ def test_a_shape_becomes_as_large_or_small_as_the_prompt_says(make: Make, motion
     frames = make(f"a red circle {motion} on a blue background").astype(np.float32)
     red = (frames[..., 0] > 128).sum((1, 2))
     assert (red[0] > 1.5 * red[-1]) if first_larger else (red[-1] > 1.5 * red[0])
+
+
+def test_a_clip_begins_with_the_picture_given_and_moves_what_it_shows(make: Make) -> None:
+    scene = replace(draw_centred_scene(random.Random(3), ("star", "green", "white", "right"), 1.0), y=0.7)
+    picture = ((render(scene, 256, 256, 1)[:, 0] + 1) * 127.5).round().byte().permute(1, 2, 0).numpy()
+    frames = make("moving right", image=encoded(Image.fromarray(picture)))
+    assert np.abs(frames[0].astype(int) - picture).mean() < 6
+    seen = look(frames)
+    assert (seen.shape, seen.colour, seen.background, seen.motion) == scene.combination
 
 
 def test_a_negative_prompt_keeps_away_from_what_it_says(make: Make) -> None:
