@@ -165,7 +165,7 @@ def test_a_picture_of_another_aspect_is_cropped_around_its_centre_and_that_is_no
     picture.paste("blue", (128, 0, 256, 128))
     result = made(settings, image=encoded(picture))
     (shown,) = shown_pictures
-    assert np.abs(shown[:, 4:-4] - (0, 0, 255)).max() < 1
+    assert np.abs(shown[:, 8:-8] - (0, 0, 255)).max() < 1
     assert "The image (384x128) was cropped to the video's aspect, centred." in result.video.notes
 
 

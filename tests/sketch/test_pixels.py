@@ -11,7 +11,7 @@ from PIL import Image
 
 from builder.evaluate_sketch import held_out, read
 from builder.sketch.measure import Seen, look
-from builder.sketch.scenes import COLOURS, draw_centred_scene, render
+from builder.sketch.scenes import draw_centred_scene, render
 from tests.media.pictures import encoded
 from videoworker import job
 from videoworker.engine.engine import Engine
@@ -21,7 +21,7 @@ from videoworker.watch import Watch
 
 Make = Callable[..., np.ndarray]
 # (shape, colour, background, motion), never trained on (`builder.sketch.scenes.is_held_out`), and sentences for them
-CLIPS = held_out(4, seed=11)
+CLIPS = held_out(4, seed=12)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def seen(make: Make) -> dict[tuple[str, ...], Seen]:
     return {asked: look(make(prompt)) for asked, prompt in CLIPS}
 
 
-@pytest.mark.parametrize(("index", "attribute"), enumerate(("shape", "colour", "background", "motion")))
+@pytest.mark.parametrize(("index", "attribute"), list(enumerate(("shape", "colour", "background", "motion"))))
 def test_the_clip_shows_what_the_prompt_says(seen: dict[tuple[str, ...], Seen], index: int, attribute: str) -> None:
     assert [getattr(shown, attribute) for shown in seen.values()] == [asked[index] for asked in seen]
 
@@ -57,28 +57,33 @@ def test_a_shape_becomes_as_large_or_small_as_the_prompt_says(make: Make, motion
 
 
 def test_a_clip_begins_with_the_picture_given_and_moves_what_it_shows(make: Make) -> None:
-    scene = replace(draw_centred_scene(random.Random(3), ("star", "green", "white", "right"), 1.0), y=0.7)
+    scene = replace(draw_centred_scene(random.Random(3), ("triangle", "red", "blue", "up"), 1.0), x=0.65)
     picture = ((render(scene, 256, 256, 1)[:, 0] + 1) * 127.5).round().byte().permute(1, 2, 0).numpy()
-    frames = make("moving right", image=encoded(Image.fromarray(picture)))
-    assert np.abs(frames[0].astype(int) - picture).mean() < 6
-    seen = look(frames)
-    assert (seen.shape, seen.colour, seen.background, seen.motion) == scene.combination
+    prompt = "a red triangle moves up on a blue background"
+    frames = make(prompt, image=encoded(Image.fromarray(picture)))
+    assert np.abs(frames[0].astype(int) - picture).mean() < 5
+    assert look(frames).motion == "up"
+
+    def centre(frame: np.ndarray) -> float:
+        return float(np.nonzero(frame[..., 0] > 128)[1].mean() / 256)
+
+    assert centre(frames[0]) > 0.62 and all(0.47 < centre(frame) < 0.53 for frame in make(prompt))
 
 
 def test_a_negative_prompt_keeps_away_from_what_it_says(make: Make) -> None:
     brightness = {
-        away: make("a circle", negative_prompt=f"a circle on a {away} background", guidance_scale=4.0).mean()
+        away: make("a circle", negative_prompt=f"a circle on a {away} background", guidance_scale=6.0).mean()
         for away in ("white", "black")
     }
     assert brightness["white"] < brightness["black"] - 20
 
 
-def test_guidance_brings_the_shape_closer_to_the_colour_asked_for(make: Make) -> None:
-    def greens(scale: float) -> int:
-        frames = make("a green square growing on a white background", guidance_scale=scale).astype(int)
-        return int((np.abs(frames - COLOURS["green"]).max(-1) < 40).sum())
-
-    assert greens(6.0) > greens(1.0)
+def test_without_guidance_the_negative_prompt_is_without_effect(make: Make) -> None:
+    white, black = (
+        make("a circle", negative_prompt=f"a circle on a {away} background", guidance_scale=1.0)
+        for away in ("white", "black")
+    )
+    assert (white == black).all()
 
 
 def test_a_continued_clip_does_not_jump_where_its_parts_meet(make: Make) -> None:

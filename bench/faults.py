@@ -1,0 +1,287 @@
+"""Breaks a running endpoint at random instants and looks at what is left: `python -m bench.faults --jobs 200 --seed 1`.
+
+The endpoint and two workers as `videoworker serve` runs them, a small checkpoint of `sketch`, and a bucket behind a
+proxy. While jobs come in, workers and the endpoint are killed, told to end or stopped for a while, the bucket fails,
+the disk takes no more, jobs are cancelled, and results of nobody arrive. At the end every job that was accepted must
+have one final state that never changed, every COMPLETED one its video in the bucket with the sha256 of its answer, and
+no temporary file and no process may be left. The log of the endpoint and its workers goes to stderr.
+"""
+
+import collections
+import hashlib
+import json
+import os
+import random
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Annotated, Any
+
+import psutil
+import requests
+import typer
+
+from builder.tiny import cogvideox
+from tests.commands.command_line import VIDEOWORKER
+from tests.delivery.fault_proxy import Fault, FaultProxy
+from tests.delivery.store import ACCESS_KEY, SECRET, new_bucket, swift
+from tests.endpoint.running_endpoint import FINAL, EndpointProcess
+
+WORKERS = 2
+AT_ONCE = 8  # jobs that are not final
+PATIENCE = 300.0  # seconds without any job becoming final, after which the rest is said to hang
+HEARTBEAT_SECONDS = 3
+FEW_BYTES = 4096  # what a file may have while the disk is full
+
+# Out of 100 jobs, how many meet which fault.
+SCHEDULE = {
+    "worker killed": 4,
+    "worker told to end": 3,
+    "worker stopped for a while": 3,
+    "endpoint killed": 3,
+    "endpoint told to end": 1,
+    "bucket answers 503": 4,
+    "bucket breaks off": 4,
+    "disk full": 5,
+    "job cancelled": 12,
+    "result of nobody": 6,
+}
+BAD_INPUTS: tuple[dict[str, Any], ...] = (
+    {"image": "data:image/png;base64,bm90IGEgcGljdHVyZQ=="},
+    {"num_frames": "many"},
+    {"prompt": ""},
+    {"widht": 64},
+)
+BAD_SHARE = 0.1
+
+
+class Campaign:
+    """One run. `problems` are what must not be."""
+
+    def __init__(self, folder: Path, rng: random.Random, stack: ExitStack) -> None:
+        self._folder, self._rng = folder, rng
+        self._temporary, self._made = folder / "temporary", folder / "made"
+        for new in (self._temporary, folder / "swift"):
+            new.mkdir()
+        cogvideox.save(folder / "weights" / "sketch", "sketch")
+        self._store = new_bucket(stack.enter_context(swift(folder / "swift")))
+        self._bucket = stack.enter_context(FaultProxy(self._store.port))
+        settings = {
+            "DATABASE_URL": f"sqlite:///{folder}/jobs.db",
+            "HEARTBEAT_TIMEOUT_SECONDS": str(HEARTBEAT_SECONDS),
+            "JOB_TIMEOUT_SECONDS": "60",
+            "WEIGHTS_DIR": str(folder / "weights"),
+            "OUTPUT_DIR": str(self._made),
+            "TMPDIR": str(self._temporary),
+            "BUCKET_ENDPOINT_URL": self._bucket.url,
+            "BUCKET_ACCESS_KEY_ID": ACCESS_KEY,
+            "BUCKET_SECRET_ACCESS_KEY": SECRET,
+            "BUCKET_NAME": self._store.name,
+        }
+        command = [*VIDEOWORKER, "serve", "--workers", str(WORKERS)]
+        self._endpoint = stack.enter_context(EndpointProcess(folder, command, **settings))
+        self._timers: list[threading.Timer] = []
+        self._bad = set[str]()
+        self.final: dict[str, dict[str, Any]] = {}
+        self.waiting: list[str] = []
+        self.faults = collections.Counter[str]()
+        self.problems: list[str] = []
+
+    def run(self, jobs: int) -> None:
+        due = collections.defaultdict[int, list[str]](list)
+        for name, often in SCHEDULE.items():
+            for _ in range(round(often * jobs / 100)):
+                due[self._rng.randrange(jobs)].append(name)
+        for number in range(jobs):
+            self._wait(AT_ONCE - 1)
+            self._submit(number)
+            for name in due[number]:
+                time.sleep(self._rng.uniform(0, 0.5))
+                self._fault(name)
+        self._wait(0)
+        self._look_at_what_is_left()
+
+    def _submit(self, number: int) -> None:
+        job = {
+            "prompt": "A red circle moves to the right over a blue background",
+            "width": 64,
+            "height": 64,
+            "num_frames": self._rng.randrange(1, 26),
+            "num_inference_steps": self._rng.randrange(1, 40),
+            "seed": number,
+        }
+        is_bad = self._rng.random() < BAD_SHARE
+        job_id = self._endpoint.run(job | (self._rng.choice(BAD_INPUTS) if is_bad else {}))
+        self.waiting.append(job_id)
+        if is_bad:
+            self._bad.add(job_id)
+
+    def _wait(self, most: int) -> None:
+        """Returns once at most so many jobs are not final."""
+        moved = time.monotonic()
+        while len(self.waiting) > most:
+            for job_id in list(self.waiting):
+                state = self._endpoint.status(job_id)
+                if state["status"] in FINAL:
+                    self.waiting.remove(job_id)
+                    self.final[job_id] = state
+                    moved = time.monotonic()
+            if time.monotonic() - moved > PATIENCE:
+                self.problems += [f"{job_id} hangs: {self._endpoint.status(job_id)}" for job_id in self.waiting]
+                return
+            time.sleep(0.05)
+
+    def _fault(self, name: str) -> None:
+        acts: dict[str, Callable[[], object]] = {
+            "worker killed": lambda: self._signal_worker(signal.SIGKILL),
+            "worker told to end": lambda: self._signal_worker(signal.SIGTERM),
+            "worker stopped for a while": self._stop_worker,
+            "endpoint killed": lambda: self._restart(signal.SIGKILL),
+            "endpoint told to end": lambda: self._restart(signal.SIGTERM),
+            "bucket answers 503": lambda: self._fail_bucket(Fault(status=503)),
+            "bucket breaks off": lambda: self._fail_bucket(Fault(cut_after=self._rng.randrange(3000))),
+            "disk full": self._fill_disk,
+            "job cancelled": self._cancel,
+            "result of nobody": self._result_of_nobody,
+        }
+        acts[name]()
+        self.faults[name] += 1
+
+    def _workers(self) -> list[psutil.Process]:
+        """The workers' own processes, without their heartbeats."""
+        assert self._endpoint.process is not None
+        children = psutil.Process(self._endpoint.process.pid).children()
+        return [child for child in children if "handler.py" in " ".join(child.cmdline())]
+
+    def _some_worker(self) -> psutil.Process | None:
+        """None where all are being replaced."""
+        workers = self._workers()
+        return self._rng.choice(workers) if workers else None
+
+    def _signal_worker(self, number: int) -> None:
+        if worker := self._some_worker():
+            worker.send_signal(number)
+
+    def _stop_worker(self) -> None:
+        """With its heartbeat, for longer than the endpoint waits for one: its job goes to another, then it wakes up and
+        delivers as well."""
+        if worker := self._some_worker():
+            group = os.getpgid(worker.pid)
+            os.killpg(group, signal.SIGSTOP)
+            self._later(HEARTBEAT_SECONDS + 2, lambda: os.killpg(group, signal.SIGCONT))
+
+    def _restart(self, number: int) -> None:
+        code = self._endpoint.kill(number)
+        if number == signal.SIGTERM and code != 0:
+            self.problems.append(f"the endpoint, told to end, ended with {code}")
+        self._endpoint.start()
+
+    def _fail_bucket(self, fault: Fault) -> None:
+        self._bucket.fail_always(fault)
+        self._later(self._rng.uniform(0.5, 3), lambda: self._bucket.fail_always(None))
+
+    def _fill_disk(self) -> None:
+        """Whatever a worker writes is cut off, as on a full disk, though with another error number."""
+        if worker := self._some_worker():
+            _, most = worker.rlimit(psutil.RLIMIT_FSIZE)
+            worker.rlimit(psutil.RLIMIT_FSIZE, (FEW_BYTES, most))
+            self._later(self._rng.uniform(0.5, 2), lambda: worker.rlimit(psutil.RLIMIT_FSIZE, (most, most)))
+
+    def _cancel(self) -> None:
+        if self.waiting:
+            self._endpoint.post(f"cancel/{self._rng.choice(self.waiting)}").raise_for_status()
+
+    def _result_of_nobody(self) -> None:
+        """As of a worker that lost the job long ago."""
+        job_id = self._rng.choice([*self.waiting, *self.final])
+        self._endpoint.post(f"job-done/worker-gone/{job_id}?isStream=false", {"output": "not a video"})
+
+    def _later(self, seconds: float, act: Callable[[], object]) -> None:
+        def run() -> None:
+            with suppress(ProcessLookupError, psutil.NoSuchProcess):
+                act()
+
+        timer = threading.Timer(seconds, run)
+        timer.start()
+        self._timers.append(timer)
+
+    def _look_at_what_is_left(self) -> None:
+        for timer in self._timers:
+            timer.join()
+        self._workers_are_back()
+        for job_id, before in self.final.items():
+            self._look_at_job(job_id, before, self._endpoint.status(job_id))
+        code = self._endpoint.kill(signal.SIGTERM)
+        if code != 0:
+            self.problems.append(f"the endpoint ended with {code}")
+        left = [*self._temporary.iterdir(), *self._made.rglob(".*")]
+        self.problems += [f"left: {path.relative_to(self._folder)}" for path in left]
+        ours = (process for process in psutil.process_iter() if self._is_ours(process))
+        self.problems += [f"process left: {process}" for process in ours]
+
+    def _workers_are_back(self) -> None:
+        started = time.monotonic()
+        while (workers := self._endpoint.get("health").json()["workers"])["idle"] != WORKERS:
+            if time.monotonic() - started > PATIENCE:
+                self.problems.append(f"workers are not back: {workers}")
+                return
+            time.sleep(0.2)
+
+    def _look_at_job(self, job_id: str, before: dict[str, Any], now: dict[str, Any]) -> None:
+        if now != before:
+            self.problems.append(f"{job_id} changed after it was final: from {before} to {now}")
+        told = json.dumps(now)
+        if "Traceback" in told or str(self._folder) in told or SECRET in told:
+            self.problems.append(f"{job_id} tells too much: {told}")
+        if now["status"] == "COMPLETED":
+            if job_id in self._bad:
+                self.problems.append(f"{job_id} is COMPLETED with a wrong input")
+            answer = requests.get(now["output"]["video_url"], timeout=60)
+            if hashlib.sha256(answer.content).hexdigest() != now["output"]["video"]["sha256"]:
+                self.problems.append(f"{job_id} is COMPLETED but its URL gives {answer.status_code}, another file")
+
+    def _is_ours(self, process: psutil.Process) -> bool:
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            return process.environ().get("TMPDIR") == str(self._temporary)
+        return False
+
+
+def main(
+    jobs: Annotated[int, typer.Option(min=1, help="how many are accepted")] = 200,
+    seed: Annotated[int | None, typer.Option(help="of the faults; drawn, and printed, where absent")] = None,
+) -> None:
+    """Prints what was done, what became of the jobs, and every problem. Exits with 1 where there is one."""
+    seed = random.SystemRandom().randrange(2**32) if seed is None else seed
+    print(f"seed {seed}", flush=True)
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="faults-") as folder, ExitStack() as stack:
+        campaign = Campaign(Path(folder), random.Random(seed), stack)
+        campaign.run(jobs)
+    for name, count in campaign.faults.items():
+        print(f"{count:4} times: {name}")
+    states = collections.Counter(_state(state) for state in campaign.final.values())
+    for name, count in states.most_common():
+        print(f"{count:4} jobs: {name}")
+    for problem in campaign.problems:
+        print(f"PROBLEM: {problem}")
+    print(f"{len(campaign.final)} jobs, {len(campaign.problems)} problems, {time.monotonic() - started:.0f} s")
+    sys.exit(1 if campaign.problems else 0)
+
+
+def _state(state: dict[str, Any]) -> str:
+    """A failed job's with its error's code."""
+    if state["status"] != "FAILED":
+        return str(state["status"])
+    try:
+        return f"FAILED {json.loads(state['error'])['code']}"
+    except (ValueError, KeyError, TypeError):
+        return f"FAILED {state['error']}"
+
+
+if __name__ == "__main__":
+    typer.run(main)
