@@ -98,7 +98,7 @@ def test_a_clip_shorter_than_the_shortest_is_cut_from_the_shortest() -> None:
 def test_nothing_asked_for_means_the_models_defaults_and_no_note() -> None:
     plan = planned()
     assert (plan.canvas.width, plan.canvas.height) == (256, 256)
-    assert (plan.num_frames, plan.fps, plan.sampling.steps, plan.sampling.guidance_scale) == (25, 12, 20, 6.0)
+    assert (plan.num_frames, plan.fps, plan.sampling.steps, plan.sampling.guidance_scale) == (25, 12, 20, 2.0)
     assert plan.parts == (Part(25, 0, 25),)
     assert plan.notes == ()
 
