@@ -41,6 +41,17 @@ def test_a_folder_is_gone_with_its_job(temporary: Path, error: Exception | None)
     assert os.listdir(temporary) == []
 
 
+def test_what_is_not_of_this_worker_stays(temporary: Path) -> None:
+    for folder in ("videoworker-main", "videoworker", "unfinished"):
+        (temporary / folder).mkdir()
+        (temporary / folder / "thesis.txt").write_text("mine")
+    (temporary / "videoworker-unfinished-file").write_text("mine")
+    (temporary / "videoworker-unfinished-link").symlink_to(temporary / "videoworker-main")
+    before = sorted(temporary.rglob("*"))
+    remove_left_behind()
+    assert sorted(temporary.rglob("*")) == before
+
+
 def test_what_a_killed_process_left_is_removed_and_what_is_in_use_is_not(temporary: Path) -> None:
     command, pipe = [sys.executable, "-c", HOLDER], subprocess.PIPE
     with subprocess.Popen(

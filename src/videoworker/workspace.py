@@ -11,7 +11,7 @@ from pathlib import Path
 
 import structlog
 
-_PREFIX = "videoworker-"
+_PREFIX = "videoworker-unfinished-"  # nobody else names a folder so: what begins with it is removed
 
 _log = structlog.get_logger()
 
@@ -35,8 +35,8 @@ def remove_left_behind() -> None:
     """Removes the folders of this user's processes that were killed."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         try:
-            lock = os.open(folder, os.O_RDONLY)
-        except (FileNotFoundError, PermissionError):  # gone meanwhile, or another user's
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except (FileNotFoundError, PermissionError, NotADirectoryError):  # gone meanwhile, another user's, or a file
             continue
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
