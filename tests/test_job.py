@@ -8,13 +8,11 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-import torch
 from diffusers.models.autoencoders.autoencoder_kl_cogvideox import CogVideoXEncoder3D
-from numpy.typing import NDArray
 from PIL import Image
-from torch.nn.modules.module import register_module_forward_pre_hook
 
 from builder.tiny import cogvideox
+from tests.engine.pictures_shown import Picture, pictures_shown
 from tests.media.pictures import encoded
 from videoworker import job
 from videoworker.engine.engine import Engine
@@ -44,17 +42,9 @@ def settings(weights_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.fixture
-def shown_pictures() -> Iterator[list[NDArray[np.floating[Any]]]]:
-    """The pictures that the autoencoder was shown: [height, width, 3], 0 to 255."""
-    shown: list[NDArray[np.floating[Any]]] = []
-
-    def note(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-        if isinstance(module, CogVideoXEncoder3D):
-            shown.append(((inputs[0][0, :, 0].float() + 1) * 127.5).permute(1, 2, 0).cpu().numpy())
-
-    handle = register_module_forward_pre_hook(note)
-    yield shown
-    handle.remove()
+def shown() -> Iterator[list[Picture]]:
+    with pictures_shown(CogVideoXEncoder3D) as pictures:
+        yield pictures
 
 
 def unheard(progress: Progress) -> None:
@@ -146,26 +136,26 @@ def test_progress_goes_through_all_stages_and_ends_where_delivery_does(settings:
 
 
 def test_a_picture_of_the_videos_aspect_is_seen_whole_where_the_frame_is_cut_out(
-    settings: Settings, shown_pictures: list[NDArray[np.floating[Any]]]
+    settings: Settings, shown: list[Picture]
 ) -> None:
     picture = np.asarray(Image.effect_noise((640, 360), 90).convert("RGB"))
     image = encoded(Image.fromarray(picture))
     result = made(settings, width=1280, height=720, image=image)
-    (shown,) = shown_pictures
-    assert shown.shape == (192, 320, 3)  # of which the 180 lines in the middle are kept
-    assert np.abs(shown[6:186] - crop_to(picture, 320, 180)).max() < 1  # bfloat16 holds eight bits
-    assert np.abs(shown[:6] - shown[6]).max() == np.abs(shown[186:] - shown[185]).max() == 0
+    (first,) = shown
+    assert first.shape == (192, 320, 3)  # of which the 180 lines in the middle are kept
+    assert np.abs(first[6:186] - crop_to(picture, 320, 180)).max() < 1  # bfloat16 holds eight bits
+    assert np.abs(first[:6] - first[6]).max() == np.abs(first[186:] - first[185]).max() == 0
     assert not any("image" in note for note in result.video.notes)
 
 
 def test_a_picture_of_another_aspect_is_cropped_around_its_centre_and_that_is_noted(
-    settings: Settings, shown_pictures: list[NDArray[np.floating[Any]]]
+    settings: Settings, shown: list[Picture]
 ) -> None:
     picture = Image.new("RGB", (384, 128), "red")
     picture.paste("blue", (128, 0, 256, 128))
     result = made(settings, image=encoded(picture))
-    (shown,) = shown_pictures
-    assert np.abs(shown[:, 8:-8] - (0, 0, 255)).max() < 1
+    (first,) = shown
+    assert np.abs(first[:, 8:-8] - (0, 0, 255)).max() < 1
     assert "The image (384x128) was cropped to the video's aspect, centred." in result.video.notes
 
 

@@ -3,16 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from diffusers.models.autoencoders.autoencoder_kl_hunyuanvideo15 import HunyuanVideo15Encoder3D
 from numpy.typing import NDArray
-from torch.nn.modules.module import register_module_forward_pre_hook
 
 from builder.tiny import hunyuanvideo_1_5
+from tests.engine.pictures_shown import Picture, pictures_shown
 from tests.engine.watches import watch_that
 from videoworker.engine.engine import Engine, Timings
 from videoworker.errors import Code, JobError
@@ -35,17 +33,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def shown_pictures() -> Iterator[list[NDArray[np.floating[Any]]]]:
-    """The pictures that the autoencoder was shown: [height, width, 3], 0 to 255."""
-    shown: list[NDArray[np.floating[Any]]] = []
-
-    def note(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-        if isinstance(module, HunyuanVideo15Encoder3D):
-            shown.append(((inputs[0][0, :, 0].float() + 1) * 127.5).permute(1, 2, 0).cpu().numpy())
-
-    handle = register_module_forward_pre_hook(note)
-    yield shown
-    handle.remove()
+def shown() -> Iterator[list[Picture]]:
+    with pictures_shown(HunyuanVideo15Encoder3D) as pictures:
+        yield pictures
 
 
 def frames(engine: Engine, num_frames: int) -> NDArray[np.uint8]:
@@ -58,11 +48,11 @@ def frames(engine: Engine, num_frames: int) -> NDArray[np.uint8]:
 
 
 def test_the_image_variant_goes_on_from_the_last_frame_and_the_next_job_begins_with_the_text_variant(
-    folder: Path, shown_pictures: list[NDArray[np.floating[Any]]]
+    folder: Path, shown: list[Picture]
 ) -> None:
     engine = Engine(Settings(weights_dir=folder))
     short = frames(engine, 9)
-    assert shown_pictures == []
+    assert shown == []
     with pytest.raises(JobError) as caught:
         frames(engine, 14)
     assert caught.value.code is Code.INVALID_FIELD
@@ -71,6 +61,6 @@ def test_the_image_variant_goes_on_from_the_last_frame_and_the_next_job_begins_w
     long = frames(engine, 14)
     assert engine.model is IMAGE
     assert len(long) == 14 and (long[:9] == short).all()
-    (shown,) = shown_pictures
-    assert np.abs(shown - long[8]).max() < 1  # bfloat16 holds eight bits
+    (first,) = shown
+    assert np.abs(first - long[8]).max() < 1  # bfloat16 holds eight bits
     assert (frames(engine, 9) == short).all()
