@@ -133,6 +133,7 @@ class Campaign:
                     moved = time.monotonic()
             if time.monotonic() - moved > PATIENCE:
                 self.problems += [f"{job_id} hangs: {self._endpoint.status(job_id)}" for job_id in self.waiting]
+                self.waiting.clear()  # no other job waits for these
                 return
             time.sleep(0.05)
 
