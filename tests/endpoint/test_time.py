@@ -68,13 +68,13 @@ def test_results_are_kept_for_half_an_hour_and_those_of_runsync_for_a_minute(
     synchronous = endpoint.post("runsync?wait=1000", {"input": 2}).json()["id"]
     for _ in range(2):
         worker.done(worker.take()["id"], {"output": 1})
-    endpoint.advance(20)
+    endpoint.advance(50)
     assert is_kept(endpoint, synchronous)
-    endpoint.advance(41)
+    endpoint.advance(11)
     assert not is_kept(endpoint, synchronous)
-    endpoint.advance(1700 - 61)
+    endpoint.advance(1780 - 61)
     assert is_kept(endpoint, asynchronous)
-    endpoint.advance(101)
+    endpoint.advance(21)
     assert not is_kept(endpoint, asynchronous)
 
 
