@@ -1,7 +1,9 @@
 """The corridor from a validated request to the delivered file, with a small checkpoint of random numbers."""
 
 import shutil
+import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -124,6 +126,24 @@ def test_a_cancel_at_any_stage_leaves_nothing_behind(settings: Settings, tmp_pat
         made(settings, watch=watch)
     assert caught.value.code is Code.CANCELLED
     assert files_in(tmp_path) == []
+
+
+def test_a_cancel_ends_the_fetch_of_a_picture(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("videoworker.media.download.is_public", lambda address: True)
+    watch = Watch("a", unheard, 1000.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor() as pool:
+
+        def cancel_when_asked() -> None:
+            with silent.accept()[0] as connection:
+                connection.recv(1)
+                watch.cancel.set()
+                connection.recv(100_000)  # until it is closed: nothing is ever answered
+
+        asked = pool.submit(cancel_when_asked)
+        with pytest.raises(JobError) as caught:
+            made(settings, watch=watch, image=f"http://127.0.0.1:{silent.getsockname()[1]}/picture.png")
+        asked.result()
+    assert caught.value.code is Code.CANCELLED
 
 
 def test_progress_goes_through_all_stages_and_ends_where_delivery_does(settings: Settings) -> None:

@@ -42,7 +42,7 @@ def run(job: Mapping[str, Any], request: VideoRequest, watch: Watch, engine: Eng
         with timings.measure("load"):
             engine.load(name, request)
             watch.step("load", 1, 1)
-    image = None if request.image is None else _first_frame(request.image, plan, notes)
+    image = None if request.image is None else _first_frame(request.image, plan, notes, watch)
     seed = secrets.randbits(32) if request.seed is None else request.seed
 
     with workspace() as folder:
@@ -69,10 +69,10 @@ def run(job: Mapping[str, Any], request: VideoRequest, watch: Watch, engine: Eng
     return replace(result, video=replace(video, url=url), timings=_seconds(timings, watch), finished_at=time.time())
 
 
-def _first_frame(image: str, plan: Plan, notes: list[str]) -> np.ndarray:
+def _first_frame(image: str, plan: Plan, notes: list[str], watch: Watch) -> np.ndarray:
     """The caller's picture where the video's frame will be cut out of the model's: cropped to the video's aspect, never
     stretched, and its edges continued into what is cut off."""
-    picture, box = decode_picture(image, "image"), plan.canvas
+    picture, box = decode_picture(image, "image", watch.check), plan.canvas
     height, width = picture.shape[:2]
     if width * box.height != height * box.width:
         notes.append(f"The image ({width}x{height}) was cropped to the video's aspect, centred.")

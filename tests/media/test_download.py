@@ -124,7 +124,7 @@ def private_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def refusal(url: str, max_bytes: int = 10_000, max_seconds: float = 10) -> str:
     with pytest.raises(DownloadRefused) as raised:
-        download(url, max_bytes, max_seconds)
+        download(url, max_bytes, max_seconds=max_seconds)
     return str(raised.value)
 
 
@@ -244,6 +244,18 @@ def test_a_body_without_end_ends_at_the_limit(server: Server) -> None:
 @pytest.mark.parametrize("way", ["drip", "silent"])
 def test_a_server_that_takes_its_time_does_not_take_ours(server: Server, way: str) -> None:
     assert "longer than 0.5 seconds" in refusal(f"{server.url}/{way}/", max_seconds=0.5)
+
+
+@pytest.mark.usefixtures("private_allowed")
+@pytest.mark.parametrize("way", ["drip", "silent"])
+def test_a_fetch_ends_with_its_job(server: Server, way: str) -> None:
+    def check() -> None:
+        if server.asked:
+            raise JobError(Code.CANCELLED, "The job was cancelled.")
+
+    with pytest.raises(JobError) as raised:
+        decode_picture(f"{server.url}/{way}/", "image", check)
+    assert raised.value.code is Code.CANCELLED
 
 
 @pytest.mark.usefixtures("private_allowed")

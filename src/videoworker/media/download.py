@@ -7,6 +7,7 @@ no proxy, no netrc. One clock runs over the whole fetch, so that a server that a
 
 import asyncio
 import socket
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import aiohttp
@@ -19,6 +20,7 @@ from videoworker.settings import settings
 MOST_SECONDS = 30.0
 _MOST_REDIRECTS = 5
 _CHUNK_BYTES = 65536
+_CHECK_SECONDS = 0.1
 
 
 class DownloadRefused(Exception):
@@ -29,9 +31,16 @@ class _NotPublic(OSError):
     """An OSError, so that a name with several addresses goes on to the next one."""
 
 
-def download(url: str, max_bytes: int, max_seconds: float = MOST_SECONDS) -> bytes:
+def unchecked() -> None:
+    """The check of a download that nothing stops."""
+
+
+def download(
+    url: str, max_bytes: int, check: Callable[[], None] = unchecked, max_seconds: float = MOST_SECONDS
+) -> bytes:
     """The body of an http(s) `url` of a public address, at most `max_bytes` long, after at most five redirects, within
-    `max_seconds` from first to last byte. Raises `DownloadRefused`. Blocks; not to be called on an event loop's thread.
+    `max_seconds` from first to last byte. Raises `DownloadRefused`, and what `check` raises, which is called several
+    times a second. Blocks; not to be called on an event loop's thread.
 
     The setting `allow_private_urls` lifts the limit to public addresses and nothing else.
     """
@@ -44,7 +53,7 @@ def download(url: str, max_bytes: int, max_seconds: float = MOST_SECONDS) -> byt
     if address.user or address.password:
         raise DownloadRefused("must not hold a user name or password")
     try:
-        return asyncio.run(_fetch(address, max_bytes, max_seconds))
+        return asyncio.run(_checked(_fetch(address, max_bytes, max_seconds), check))
     except TimeoutError as error:
         raise DownloadRefused(f"took longer than {max_seconds:g} seconds to fetch") from error
     except aiohttp.ClientConnectorError as error:
@@ -57,6 +66,14 @@ def download(url: str, max_bytes: int, max_seconds: float = MOST_SECONDS) -> byt
         raise DownloadRefused("is not, or does not lead to, an http(s) URL") from error
     except aiohttp.ClientError as error:
         raise DownloadRefused("could not be fetched") from error
+
+
+async def _checked(fetch: Coroutine[Any, Any, bytes], check: Callable[[], None]) -> bytes:
+    """What `fetch` gives. Where `check` raises, the end of the loop cancels it."""
+    task = asyncio.create_task(fetch)
+    while not (await asyncio.wait({task}, timeout=_CHECK_SECONDS))[0]:
+        check()
+    return task.result()
 
 
 async def _fetch(url: URL, max_bytes: int, max_seconds: float) -> bytes:

@@ -9,6 +9,7 @@ import binascii
 import io
 import re
 import warnings
+from collections.abc import Callable
 from typing import NoReturn
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from videoworker.errors import Code, FieldProblem, JobError
-from videoworker.media.download import DownloadRefused, download
+from videoworker.media.download import DownloadRefused, download, unchecked
 
 MAX_BYTES = 20_000_000
 MAX_PIXELS = 50_000_000
@@ -27,13 +28,13 @@ _ALLOWED = "a JPEG, PNG or WebP picture as http(s) URL, data URI or base64"
 _SHOWN_CHARACTERS = 50
 
 
-def decode_picture(image: str, field: str) -> NDArray[np.uint8]:
+def decode_picture(image: str, field: str, check: Callable[[], None] = unchecked) -> NDArray[np.uint8]:
     """The picture that a request's `field` holds, uint8 [height, width, 3] RGB: upright (EXIF orientation applied), its
     transparent parts white, the first frame where it is animated.
 
-    Raises `JobError` INVALID_IMAGE naming `field`.
+    Raises `JobError` INVALID_IMAGE naming `field`, and what `check` raises, which is called while a URL is fetched.
     """
-    return _decode(_read(image.strip(), field), _shown(image), field)
+    return _decode(_read(image.strip(), field, check), _shown(image), field)
 
 
 def crop_to(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
@@ -42,7 +43,7 @@ def crop_to(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uin
     return np.array(fitted, dtype=np.uint8)
 
 
-def _read(image: str, field: str) -> bytes:
+def _read(image: str, field: str, check: Callable[[], None]) -> bytes:
     if ":" not in image[:16]:
         return _decode_base64(image, image, field)
     if image[:5].lower() == "data:":
@@ -52,7 +53,7 @@ def _read(image: str, field: str) -> bytes:
             _refuse(field, _shown(image), "a data URI must begin with data:image/...;base64,")
         return _decode_base64(payload, image, field)
     try:
-        return download(image, MAX_BYTES)
+        return download(image, MAX_BYTES, check)
     except DownloadRefused as refused:
         _refuse(field, _shown(image), f"the URL {refused}", refused)
 
