@@ -3,10 +3,11 @@
 SHELL := /bin/bash
 PYTHON ?= python3.11
 BIN := .venv/bin
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 # Tests whose Debian packages are missing are left out, loudly; with LEAVE_OUT=no that is a failure.
 LEAVE_OUT ?= yes
 
-.PHONY: run test
+.PHONY: run test lock
 
 run: .venv/installed
 	$(BIN)/python handler.py
@@ -15,6 +16,7 @@ test: .venv/installed-for-tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/deptry .
 	@missing="$$(builder/install-test-packages)"; \
 	left_out="$$(for package in $$missing; do printf 'not needs_%s and ' "$${package//-/_}"; done)"; \
 	say() { [ -z "$$missing" ] || printf '\n*** LEFT OUT: the tests that need Debian'\''s %s\n\n' "$$(echo $$missing)" >&2; }; \
@@ -22,14 +24,22 @@ test: .venv/installed-for-tests
 	$(BIN)/pytest $${left_out:+-m "$${left_out% and }"} || exit $$?; \
 	say
 
+# Pins anew what pyproject.toml names: after a name was added there, or by hand with builder/lock --upgrade.
+lock: .venv/installed-for-tests
+	builder/lock
+
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 
-.venv/installed: builder/requirements.txt pyproject.toml | .venv/bin/python
-	$(BIN)/pip install --quiet --disable-pip-version-check -r builder/requirements.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+# The two commands that install what the worker runs on. Hashes are for all packages of a command or for none, so torch,
+# whose CPU and CUDA builds share a version, has a command of its own.
+.venv/installed: builder/requirements.txt builder/requirements-torch.txt builder/constraints-torch.txt pyproject.toml \
+		| .venv/bin/python
+	$(INSTALL) --require-hashes --no-deps --only-binary :all: -r builder/requirements.txt
+	$(INSTALL) -r builder/requirements-torch.txt -c builder/constraints-torch.txt
+	$(INSTALL) --no-deps --no-build-isolation --editable .
 	touch $@
 
 .venv/installed-for-tests: .venv/installed builder/requirements-test.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check -r builder/requirements-test.txt
+	$(INSTALL) --require-hashes --no-deps --only-binary :all: -r builder/requirements-test.txt
 	touch $@
