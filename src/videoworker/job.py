@@ -65,8 +65,8 @@ def run(job: Mapping[str, Any], request: VideoRequest, watch: Watch, engine: Eng
         video = _report(request, plan, finished, seed, engine.revision, notes)
         result = Result(str(job["id"]), request, video, _seconds(timings, watch), created_at, time.time())
         with timings.measure("deliver"):
-            url = destination.deliver(path, result)
-    return replace(result, video=replace(video, url=url), timings=_seconds(timings, watch), finished_at=time.time())
+            result = destination.deliver(path, result)
+    return replace(result, timings=_seconds(timings, watch), finished_at=time.time())
 
 
 def _first_frame(image: str, plan: Plan, notes: list[str], watch: Watch) -> np.ndarray:

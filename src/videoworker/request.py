@@ -5,7 +5,7 @@ model's own default applies.
 """
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 Container = Literal["mp4", "webm"]
@@ -103,3 +103,7 @@ class Result:
     timings: dict[str, float]
     created_at: float
     finished_at: float
+
+    def at(self, url: str) -> "Result":
+        """This, with its video at `url`."""
+        return replace(self, video=replace(self.video, url=url))

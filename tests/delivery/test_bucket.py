@@ -49,7 +49,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_the_url_gives_the_video_to_whoever_has_it(settings: Settings, path: Path) -> None:
-    url = destination(settings).deliver(path, videos.result(path))
+    url = destination(settings).deliver(path, videos.result(path)).video.url
     answer = requests.get(url, timeout=60)
     assert answer.content == path.read_bytes()
     assert answer.headers["Content-Type"] == "video/mp4"
@@ -59,14 +59,14 @@ def test_the_url_gives_the_video_to_whoever_has_it(settings: Settings, path: Pat
 
 
 def test_a_player_can_ask_for_a_part_of_the_video(settings: Settings, path: Path) -> None:
-    url = destination(settings).deliver(path, videos.result(path))
+    url = destination(settings).deliver(path, videos.result(path)).video.url
     answer = requests.get(url, headers={"Range": "bytes=10-19"}, timeout=60)
     assert answer.status_code == 206
     assert answer.content == path.read_bytes()[10:20]
 
 
 def test_a_url_that_was_changed_is_refused(settings: Settings, path: Path) -> None:
-    url = destination(settings).deliver(path, videos.result(path))
+    url = destination(settings).deliver(path, videos.result(path)).video.url
     last = "0" if url[-1] != "0" else "1"
     assert requests.get(url[:-1] + last, timeout=60).status_code == 403
     assert requests.get(url.replace("video.mp4", "video.json"), timeout=60).status_code == 403
@@ -86,7 +86,7 @@ def test_a_url_ends_when_the_operator_says(
 
     monkeypatch.setattr(S3SigV4QueryAuth, "add_auth", sign_then)
     lasting = settings.model_copy(update={"bucket_presign_ttl_seconds": hours * 3600})
-    url = destination(lasting).deliver(path, videos.result(path))
+    url = destination(lasting).deliver(path, videos.result(path)).video.url
     assert requests.get(url, timeout=60).status_code == status
 
 
@@ -107,7 +107,7 @@ def test_beside_the_video_lie_its_first_frame_and_its_report(store: Store, setti
 
 def test_webm_is_delivered_as_webm(store: Store, settings: Settings, tmp_path: Path) -> None:
     path = videos.file(tmp_path, "webm")
-    url = destination(settings).deliver(path, videos.result(path))
+    url = destination(settings).deliver(path, videos.result(path)).video.url
     answer = requests.get(url, timeout=60)
     assert (answer.headers["Content-Type"], answer.content) == ("video/webm", path.read_bytes())
     assert destination(settings).delivered_before(videos.REQUEST) is not None
@@ -155,10 +155,24 @@ def test_a_report_that_cannot_be_read_is_made_anew(store: Store, settings: Setti
     assert destination(settings).delivered_before(videos.REQUEST) is not None
 
 
-def test_delivering_again_replaces(store: Store, settings: Settings, path: Path, tmp_path: Path) -> None:
-    destination(settings).deliver(path, videos.result(path))
+def test_a_worker_that_is_late_answers_with_what_another_delivered(
+    store: Store, settings: Settings, path: Path, tmp_path: Path
+) -> None:
+    first, content = destination(settings).deliver(path, videos.result(path)), path.read_bytes()
     larger = videos.file(tmp_path, num_bytes=50_000)
-    url = destination(settings).deliver(larger, videos.result(larger))
+    late = destination(settings).deliver(larger, videos.result(larger))
+    assert late.at("") == first.at("") != videos.result(larger)
+    assert requests.get(late.video.url, timeout=60).content == content
+    assert store.keys() == KEYS
+
+
+def test_delivering_again_replaces_what_is_not_complete(
+    store: Store, settings: Settings, path: Path, tmp_path: Path
+) -> None:
+    destination(settings).deliver(path, videos.result(path))
+    store.client.delete_object(Bucket=store.name, Key=KEYS[1])
+    larger = videos.file(tmp_path, num_bytes=50_000)
+    url = destination(settings).deliver(larger, videos.result(larger)).video.url
     assert requests.get(url, timeout=60).content == larger.read_bytes()
     assert store.keys() == KEYS
 
@@ -166,7 +180,7 @@ def test_delivering_again_replaces(store: Store, settings: Settings, path: Path,
 def test_a_large_video_goes_in_parts_and_arrives_whole(store: Store, settings: Settings, tmp_path: Path) -> None:
     large = videos.file(tmp_path, num_bytes=20 * MEBIBYTE)
     result = videos.result(large)
-    url = destination(settings).deliver(large, result)
+    url = destination(settings).deliver(large, result).video.url
     assert hashlib.sha256(requests.get(url, timeout=60).content).hexdigest() == result.video.sha256
     head = store.client.head_object(Bucket=store.name, Key=KEYS[2])
     assert head["ETag"].endswith('-3"')
@@ -187,7 +201,7 @@ def test_a_bucket_can_be_named_by_its_host(
     url = f"http://{store.name}.localhost:{store.port}"
     settings = store.settings(tmp_path, bucket_endpoint_url=url)
     choose.prove(settings)
-    given = destination(settings).deliver(path, videos.result(path))
+    given = destination(settings).deliver(path, videos.result(path)).video.url
     assert given.startswith(f"{url}/made/here/job-1/video.mp4?")
     assert requests.get(given, timeout=60).content == path.read_bytes()
     assert store.keys() == KEYS
@@ -196,14 +210,14 @@ def test_a_bucket_can_be_named_by_its_host(
 def test_a_bucket_can_be_named_by_its_urls_path(store: Store, tmp_path: Path, path: Path) -> None:
     url = f"http://127.0.0.1:{store.port}/{store.name}"
     settings = store.settings(tmp_path, bucket_endpoint_url=url, bucket_name=None, bucket_prefix="")
-    given = destination(settings).deliver(path, videos.result(path))
+    given = destination(settings).deliver(path, videos.result(path)).video.url
     assert given.startswith(f"{url}/job-1/video.mp4?")
     assert requests.get(given, timeout=60).content == path.read_bytes()
 
 
 def test_a_public_bucket_gives_urls_without_signature(store: Store, tmp_path: Path, path: Path) -> None:
     settings = store.settings(tmp_path, bucket_public_base_url="https://cdn.example.org/", bucket_prefix="a b")
-    url = destination(settings).deliver(path, videos.result(path))
+    url = destination(settings).deliver(path, videos.result(path)).video.url
     assert url == "https://cdn.example.org/a%20b/job-1/video.mp4"
     again = destination(settings).delivered_before(videos.REQUEST)
     assert again is not None and again.video.url == url
@@ -225,7 +239,7 @@ def test_over_tls_the_certificate_is_checked_and_everything_works(
             choose.prove(settings)
         monkeypatch.setenv("AWS_CA_BUNDLE", str(bundle))
         choose.prove(settings)
-        url = destination(settings).deliver(large, videos.result(large))
+        url = destination(settings).deliver(large, videos.result(large)).video.url
         assert url.startswith(f"https://127.0.0.1:{front.port}/")
         assert requests.get(url, verify=str(bundle), timeout=60).content == large.read_bytes()
         assert destination(settings).delivered_before(videos.REQUEST) is not None
@@ -267,7 +281,7 @@ def test_every_api_gives_the_buckets_url_in_its_documented_field(
     settings: Settings, path: Path, api: str, field: str
 ) -> None:
     result = videos.result(path, request=replace(videos.REQUEST, api=api, duration=0.25, num_frames=3))
-    url = destination(settings).deliver(path, result)
+    url = destination(settings).deliver(path, result).video.url
     answer = APIS[api].answer(replace(result, video=replace(result.video, url=url)))
     assert requests.get(answer[field], timeout=60).content == path.read_bytes()
     assert answer["video"]["url"] == answer[field]

@@ -63,7 +63,7 @@ def test_a_bucket_that_is_overloaded_for_a_moment_is_asked_again(
     proxy: FaultProxy, destination: Destination, small: Path
 ) -> None:
     proxy.fail_once(Fault(status=503))
-    url = destination.deliver(small, videos.result(small))
+    url = destination.deliver(small, videos.result(small)).video.url
     assert requests.get(url, timeout=60).content == small.read_bytes()
     assert proxy.connections > 1
 

@@ -26,7 +26,7 @@ def finished(tmp_path: Path, name: str, content: bytes) -> Path:
 
 def delivered(path: Path, settings: Settings) -> str:
     chosen = choose.choose({"id": "job-1"}, settings, Watch("job-1", lambda _: None, 1000.0))
-    return chosen.deliver(path, videos.result(path))
+    return chosen.deliver(path, videos.result(path)).video.url
 
 
 def file_at(url: str) -> Path:

@@ -62,7 +62,7 @@ def test_the_video_goes_into_the_jobs_bucket_not_into_the_operators(
         allow_job_s3_config=True, allow_private_urls=True, output_dir=tmp_path / "kept", bucket_prefix="operators"
     )
     path = videos.file(tmp_path)
-    url = chosen(s3_config(front.url, store.name), settings).deliver(path, videos.result(path))
+    url = chosen(s3_config(front.url, store.name), settings).deliver(path, videos.result(path)).video.url
     assert requests.get(url, verify=str(authority), timeout=60).content == path.read_bytes()
     assert store.keys() == ["job-1/video.jpg", "job-1/video.json", "job-1/video.mp4"]
 

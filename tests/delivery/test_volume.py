@@ -18,7 +18,7 @@ def test_the_video_lies_on_the_volume_also_on_the_platform(tmp_path: Path) -> No
     choose.prove(settings)
     path = videos.file(tmp_path)
     chosen = choose.choose({"id": "job-1"}, settings, Watch("job-1", lambda _: None, 1000.0))
-    url = chosen.deliver(path, videos.result(path))
+    url = chosen.deliver(path, videos.result(path)).video.url
     on_volume = tmp_path / "videos" / "job-1" / "video.mp4"
     assert url == on_volume.as_uri()
     assert on_volume.read_bytes() == path.read_bytes()

@@ -44,8 +44,8 @@ _MEBIBYTE = 2**20
 _PART_BYTES = 8 * _MEBIBYTE  # at least 5 MiB (S3), and 10,000 of them hold any video
 _THREADS = 4  # the SDK's own uploader takes one per core, which on a large host is hundreds
 
-# The calls of an upload after which it can still be given up without leaving an object.
-_GIVEN_UP_AFTER = ("PutObject", "CreateMultipartUpload", "UploadPart")
+# The calls after which a delivery can still be given up without leaving an object.
+_GIVEN_UP_AFTER = ("GetObject", "HeadObject", "PutObject", "CreateMultipartUpload", "UploadPart")
 
 _ABSENT = (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)  # 403 is the answer to those who may not list the bucket
 _REFUSALS = (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)  # which the same request meets again
@@ -78,21 +78,14 @@ class Bucket(Destination):
     def delivered_before(self, request: VideoRequest) -> Result | None:
         """Raises `JobError` DELIVERY_FAILED where the bucket does not say."""
         try:
-            report = self._report()
-            if report is None or report.request_sha256 != _digest(request):
-                return None
-            key = self._key(f"video.{report.video.container}")
-            head = _or_none(lambda: self._client.head_object(Bucket=self._address.name, Key=key))
+            return self._delivered(request)
         except _FAULTS as error:
             message = f"The bucket does not say whether the job is done: {_reason(error)}."
             raise JobError(Code.DELIVERY_FAILED, message) from error
-        if head is None or _metadata(head).get("sha256") != report.video.sha256:
-            return None
-        _log.info("answered from the bucket")
-        video = replace(report.video, url=self._url(key))
-        return Result(self._job_id, request, video, report.timings, report.created_at, report.finished_at)
 
-    def deliver(self, path: Path, result: Result) -> str:
+    def deliver(self, path: Path, result: Result) -> Result:
+        """A worker that is late with a job that another has done meanwhile must not replace what that one answered
+        with."""
         video = result.video
         key, jpeg_key = self._key(f"video.{video.container}"), self._key("video.jpg")
         report = Report(
@@ -105,6 +98,8 @@ class Bucket(Destination):
         )
         metadata = {"job-id": result.job_id, "seed": str(video.seed), "sha256": video.sha256}
         try:
+            if (delivered := self._delivered(result.request)) is not None:
+                return delivered
             self._client.upload_file(
                 str(path),
                 self._address.name,
@@ -126,7 +121,19 @@ class Bucket(Destination):
         except JobError:
             self._remove(key, jpeg_key, self._key("video.json"))
             raise
-        return self._url(key)
+        return result.at(self._url(key))
+
+    def _delivered(self, request: VideoRequest) -> Result | None:
+        report = self._report()
+        if report is None or report.request_sha256 != _digest(request):
+            return None
+        key = self._key(f"video.{report.video.container}")
+        head = _or_none(lambda: self._client.head_object(Bucket=self._address.name, Key=key))
+        if head is None or _metadata(head).get("sha256") != report.video.sha256:
+            return None
+        _log.info("answered from the bucket")
+        video = replace(report.video, url=self._url(key))
+        return Result(self._job_id, request, video, report.timings, report.created_at, report.finished_at)
 
     def _report(self) -> Report | None:
         key = self._key("video.json")

@@ -17,6 +17,7 @@ class Destination(Protocol):
         """Raises `JobError` OUTPUT_TOO_LARGE where a file of `num_bytes` cannot be delivered."""
         return None
 
-    def deliver(self, path: Path, result: Result) -> str:
-        """Delivers the finished file `path` and gives its URL; `result` is what the answer will say but for that URL.
-        Raises `JobError`: DELIVERY_FAILED, or the watch's, and then leaves nothing that looks delivered."""
+    def deliver(self, path: Path, result: Result) -> Result:
+        """Delivers the finished file `path` and gives `result` with its URL; where this very request was delivered
+        meanwhile under this job's id, that result. Raises `JobError`: DELIVERY_FAILED, or the watch's, and then leaves
+        nothing that looks delivered."""

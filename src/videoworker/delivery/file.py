@@ -21,7 +21,7 @@ class File(Destination):
     def __init__(self, folder: Path, public_base_url: str | None = None) -> None:
         self._folder, self._public_base_url = folder, public_base_url
 
-    def deliver(self, path: Path, result: Result) -> str:
+    def deliver(self, path: Path, result: Result) -> Result:
         try:
             file = place(path, self._folder, result.job_id)
         except OSError as error:
@@ -30,8 +30,8 @@ class File(Destination):
                 Code.DELIVERY_FAILED, f"The video was made but could not be written: {error.strerror}."
             ) from error
         if self._public_base_url is not None:
-            return f"{self._public_base_url}/files/{result.job_id}/{file.name}"
-        return file.as_uri()
+            return result.at(f"{self._public_base_url}/files/{result.job_id}/{file.name}")
+        return result.at(file.as_uri())
 
 
 def place(path: Path, folder: Path, job_id: str) -> Path:

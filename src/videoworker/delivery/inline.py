@@ -23,5 +23,5 @@ class Inline(Destination):
                 "BUCKET_SECRET_ACCESS_KEY and BUCKET_NAME on the endpoint.",
             )
 
-    def deliver(self, path: Path, result: Result) -> str:
-        return f"data:video/{result.video.container};base64,{base64.b64encode(path.read_bytes()).decode()}"
+    def deliver(self, path: Path, result: Result) -> Result:
+        return result.at(f"data:video/{result.video.container};base64,{base64.b64encode(path.read_bytes()).decode()}")
