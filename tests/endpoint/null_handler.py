@@ -24,7 +24,7 @@ async def handle(job: Mapping[str, Any]) -> Any:
             for step in itertools.count(1):
                 await asyncio.to_thread(rp_progress._thread_target, job, {"step": step})
         case "run a while":
-            for step in range(20):
+            for step in range(200):
                 await asyncio.to_thread(rp_progress._thread_target, job, {"step": step})
         case "give what JSON cannot hold":
             return {"bytes": b""}

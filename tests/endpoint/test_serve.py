@@ -59,6 +59,21 @@ def test_a_worker_that_dies_is_replaced_and_its_job_done_by_another(endpoint: En
     endpoint.post(f"cancel/{job_id}")
 
 
+def test_a_worker_that_falls_silent_is_ended_before_another_does_its_job(endpoint: EndpointProcess) -> None:
+    job_id = endpoint.run({"do": "run for ever"})
+    first = eventually(lambda: worker_of(endpoint, job_id))
+    handlers = [process for process in children(endpoint) if process.environ().get("RUNPOD_POD_ID") == first]
+    for process in handlers:
+        process.suspend()
+
+    def taken_by_another() -> None:
+        assert worker_of(endpoint, job_id) != first
+
+    eventually(taken_by_another)
+    are_gone(handlers)
+    endpoint.post(f"cancel/{job_id}")
+
+
 def test_a_worker_that_asks_to_be_replaced_is(endpoint: EndpointProcess) -> None:
     before = endpoint.final(endpoint.run({"do": "ask for a fresh worker"}))["workerId"]
     fresh = {endpoint.final(endpoint.run({"n": number}))["workerId"] for number in range(4)}

@@ -25,7 +25,8 @@ _log = structlog.get_logger()
 
 class Queue:
     """`on_final` is called with the id of a job whose webhook may be due; `on_leaving`, where somebody starts workers,
-    with that of a worker that asked to be replaced."""
+    with that of a worker that asked to be replaced; `on_silent`, with that of one that was not heard of for too long,
+    and says whether it will be ended."""
 
     def __init__(
         self,
@@ -38,6 +39,7 @@ class Queue:
         self.workers = Workers(settings.heartbeat_timeout_seconds, heartbeat_clock)
         self.on_final: Callable[[str], None] = lambda job_id: None
         self.on_leaving: Callable[[str], None] | None = None
+        self.on_silent: Callable[[str], bool] = lambda worker_id: False
         self._database, self._settings, self._clock = database, settings, clock
         self._arrivals = Bell()
         self._waiting: dict[str, Bell] = {}  # callers that wait for a job's end
@@ -215,7 +217,8 @@ class Queue:
 
     async def sweep(self) -> None:
         for worker_id, job_ids in self.workers.lost().items():
-            await self.lose(worker_id, job_ids, "no heartbeat")
+            if not self.on_silent(worker_id):  # else its jobs are given to others once it cannot deliver them any more
+                await self.lose(worker_id, job_ids, "no heartbeat")
         now = self._clock()
         if await self._database.read(partial(jobs.any_due, now=now)):
             error = json.dumps("The job took longer than its execution timeout.")

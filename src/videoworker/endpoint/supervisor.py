@@ -36,6 +36,7 @@ class Supervisor:
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._finishing = asyncio.Event()
         queue.on_leaving = self._replace
+        queue.on_silent = self._end
 
     async def run(self) -> None:
         """Returns once the workers have been told to finish and have. Cancelled, it kills them."""
@@ -53,6 +54,16 @@ class Supervisor:
         self._queue.let_go(worker_id)
         with suppress(ProcessLookupError):
             self._processes[worker_id].send_signal(signal.SIGTERM)
+
+    def _end(self, worker_id: str) -> bool:
+        """Kills a worker of ours: stopped or stuck, it could wake up later and deliver what another does meanwhile."""
+        process = self._processes.get(worker_id)
+        if process is None:
+            return False
+        _log.warning("worker killed", worker=worker_id, reason="no heartbeat")
+        with suppress(ProcessLookupError):
+            process.kill()
+        return True
 
     async def _keep(self, name: str, environment: Mapping[str, str]) -> None:
         backoff = AsyncRetrying(wait=_BACKOFF, retry=retry_if_exception_type(_EndedError), sleep=self._pause)
