@@ -1,10 +1,12 @@
 """The command line `videoworker`: which commands there are, and how an error of theirs reads."""
 
 import sys
+from typing import Annotated
 
 import typer
 from pydantic import ValidationError
 
+from videoworker import __version__
 from videoworker.commands.convert import convert
 from videoworker.commands.estimate import estimate
 from videoworker.commands.fetch import fetch
@@ -15,8 +17,18 @@ from videoworker.errors import JobError
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
+def _tell_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"videoworker {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def videoworker() -> None:
+def videoworker(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Say which version this is.")
+    ] = False,
+) -> None:
     """A RunPod Serverless worker for open video models."""
 
 

@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from builder.tiny import cogvideox
 from tests.fake_platform import PATIENCE, FakePlatform
 from tests.handler_process import ROOT, environment
+from videoworker import __version__
 
 HANDLER = str(ROOT / "handler.py")
 PROMPT, SIGNATURE, KEY = "a-very-private-prompt", "X-Amz-Signature=feedbeef", "key-of-a-bucket"
@@ -86,6 +87,11 @@ def test_the_worker_serves_what_it_can_and_says_what_it_cannot(done: Done) -> No
     assert Path(done.results["made"]["output"]["video_url"].removeprefix("file://")).is_file()
     assert json.loads(done.results["image"]["error"])["code"] == "INVALID_IMAGE"
     assert "s3Config" in done.results["bucket"]["error"]
+
+
+def test_the_log_says_which_version_serves(done: Done) -> None:
+    (line,) = [line for line in done.stderr.splitlines() if '"event": "serving"' in line]
+    assert json.loads(line)["version"] == __version__
 
 
 def test_the_log_is_one_object_of_json_a_line_with_job_stage_seconds_and_sizes(done: Done) -> None:

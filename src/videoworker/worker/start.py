@@ -7,7 +7,7 @@ import runpod
 import structlog
 from pydantic import ValidationError
 
-from videoworker import apis, job, workspace
+from videoworker import __version__, apis, job, workspace
 from videoworker.delivery import choose
 from videoworker.engine.engine import Engine
 from videoworker.errors import JobError
@@ -54,7 +54,7 @@ def _load(engine: Engine, current: Settings) -> None:
     api = apis.select({}, current.api)
     model = current.model or api.model or engine.best_installed()
     engine.load(model)
-    structlog.get_logger().info("serving", api=api.name, model=model)
+    structlog.get_logger().info("serving", api=api.name, model=model, version=__version__)
 
 
 def _serve_metrics(port: int) -> None:
