@@ -1,0 +1,100 @@
+"""The presets of the Hub's listing: one for each model that runs, and what it needs of a GPU and of a disk, by the
+arithmetic of `videoworker estimate`. Nothing here is measured."""
+
+import math
+from dataclasses import dataclass
+
+from videoworker.models import VARIANTS
+from videoworker.models.declaration import Model
+from videoworker.models.placement import GIB, LADDER, Placement, declared_weights, default_activations, needed
+from videoworker.models.plan import make_plan
+from videoworker.models.published_seconds import denoise_seconds
+from videoworker.models.suited import suited
+from videoworker.request import VideoRequest
+
+# RunPod's GPU pools and the GB of their cards, smallest first: docs.runpod.io/references/gpu-types, and for the pools
+# of Blackwell and of the RTX 5090 docs.runpod.io/flash/configuration/gpu-types.
+POOLS = {
+    "AMPERE_16": 16,
+    "AMPERE_24": 24,
+    "ADA_24": 24,
+    "ADA_32_PRO": 32,
+    "AMPERE_48": 48,
+    "ADA_48_PRO": 48,
+    "AMPERE_80": 80,
+    "ADA_80_PRO": 80,
+    "BLACKWELL_96": 96,
+    "HOPPER_141": 141,
+    "BLACKWELL_180": 180,
+}
+
+# Error correction takes a sixteenth of a card's memory where it is done in it: an L40S of 48 GB has 45.0 GiB.
+_USABLE_BYTES_PER_GB = GIB * 15 // 16
+
+_IMAGE_BYTES = 8_000_000_000  # without weights; nearly all of it is torch with CUDA
+_VIDEOS_BYTES = 2_000_000_000  # of one job, and as much again as the worker wants free at its start
+_FREE_SHARE = 0.1  # RunPod's SDK ends a worker whose disk is fuller at its start
+
+# An A40 computes at 150 of an H100's 990 teraflops in 16 bits, so that HunyuanVideo's 1905 s become 3.5 hours.
+_JOB_TIMEOUT_SECONDS = 14_400
+
+
+@dataclass(frozen=True)
+class Preset:
+    """`models` are the variants that are fetched: the one that the worker starts with, then the one that an image
+    brings, where that is another."""
+
+    models: tuple[Model, ...]
+
+    @property
+    def model(self) -> Model:
+        """The variant that the worker starts with."""
+        return self.models[0]
+
+    @property
+    def name(self) -> str:
+        """The model, and the smallest GPU that makes its default clip exactly."""
+        least = min(POOLS[pool] for placement, pools in self.pools.items() if placement.is_exact for pool in pools)
+        return f"{self.model.name}, GPU of {least} GB or more"
+
+    @property
+    def defaults(self) -> dict[str, str | int | bool]:
+        """Values of environment variables."""
+        if not self.model.repository:
+            return {"MODEL": self.model.name}
+        return {"MODEL": self.model.name, "ALLOW_DOWNLOAD": True, "JOB_TIMEOUT_SECONDS": _JOB_TIMEOUT_SECONDS}
+
+    @property
+    def pools(self) -> dict[Placement, list[str]]:
+        """The pools that fit, by the placement that every card of a pool can do at least."""
+        fitting: dict[Placement, list[str]] = {}
+        for pool, size in POOLS.items():
+            placement = next((one for one in LADDER if self.needed(one) <= size * _USABLE_BYTES_PER_GB), None)
+            if placement is not None:
+                fitting.setdefault(placement, []).append(pool)
+        return fitting
+
+    @property
+    def disk_gb(self) -> int:
+        """For image, weights and videos, in steps of 5 GB. A text encoder that the hub has in float32 lies there twice
+        as large beside its cast until all are cast."""
+        casting = max(2 * declared_weights(model).text_encoders if model.repository else 0 for model in self.models)
+        weights = sum(model.size for model in self.models) + casting
+        return 5 * math.ceil((_IMAGE_BYTES + _VIDEOS_BYTES + weights) / (1 - _FREE_SHARE) / 5e9)
+
+    @property
+    def seconds(self) -> float | None:
+        """To denoise the default clip, as published; None where nobody has done so."""
+        return denoise_seconds(make_plan(VideoRequest(api="native", prompt="-"), self.model))
+
+    def needed(self, placement: Placement) -> int:
+        """Bytes of device memory for the default clip of any of its variants."""
+        return max(needed(declared_weights(model), default_activations(model), placement) for model in self.models)
+
+
+def _preset(variants: tuple[Model, ...]) -> Preset:
+    for_image = suited(variants, VideoRequest(api="native", prompt="-", image="-"))[0]
+    return Preset(tuple(dict.fromkeys((variants[0], for_image))))
+
+
+PRESETS = tuple(_preset(variants) for variants in VARIANTS.values() if variants[0].runner)
