@@ -16,7 +16,7 @@ import torch
 
 from videoworker.engine.engine import Engine
 from videoworker.settings import settings
-from videoworker.worker import start
+from videoworker.worker import serve, start
 
 
 def run(job_input: Any, printed: Path) -> int:
@@ -43,7 +43,7 @@ def main() -> None:
     torch.set_num_threads(1)
     engine = Engine(settings())
     engine.load("sketch")
-    start.Engine = lambda current: engine  # type: ignore[assignment, misc]
+    serve.Engine = lambda current: engine  # type: ignore[assignment, misc]
     for number, job_input in enumerate(inputs):
         child = os.fork()
         if child == 0:

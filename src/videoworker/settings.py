@@ -5,9 +5,9 @@ RunPod's own (`RUNPOD_*`) belong to its SDK; those it sets and we read are named
 
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 # The repository: the package is installed from it in place, and the shipped weights are found from any directory.
@@ -65,6 +65,17 @@ class Settings(BaseSettings):
         "next one's is one higher); empty: none",
     )
     runpod_webhook_post_output: str | None = Field(None, description="set by the platform: where results are posted")
+
+
+class SdkSettings(BaseSettings):
+    """What RunPod's SDK reads as it is imported, where a wrong value would end the process with a traceback. Raises
+    `pydantic.ValidationError` naming the variable."""
+
+    model_config = SettingsConfigDict(extra="ignore")
+
+    runpod_log_level: Annotated[
+        Literal["NOTSET", "TRACE", "DEBUG", "INFO", "WARN", "ERROR"], BeforeValidator(str.upper)
+    ] = "INFO"
 
 
 @cache

@@ -1,64 +1,21 @@
-"""The start of the process: settings, log, weights, then the platform's loop."""
+"""The start of the process: its settings first, of which a moment tells what is wrong; then everything else."""
 
 import sys
-from functools import partial
 
-import runpod
-import structlog
 from pydantic import ValidationError
 
-from videoworker import __version__, apis, job, workspace
-from videoworker.delivery import choose
-from videoworker.engine.engine import Engine
-from videoworker.errors import JobError
-from videoworker.settings import Settings, settings
-from videoworker.worker import fitness, log, metrics, scaler, summary
-from videoworker.worker.handler import Handler
+from videoworker.settings import SdkSettings, settings
 
 
 def main() -> None:
     """Loads, then serves until the platform ends the process. Exits with one line where it cannot serve."""
     try:
+        SdkSettings()
         current = settings()
-        on_platform = current.runpod_webhook_post_output is not None
-        log.configure(on_platform)
-        if current.metrics_port is not None:
-            _serve_metrics(current.metrics_port)
-        apis.select({}, current.api)
-        engine = Engine(current)
-        checks: dict[str, fitness.Check] = {
-            "delivery": partial(choose.prove, current),
-            "disk": partial(fitness.check_disk, current),
-            "device": fitness.check_device,
-            "weights": partial(_load, engine, current),
-        }
-        workspace.remove_left_behind()
-        fitness.run_or_register(on_platform, checks)
     except ValidationError as error:
         wrong = (f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg']} (given: {e['input']!r})" for e in error.errors())
         sys.exit("; ".join(wrong))
-    except JobError as error:
-        sys.exit("; ".join([error.message, *map(str, error.fields)]))
 
-    handler = Handler(current, partial(job.run, engine=engine, settings=current))
-    scaler.install()
-    try:
-        runpod.serverless.start(handler.config)
-    finally:  # outside the platform the SDK ends the process after one job
-        if handler.last_result and not on_platform:
-            print(summary.line(handler.last_result))
+    from videoworker.worker.serve import serve  # takes seconds to import
 
-
-def _load(engine: Engine, current: Settings) -> None:
-    """Raises `JobError` where the configured model does not exist, or the weights are absent or not whole."""
-    api = apis.select({}, current.api)
-    model = current.model or api.model or engine.best_installed()
-    engine.load(model)
-    structlog.get_logger().info("serving", api=api.name, model=model, version=__version__)
-
-
-def _serve_metrics(port: int) -> None:
-    try:
-        metrics.serve(port)
-    except OSError as error:
-        sys.exit(f"METRICS_PORT: {error.strerror} (given: {port})")
+    serve(current)

@@ -1,0 +1,59 @@
+"""A worker from its start to its end: log, weights, then the platform's loop."""
+
+import sys
+from functools import partial
+
+import runpod
+import structlog
+
+from videoworker import __version__, apis, job, workspace
+from videoworker.delivery import choose
+from videoworker.engine.engine import Engine
+from videoworker.errors import JobError
+from videoworker.settings import Settings
+from videoworker.worker import fitness, log, metrics, scaler, summary
+from videoworker.worker.handler import Handler
+
+
+def serve(current: Settings) -> None:
+    """Loads, then serves until the platform ends the process. Exits with one line where it cannot serve."""
+    on_platform = current.runpod_webhook_post_output is not None
+    log.configure(on_platform)
+    if current.metrics_port is not None:
+        _serve_metrics(current.metrics_port)
+    try:
+        apis.select({}, current.api)
+        engine = Engine(current)
+        checks: dict[str, fitness.Check] = {
+            "delivery": partial(choose.prove, current),
+            "disk": partial(fitness.check_disk, current),
+            "device": fitness.check_device,
+            "weights": partial(_load, engine, current),
+        }
+        workspace.remove_left_behind()
+        fitness.run_or_register(on_platform, checks)
+    except JobError as error:
+        sys.exit("; ".join(dict.fromkeys([error.message, *map(str, error.fields)])))
+
+    handler = Handler(current, partial(job.run, engine=engine, settings=current))
+    scaler.install()
+    try:
+        runpod.serverless.start(handler.config)
+    finally:  # outside the platform the SDK ends the process after one job
+        if handler.last_result and not on_platform:
+            print(summary.line(handler.last_result))
+
+
+def _load(engine: Engine, current: Settings) -> None:
+    """Raises `JobError` where the configured model does not exist, or the weights are absent or not whole."""
+    api = apis.select({}, current.api)
+    model = current.model or api.model or engine.best_installed()
+    engine.load(model)
+    structlog.get_logger().info("serving", api=api.name, model=model, version=__version__)
+
+
+def _serve_metrics(port: int) -> None:
+    try:
+        metrics.serve(port)
+    except OSError as error:
+        sys.exit(f"METRICS_PORT: {error.strerror} (given: {port})")
