@@ -15,6 +15,7 @@ from tests.engine.watches import watch_that
 from videoworker.engine.engine import Engine, Timings
 from videoworker.errors import Code, JobError
 from videoworker.models import VARIANTS
+from videoworker.models.declaration import Model
 from videoworker.models.hunyuanvideo import HUNYUANVIDEO_1_5, HUNYUANVIDEO_1_5_720P_I2V
 from videoworker.request import VideoRequest
 from videoworker.settings import Settings
@@ -64,3 +65,20 @@ def test_the_image_variant_goes_on_from_the_last_frame_and_the_next_job_begins_w
     (first,) = shown
     assert np.abs(first - long[8]).max() < 1  # bfloat16 holds eight bits
     assert (frames(engine, 9) == short).all()
+
+
+def test_the_image_variant_is_fetched_before_the_first_part_where_that_is_allowed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fetch(model: Model, to: Path) -> Path:
+        fetched.append(model)
+        hunyuanvideo_1_5.save(to / model.folder, model.variant)
+        return to / model.folder
+
+    fetched: list[Model] = []
+    monkeypatch.setattr("videoworker.engine.weights.fetch", fetch)
+    engine = Engine(Settings(weights_dir=folder, allow_download=True))
+    frames(engine, 9)
+    assert fetched == []
+    assert len(frames(engine, 14)) == 14
+    assert fetched == [IMAGE] and engine.model is IMAGE

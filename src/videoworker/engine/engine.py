@@ -116,10 +116,12 @@ class Engine:
 
     def plan(self, request: VideoRequest, model: Model) -> Plan:
         """What `generate` will do. Raises `JobError` naming the field where the model, with the variant that continues
-        its clips where that is installed, cannot do what is asked."""
+        its clips where that is installed or may be fetched, cannot do what is asked."""
         continuing = following(VARIANTS[model.name], model)
-        is_here = continuing is not None and places.locate(continuing, self._settings) is not None
-        return make_plan(request, model, continuing if is_here else None)
+        is_at_hand = continuing is not None and (
+            self._settings.allow_download or places.locate(continuing, self._settings) is not None
+        )
+        return make_plan(request, model, continuing if is_at_hand else None)
 
     def _first_placement(self, model: Model, folder: Path, request: VideoRequest | None) -> Placement:
         """For a request, or for the jobs that will come; where the model's default clip is too large, smaller ones may
@@ -215,6 +217,9 @@ class Engine:
         placement, and frames already given are not given again. Adds to `timings` and `notes`. Raises `JobError`."""
         if self.model is None:
             raise JobError(Code.MODEL_NOT_LOADED, "No model is loaded.")
+        if plan.following not in (None, plan.model):
+            with timings.measure("load"):  # where it has to be fetched, that is before minutes go into the first part
+                weights.find(plan.following, self._settings)
         clip = plan, prompt, negative_prompt, image, seed, watch, timings, notes
         given, before = 0, list(notes)
         try:
