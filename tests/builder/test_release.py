@@ -40,7 +40,7 @@ def run(script: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Runs a step's script as GitHub does, with nothing of this process's environment but its programs."""
     environment = {"PATH": os.environ["PATH"]} | variables
     command = ["bash", "-e", "-c", script]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
 
 
 def test_the_changelog_has_a_dated_section_for_the_version() -> None:
