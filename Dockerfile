@@ -1,0 +1,84 @@
+# The worker's image. `docker build .` has no weights but those of `sketch`; with `--build-arg MODEL=mochi`, and perhaps
+# `--build-arg MODEL_VARIANT=...`, it brings that model's. docker-bake.hcl names the combinations that make sense.
+
+# A Debian with Python 3.11 as `python`. Not a CUDA image: torch's wheels bring CUDA's libraries, which would lie in the
+# image twice; of the host it needs only the driver, which the NVIDIA_* variables below ask for.
+ARG BASE_IMAGE=python:3.11-slim-bookworm
+ARG MODEL=
+ARG MODEL_VARIANT=
+
+
+# What pip installs, in two folders: torch with CUDA's libraries, which is nearly all of the image and changes seldom,
+# and the rest. Both are compiled here, with files of bytecode that no file's date makes stale.
+FROM ${BASE_IMAGE} AS dependencies
+RUN python -m venv /opt/pip && python -m venv --without-pip /opt/venv
+COPY builder/requirements.txt /build/
+RUN --mount=type=cache,target=/root/.cache/pip \
+    /opt/pip/bin/pip --python /opt/venv/bin/python install --no-compile \
+        --require-hashes --no-deps --only-binary :all: -r /build/requirements.txt
+COPY builder/requirements-torch.txt builder/constraints-torch.txt /build/
+RUN --mount=type=cache,target=/root/.cache/pip \
+    /opt/pip/bin/pip --python /opt/venv/bin/python install --no-compile --prefix /opt/torch \
+        -r /build/requirements-torch.txt -c /build/constraints-torch.txt \
+    && echo /opt/torch/lib/python3.11/site-packages > /opt/venv/lib/python3.11/site-packages/torch.pth \
+    && printf '#!/opt/venv/bin/python\nfrom videoworker.cli import main\nmain()\n' > /opt/venv/bin/videoworker \
+    && chmod +x /opt/venv/bin/videoworker \
+    && /opt/venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/torch /opt/venv
+
+
+# The weights to bake, by the code of `videoworker fetch` and nothing else of the worker's: other changes fetch nothing
+# again. A hub's token is a build secret: `--secret id=HF_TOKEN,env=HF_TOKEN`.
+FROM dependencies AS weights
+ARG HF_ENDPOINT=https://huggingface.co
+ARG MODEL
+ARG MODEL_VARIANT
+WORKDIR /build
+COPY builder/fetch.py builder/
+COPY src/videoworker/errors.py videoworker/
+COPY src/videoworker/commands/__init__.py src/videoworker/commands/named.py videoworker/commands/
+COPY src/videoworker/engine/__init__.py src/videoworker/engine/checkpoint.py src/videoworker/engine/convert.py \
+     src/videoworker/engine/fetch.py videoworker/engine/
+COPY src/videoworker/models/__init__.py src/videoworker/models/cogvideox.py src/videoworker/models/declaration.py \
+     src/videoworker/models/hunyuanvideo.py src/videoworker/models/ltx.py src/videoworker/models/mochi.py \
+     src/videoworker/models/open_sora.py videoworker/models/
+RUN --mount=type=secret,id=HF_TOKEN \
+    HF_HOME=/tmp/hub HF_TOKEN_PATH=/run/secrets/HF_TOKEN \
+    /opt/venv/bin/python -m builder.fetch --model "${MODEL}" --variant "${MODEL_VARIANT}" --to /weights
+
+
+# The worker, what changes least first.
+FROM ${BASE_IMAGE} AS worker
+ARG MODEL
+COPY --from=weights /weights /app/weights
+COPY --from=dependencies /opt/torch /opt/torch
+COPY --from=dependencies /opt/venv /opt/venv
+WORKDIR /app
+# MODEL: a worker with a model's weights serves every API with it, and asks no hub for others.
+# RUNPOD_INIT_TIMEOUT: in seconds; the largest weights are 44 GB, and may have to be fetched first.
+ENV PATH=/opt/venv/bin:${PATH} \
+    PYTHONPATH=/app/src \
+    PYTHONDONTWRITEBYTECODE=1 \
+    HOME=/tmp \
+    OUTPUT_DIR=/outputs \
+    MODEL=${MODEL} \
+    HF_HUB_OFFLINE=${MODEL:+1} \
+    HF_HOME=/runpod-volume/huggingface-cache \
+    NVIDIA_VISIBLE_DEVICES=all \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility \
+    PYTORCH_ALLOC_CONF=expandable_segments:True \
+    RUNPOD_LOG_LEVEL=INFO \
+    RUNPOD_INIT_TIMEOUT=1800
+COPY weights/sketch weights/sketch
+COPY LICENSE NOTICE handler.py test_input.json ./
+COPY src src
+# The user's own are the folders that a worker may write to: for videos, for what it fetches, and where a volume may be.
+RUN python -m compileall -q --invalidation-mode unchecked-hash handler.py src \
+    && useradd --uid 1000 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin worker \
+    && install --directory --owner worker --group worker weights /outputs /runpod-volume
+USER 1000:1000
+ARG VERSION=0.1.0
+LABEL org.opencontainers.image.title="worker-video" \
+      org.opencontainers.image.description="A RunPod Serverless worker for open video models" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}"
+CMD ["python", "-u", "handler.py"]

@@ -1,0 +1,21 @@
+"""What can be said of the Dockerfile without building it."""
+
+import re
+import subprocess
+import sysconfig
+from pathlib import Path
+
+from videoworker import __version__
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+
+
+def test_the_linter_has_nothing_to_say() -> None:
+    linter = Path(sysconfig.get_path("scripts")) / "hadolint"
+    linted = subprocess.run([linter, ROOT / "Dockerfile"], capture_output=True, text=True, check=False)
+    assert (linted.returncode, linted.stdout) == (0, "")
+
+
+def test_the_version_is_the_packages() -> None:
+    assert re.findall(r"^ARG VERSION=(.*)$", DOCKERFILE, re.MULTILINE) == [__version__]
