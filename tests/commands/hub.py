@@ -10,18 +10,24 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-COMMIT = "1137dacfc2c9c012bed6a0793f4ecf2ca8e7ba01"
+from videoworker.models import VARIANTS
+
+MAIN = "0a5f4f8f5f5b7a6f2d9f4b4e1f0d6c3b2a190807"
+_PINS = {model.repository: model.revision for variants in VARIANTS.values() for model in variants if model.revision}
 
 
 class Hub(ThreadingHTTPServer):
-    """Serves `repositories`, folders by id. A file in `broken` loses its first connection after so many bytes; one in
-    `held` sends nothing until `released` is set, and sets `reached`. `gated` repositories want an accepted licence."""
+    """Serves `repositories`, folders by id, as what their `main` is, and `commits`, folders by id and commit: at first
+    the same folders at the commits that the declarations pin. A file in `broken` loses its first connection after so
+    many bytes; one in `held` sends nothing until `released` is set, and sets `reached`. `gated` repositories want an
+    accepted licence."""
 
     daemon_threads = True
 
     def __init__(self, repositories: dict[str, Path]) -> None:
         super().__init__(("127.0.0.1", 0), _Request)
         self.repositories = repositories
+        self.commits = {(name, _PINS[name]): folder for name, folder in repositories.items() if name in _PINS}
         self.broken: dict[str, int] = {}
         self.held: set[str] = set()
         self.gated: set[str] = set()
@@ -57,10 +63,10 @@ class _Request(BaseHTTPRequestHandler):
         parts = unquote(urlsplit(self.path).path).strip("/").split("/")
         if parts[:2] != ["api", "models"]:
             return self._file(body=True)
-        repository = "/".join(parts[2:4])
-        if self._refused(repository):
+        repository, revision = "/".join(parts[2:4]), parts[5] if len(parts) > 4 else "main"
+        if self._refused(repository, revision):
             return None
-        files = self._files(repository)
+        files = self._files(repository, revision)
         if parts[4:5] == ["tree"]:
             return self._json(
                 [
@@ -69,20 +75,25 @@ class _Request(BaseHTTPRequestHandler):
                 ]
             )
         return self._json(
-            {"id": repository, "sha": COMMIT, "siblings": [{"rfilename": name} for name in files], "tags": []}
+            {
+                "id": repository,
+                "sha": MAIN if revision == "main" else revision,
+                "siblings": [{"rfilename": name} for name in files],
+                "tags": [],
+            }
         )
 
     def _file(self, body: bool) -> None:
-        owner, name, _, _, *path = unquote(urlsplit(self.path).path).strip("/").split("/")
+        owner, name, _, revision, *path = unquote(urlsplit(self.path).path).strip("/").split("/")
         repository, file = f"{owner}/{name}", "/".join(path)
-        if self._refused(repository):
+        if self._refused(repository, revision):
             return
-        content = self._files(repository)[file]
+        content = self._files(repository, revision)[file]
         asked = self.headers.get("Range")
         start = int(asked.removeprefix("bytes=").partition("-")[0]) if asked else 0
         self.send_response(206 if asked else 200)
         self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
-        self.send_header("X-Repo-Commit", COMMIT)
+        self.send_header("X-Repo-Commit", MAIN if revision == "main" else revision)
         self.send_header("Content-Length", str(len(content) - start))
         self.send_header("Accept-Ranges", "bytes")
         if asked:
@@ -100,18 +111,29 @@ class _Request(BaseHTTPRequestHandler):
         self.wfile.write(content[:length])
         self.close_connection = length is not None
 
-    def _refused(self, repository: str) -> bool:
-        if repository in self.server.repositories and repository not in self.server.gated:
+    def _refused(self, repository: str, revision: str) -> bool:
+        if repository in self.server.gated:
+            code, reason = 403, "GatedRepo"
+        elif repository not in self.server.repositories:
+            code, reason = 404, "RepoNotFound"
+        elif self._folder(repository, revision) is None:
+            code, reason = 404, "RevisionNotFound"
+        else:
             return False
-        code, reason = (403, "GatedRepo") if repository in self.server.gated else (404, "RepoNotFound")
         self.send_response(code)
         self.send_header("X-Error-Code", reason)
         self.send_header("Content-Length", "0")
         self.end_headers()
         return True
 
-    def _files(self, repository: str) -> dict[str, bytes]:
-        folder = self.server.repositories[repository]
+    def _folder(self, repository: str, revision: str) -> Path | None:
+        if revision in ("main", MAIN):
+            return self.server.repositories[repository]
+        return self.server.commits.get((repository, revision))
+
+    def _files(self, repository: str, revision: str) -> dict[str, bytes]:
+        folder = self._folder(repository, revision)
+        assert folder is not None
         files = sorted(file for file in folder.rglob("*") if file.is_file())
         return {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}
 

@@ -138,6 +138,26 @@ def test_a_fetch_that_was_killed_goes_on_with_the_files_that_had_not_come(hub: H
     assert len(first - again) >= len(first) - 8 > 0
 
 
+def test_the_pinned_commit_comes_where_main_has_moved_on(hub: Hub, repository: Path, tmp_path: Path) -> None:
+    later = Path(shutil.copytree(repository, tmp_path / "later"))
+    (later / "scheduler" / "scheduler_config.json").write_text('{"changed": true}')
+    hub.repositories[MODEL.repository] = later
+    code, _, errors = fetched(hub.url, tmp_path / "weights")
+    assert code == 0, errors
+    came = tmp_path / "weights" / "cogvideox-5b" / "scheduler" / "scheduler_config.json"
+    assert came.read_text() == (repository / "scheduler" / "scheduler_config.json").read_text()
+
+
+def test_a_pinned_commit_that_the_hub_does_not_have_is_said_in_one_line(hub: Hub, tmp_path: Path) -> None:
+    hub.commits.clear()
+    code, _, errors = fetched(hub.url, tmp_path)
+    assert code == 1 and hub.sent == []
+    assert "Traceback" not in errors
+    assert errors.splitlines()[-1] == (
+        f"huggingface.co/{MODEL.repository} has no commit {MODEL.revision}, to which cogvideox 5b is pinned."
+    )
+
+
 @pytest.mark.parametrize("gated", [True, False], ids=["gated", "unknown"])
 def test_a_repository_that_may_not_be_read_is_said_in_one_line(hub: Hub, tmp_path: Path, gated: bool) -> None:
     if gated:

@@ -8,9 +8,13 @@ import pytest
 
 from videoworker.engine import places
 from videoworker.models.cogvideox import COGVIDEOX
+from videoworker.models.declaration import Model
 from videoworker.settings import Settings
 
-COMMIT, OTHER = "1137dacfc2c9c012bed6a0793f4ecf2ca8e7ba01", "0a5f4f8f5f5b7a6f2d9f4b4e1f0d6c3b2a190807"
+PINNED = str(COGVIDEOX.revision)
+OTHER, THIRD = "0a5f4f8f5f5b7a6f2d9f4b4e1f0d6c3b2a190807", "f0b1c2d3e4f5a6b7c8d9e0f1a2b3c4d5e6f70819"
+UNPINNED = replace(COGVIDEOX, revision=None)
+HUBS = ["cache", "volume/huggingface-cache/hub"]
 
 
 @pytest.fixture
@@ -25,7 +29,7 @@ def installed(folder: Path) -> Path:
     return folder
 
 
-def cached(hub: Path, commit: str = COMMIT, name: str = "models--zai-org--CogVideoX-2b", main: str = "") -> Path:
+def cached(hub: Path, commit: str = PINNED, name: str = "models--zai-org--CogVideoX-2b", main: str = "") -> Path:
     if main:
         (hub / name / "refs").mkdir(parents=True)
         (hub / name / "refs" / "main").write_text(main)
@@ -53,20 +57,33 @@ def test_the_case_of_a_cached_models_folder_does_not_matter(settings: Settings, 
     assert found and found.folder == folder
 
 
-def test_of_several_commits_the_one_that_main_was_is_taken(settings: Settings, tmp_path: Path) -> None:
-    for commit in (COMMIT, OTHER):
-        cached(tmp_path / "cache", commit, main=OTHER if commit == COMMIT else "")
+@pytest.mark.parametrize("hub", HUBS)
+def test_of_several_commits_the_pinned_one_is_taken_whatever_main_was(
+    settings: Settings, tmp_path: Path, hub: str
+) -> None:
+    for commit in (OTHER, PINNED, THIRD):
+        cached(tmp_path / hub, commit, main=OTHER if commit == OTHER else "")
+    found = places.locate(COGVIDEOX, settings)
+    assert found and found.folder.name == PINNED
+
+
+@pytest.mark.parametrize("hub", HUBS)
+@pytest.mark.parametrize("model", [COGVIDEOX, UNPINNED], ids=["pinned", "not pinned"])
+def test_where_the_pinned_commit_is_not_there_the_one_that_main_was_is_taken(
+    settings: Settings, tmp_path: Path, hub: str, model: Model
+) -> None:
+    for commit in (OTHER, THIRD):
+        cached(tmp_path / hub, commit, main=THIRD if commit == OTHER else "")
+    found = places.locate(model, settings)
+    assert found and found.folder.name == THIRD
+
+
+@pytest.mark.parametrize("main", ["", PINNED], ids=["no main", "main without a checkpoint"])
+def test_where_main_is_not_there_either_any_commit_is_taken(settings: Settings, tmp_path: Path, main: str) -> None:
+    cached(tmp_path / "cache", OTHER, main=main)
+    (tmp_path / "cache" / "models--zai-org--CogVideoX-2b" / "snapshots" / PINNED).mkdir()
     found = places.locate(COGVIDEOX, settings)
     assert found and found.folder.name == OTHER
-
-
-def test_a_pinned_model_is_only_found_at_its_commit(settings: Settings, tmp_path: Path) -> None:
-    cached(tmp_path / "cache", OTHER, main=OTHER)
-    pinned = replace(COGVIDEOX, revision=COMMIT)
-    assert places.locate(pinned, settings) is None
-    cached(tmp_path / "cache", COMMIT)
-    found = places.locate(pinned, settings)
-    assert found and found.folder.name == COMMIT
 
 
 def test_another_repository_whose_name_begins_alike_is_not_the_model(settings: Settings, tmp_path: Path) -> None:

@@ -4,12 +4,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+import structlog
 from safetensors.torch import load_file, save_file
 
 from videoworker.engine import weights
 from videoworker.errors import Code, JobError
 from videoworker.models import MODELS, VARIANTS
-from videoworker.models.cogvideox import SKETCH
+from videoworker.models.cogvideox import COGVIDEOX, SKETCH
 from videoworker.models.declaration import Model
 from videoworker.settings import Settings
 
@@ -76,3 +77,25 @@ def test_a_snapshot_of_the_hubs_cache_is_the_hubs_commit(image_checkpoint: Path,
     shutil.copytree(image_checkpoint, snapshot)
     (tmp_path / "sketch").symlink_to(snapshot)
     assert weights.revision(tmp_path / "sketch") == snapshot.name
+
+
+@pytest.mark.parametrize("pinned", [True, False], ids=["the pinned commit", "another commit"])
+def test_a_cached_model_of_another_commit_than_the_pinned_one_is_used_and_logged(tmp_path: Path, pinned: bool) -> None:
+    commit = COGVIDEOX.revision if pinned else "0a5f4f8f5f5b7a6f2d9f4b4e1f0d6c3b2a190807"
+    snapshots = tmp_path / "volume" / "huggingface-cache" / "hub" / "models--zai-org--cogvideox-2b" / "snapshots"
+    (snapshots / str(commit)).mkdir(parents=True)
+    (snapshots / str(commit) / "model_index.json").write_text("{}")
+    settings = Settings(weights_dir=tmp_path / "weights", network_volume=tmp_path / "volume")
+    with structlog.testing.capture_logs() as logged:
+        found = weights.find(COGVIDEOX, settings)
+    assert weights.revision(found.folder) == commit
+    warnings = [(line["commit"], line["pinned"]) for line in logged if line["log_level"] == "warning"]
+    assert warnings == ([] if pinned else [(commit, COGVIDEOX.revision)])
+
+
+def test_weights_in_a_folder_of_their_own_are_not_held_against_the_pin(tmp_path: Path) -> None:
+    (tmp_path / COGVIDEOX.folder).mkdir()
+    (tmp_path / COGVIDEOX.folder / "model_index.json").write_text("{}")
+    with structlog.testing.capture_logs() as logged:
+        weights.find(COGVIDEOX, Settings(weights_dir=tmp_path))
+    assert [line["log_level"] for line in logged] == ["info"]

@@ -15,7 +15,7 @@ import structlog
 import torch
 from filelock import FileLock
 from huggingface_hub import HfApi, hf_hub_download, snapshot_download
-from huggingface_hub.errors import GatedRepoError
+from huggingface_hub.errors import GatedRepoError, RevisionNotFoundError
 
 from videoworker.engine.checkpoint import UNSAFE_SUFFIXES, components_of, verify
 from videoworker.engine.convert import holds_float32, narrow
@@ -145,6 +145,8 @@ def _narrow(model: Model, folder: Path) -> None:
 def _reason(model: Model, error: Exception) -> str:
     if isinstance(error, GatedRepoError):
         return f"Accept the terms of {model.title} at huggingface.co/{model.repository}, and set HF_TOKEN."
+    if isinstance(error, RevisionNotFoundError):
+        return f"huggingface.co/{model.repository} has no commit {model.revision}, to which {model.title} is pinned."
     response = getattr(error, "response", None)
     status = f" {response.status_code}" if response is not None else ""
     return (

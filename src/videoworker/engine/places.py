@@ -45,5 +45,6 @@ def _snapshot(hub: Path, model: Model) -> Path | None:
     if not folders:
         return None
     main = folders[0] / "refs" / "main"
-    commit = model.revision or (main.read_text().strip() if main.is_file() else "*")
-    return next(iter(sorted(folders[0].glob(f"snapshots/{commit}"))), None)
+    snapshots = {index.parent.name: index.parent for index in sorted(folders[0].glob("snapshots/*/model_index.json"))}
+    preferred = [model.revision or "", main.read_text().strip() if main.is_file() else "", *snapshots]
+    return next((snapshots[commit] for commit in preferred if commit in snapshots), None)

@@ -29,15 +29,18 @@ def find(model: Model, settings: Settings) -> Found:
             + ("" if model.runner else " (but this version cannot run them yet)"),
         )
     _log.info("weights found", model=model.name, variant=model.variant, place=found.place, folder=str(found.folder))
+    commit = _commit(found.folder)
+    if model.revision and commit not in (None, model.revision):
+        _log.warning("weights of another commit than the pinned one", commit=commit, pinned=model.revision)
     return found
 
 
 def revision(folder: Path) -> str:
     """The hub's commit where the folder is a snapshot of its cache; else a fingerprint of the files themselves: their
     names and sizes, and the first and last 64 KiB of each: its header and some of its numbers."""
-    resolved = folder.resolve()
-    if resolved.parent.name == "snapshots":
-        return resolved.name
+    commit = _commit(folder)
+    if commit is not None:
+        return commit
     digest = hashlib.sha256()
     for file in sorted(folder.rglob("*.safetensors")):
         digest.update(f"{file.relative_to(folder).as_posix()} {file.stat().st_size}\n".encode())
@@ -46,3 +49,8 @@ def revision(folder: Path) -> str:
             opened.seek(max(opened.tell(), file.stat().st_size - _FINGERPRINT_BYTES))
             digest.update(opened.read())
     return digest.hexdigest()[:12]
+
+
+def _commit(folder: Path) -> str | None:
+    resolved = folder.resolve()
+    return resolved.name if resolved.parent.name == "snapshots" else None

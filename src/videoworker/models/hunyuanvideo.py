@@ -11,6 +11,7 @@ HUNYUANVIDEO = Model(
     variant="t2v",
     folder="hunyuanvideo",
     repository="hunyuanvideo-community/HunyuanVideo",
+    revision="e8c2aaa66fe3742a32c11a6766aecbf07c56e773",
     licence="tencent-hunyuan-community",
     territory=_TERRITORY,
     pipeline="HunyuanVideoPipeline",
@@ -48,6 +49,7 @@ HUNYUANVIDEO_I2V = replace(
     variant="i2v",
     folder="hunyuanvideo-i2v",
     repository="hunyuanvideo-community/HunyuanVideo-I2V",
+    revision=None,
     pipeline="HunyuanVideoImageToVideoPipeline",
     components=(
         Component("text_encoder", "float16", 16_710_545_408),
@@ -66,6 +68,7 @@ HUNYUANVIDEO_I2V_33CH = replace(
     variant="i2v-33ch",
     folder="hunyuanvideo-i2v-33ch",
     repository="hunyuanvideo-community/HunyuanVideo-I2V-33ch",
+    revision=None,
     max_frames=125,
     default_frames=125,
     continued_from=0,  # its clips begin four frames after the picture
@@ -89,6 +92,7 @@ HUNYUANVIDEO_1_5 = Model(
     variant="720p-t2v",
     folder="hunyuanvideo-1.5",
     repository=f"{_1_5}720p_t2v",
+    revision="f4dbc4a1efa4ac8ea56680cdf79d9f455105e814",
     licence="tencent-hunyuan-community",
     territory=_TERRITORY,
     pipeline="HunyuanVideo15Pipeline",
@@ -118,6 +122,7 @@ HUNYUANVIDEO_1_5_720P_I2V = replace(
     variant="720p-i2v",
     folder="hunyuanvideo-1.5-720p-i2v",
     repository=f"{_1_5}720p_i2v",
+    revision=None,
     pipeline="HunyuanVideo15ImageToVideoPipeline",
     components=_IMAGE_COMPONENTS,
     takes_image=True,
@@ -130,6 +135,7 @@ HUNYUANVIDEO_1_5_720P_I2V_DISTILLED = replace(
     variant="720p-i2v-distilled",
     folder="hunyuanvideo-1.5-720p-i2v-distilled",
     repository=f"{_1_5}720p_i2v_distilled",
+    revision=None,
     default_guidance_scale=1.0,
 )
 
@@ -138,6 +144,7 @@ HUNYUANVIDEO_1_5_480P_T2V = replace(
     variant="480p-t2v",
     folder="hunyuanvideo-1.5-480p-t2v",
     repository=f"{_1_5}480p_t2v",
+    revision="286be7ce72277246578a3e3cc2487e95ddae5bcf",
     max_area=640 * 640,
     max_side=960,
     continued_by="480p-i2v",
@@ -150,6 +157,7 @@ HUNYUANVIDEO_1_5_480P_T2V_DISTILLED = replace(
     variant="480p-t2v-distilled",
     folder="hunyuanvideo-1.5-480p-t2v-distilled",
     repository=f"{_1_5}480p_t2v_distilled",
+    revision="1abb14f06518f37448dcf3a6917dd086dd7045c7",
     continued_by="480p-i2v-distilled",
     default_guidance_scale=1.0,
 )
@@ -159,6 +167,7 @@ HUNYUANVIDEO_1_5_480P_I2V = replace(
     variant="480p-i2v",
     folder="hunyuanvideo-1.5-480p-i2v",
     repository=f"{_1_5}480p_i2v",
+    revision="5a700ee883ff4c1b3d887ec4188755a7a5e2f698",
     pipeline="HunyuanVideo15ImageToVideoPipeline",
     components=_IMAGE_COMPONENTS,
     takes_image=True,
@@ -171,6 +180,7 @@ HUNYUANVIDEO_1_5_480P_I2V_DISTILLED = replace(
     variant="480p-i2v-distilled",
     folder="hunyuanvideo-1.5-480p-i2v-distilled",
     repository=f"{_1_5}480p_i2v_distilled",
+    revision=None,
     default_guidance_scale=1.0,
 )
 
@@ -179,6 +189,7 @@ HUNYUANVIDEO_1_5_480P_I2V_STEP_DISTILLED = replace(
     variant="480p-i2v-step-distilled",
     folder="hunyuanvideo-1.5-480p-i2v-step-distilled",
     repository=f"{_1_5}480p_i2v_step_distilled",
+    revision="854c04a4c8a53d990b418c7478f0802c0fc8c726",
     default_steps=8,
 )
 

@@ -7,6 +7,7 @@ LTX = Model(
     name="ltx",
     folder="ltx",
     repository="Lightricks/LTX-Video",
+    revision="8984fa25007f376c1a299016d0957a37a2f797bb",
     licence="ltx-video-open-weights",
     conditions="Commercial use of the weights is limited by the LTX-Video Open Weights licence.",
     pipeline="LTXPipeline",

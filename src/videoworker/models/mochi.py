@@ -6,6 +6,7 @@ MOCHI = Model(
     name="mochi",
     folder="mochi",
     repository="genmo/mochi-1-preview",
+    revision="14be5fcea23095ed330cb214647916a451e38b6e",
     licence="Apache-2.0",
     pipeline="MochiPipeline",
     components=(
