@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -512,7 +511,6 @@ def handler(tmp_path_factory: pytest.TempPathFactory) -> Handler:
     return Handler(settings, partial(job.run, engine=Engine(settings), settings=settings))
 
 
-@hypothesis_settings(deadline=None)
 @given(job_input=nearly_good_inputs() | JSON)
 def test_no_input_whatever_makes_the_worker_raise_or_answer_anything_but_an_error_in_json(
     handler: Handler, job_input: Any

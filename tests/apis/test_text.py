@@ -3,7 +3,7 @@
 import unicodedata
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.apis.samples import parse, refusal
@@ -72,13 +72,11 @@ def test_the_longest_text_may_be_four_times_as_long_before_composition():
     assert parse("native", prompt=decomposed * LONGEST_TEXT).prompt == "\u1f82" * LONGEST_TEXT
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_cleaning_twice_changes_nothing_more(text):
     assert cleaned(cleaned(text)) == cleaned(text)
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_a_cleaned_text_has_no_control_character_and_no_blank_end(text):
     clean = cleaned(text)

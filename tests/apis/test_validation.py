@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.apis.samples import ERROR_KEYS, SMALLEST, parse, refusal, refused_fields
@@ -196,14 +196,12 @@ def test_a_problem_of_the_duration_gives_the_code_where_the_prompt_is_right():
     assert [problem.field for problem in error.fields] == ["duration", "colour"]
 
 
-@settings(deadline=None)
 @given(raw=ANY_JSON)
 @pytest.mark.parametrize("api", APIS)
 def test_any_json_is_parsed_or_refused_with_an_error_that_json_and_utf8_can_carry(api, raw):
     _parsed_or_answerable(api, raw)
 
 
-@settings(deadline=None)
 @given(data=st.data())
 @pytest.mark.parametrize("api", APIS)
 def test_any_values_of_known_fields_are_parsed_or_refused_likewise(api, data):

@@ -195,7 +195,7 @@ def test_a_picture_of_the_largest_size_in_bytes_is_allowed_and_one_byte_more_is_
     refusal(base64.b64encode(largest + b"\0").decode(), f"at most {MAX_BYTES} bytes")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(["PNG", "JPEG", "WEBP"]), st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255))))
 def test_however_a_picture_is_damaged_it_is_decoded_or_refused(format: str, damage: list[tuple[int, int]]) -> None:
     data = bytearray(base64.b64decode(encoded(Image.fromarray(COLOURFUL), format)))

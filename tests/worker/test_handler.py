@@ -88,7 +88,7 @@ NAMES = st.sampled_from(
 )
 
 
-@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(job_input=JSON | st.dictionaries(FIELDS, JSON | NAMES))
 def test_no_input_whatever_makes_the_handler_raise_or_answer_anything_but_json(
     settings: Settings, job_input: Any
