@@ -107,7 +107,7 @@ def _preset_rows(preset: Preset) -> Iterator[str]:
 
 def _table(api: Api[Input]) -> str:
     head = ["| field | type | required | default | allowed | description |", "|---|---|---|---|---|---|"]
-    return "\n".join([f"### `{api.name}`", "", *head, *map(_row, described(api.schema).values())])
+    return "\n".join([f"#### `{api.name}`", "", *head, *map(_row, described(api.schema).values())])
 
 
 def _row(field: FieldWords) -> str:

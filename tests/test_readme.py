@@ -1,5 +1,6 @@
 """Every command of README.md is run."""
 
+import itertools
 import json
 import os
 import re
@@ -9,6 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.handler_process import output_of, run_job
+from videoworker.apis import APIS
+from videoworker.delivery import bucket_address
+from videoworker.settings import Settings
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 COMMANDS = [
@@ -16,10 +22,18 @@ COMMANDS = [
 ]
 SERVE = ".venv/bin/videoworker serve"
 (CALL,) = [command for command in COMMANDS if command.startswith("curl")]
+FAULTS = ".venv/bin/python -m bench.faults --jobs 20"
+# tests/image builds the Dockerfile from this folder, and tests/builder reads docker-bake.hcl, both without docker.
+BUILD, BAKE = "docker build --tag worker-video .", "docker buildx bake mochi"
 # `make test` is what runs this test, in CI too.
-RUN_ELSEWHERE = ["make test", SERVE, CALL]
+RUN_ELSEWHERE = ["make test", SERVE, CALL, BUILD, BAKE]
 # What the README says of a command that must fail.
 WRONG_REQUEST = '"fsp"'
+# What commands write that is part of the repository.
+WRITTEN = [ROOT / name for name in ("README.md", "NOTICE", ".runpod/hub.json", ".runpod/tests.json")]
+JSON = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", README, re.DOTALL)]
+EXAMPLES = [(job["input"], answer) for job, answer in itertools.pairwise(JSON) if "input" in job]
+STORES = re.findall(r"^\| (.*?) \| `(https://.*?)` \| (.*?) \|$", README, re.MULTILINE)
 
 
 def run(command: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
@@ -34,10 +48,19 @@ def test_the_two_commands_of_a_newcomer_come_first():
     assert "make test" in (ROOT / ".ci" / "run").read_text()
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c not in RUN_ELSEWHERE and WRONG_REQUEST not in c])
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(command, marks=pytest.mark.needs_swift if command == FAULTS else ())
+        for command in COMMANDS
+        if command not in RUN_ELSEWHERE and WRONG_REQUEST not in command
+    ],
+)
 def test_a_command_of_the_readme_does_what_it_says(command, tmp_path):
+    written = [path.read_bytes() for path in WRITTEN]
     process = run(command, tmp_path)
-    assert process.returncode == 0, process.stderr
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert [path.read_bytes() for path in WRITTEN] == written, "a table or file was out of date"
     if "handler.py" in command or command == "make run":
         files = list(tmp_path.rglob("video.mp4"))
         assert len(files) == 1
@@ -52,6 +75,46 @@ def test_the_wrong_request_of_the_readme_gets_the_answer_shown_there(tmp_path):
     for shown in re.findall(r'"allowed": "(.*?)"', README):
         assert shown in process.stdout.replace("\\", "")
     assert not list(tmp_path.rglob("video.mp4"))
+
+
+@pytest.mark.parametrize(("job_input", "shown"), EXAMPLES, ids=[job_input["api"] for job_input, _ in EXAMPLES])
+def test_an_example_of_the_readme_is_answered_in_the_form_shown(job_input, shown, tmp_path):
+    answer = output_of(run_job(tmp_path, job_input, MODEL="sketch").stdout)
+    if job_input["api"] == "native":
+        assert {name: type(value) for name, value in shown["video"].items()} == {
+            name: type(value) for name, value in answer["video"].items()
+        }
+        assert shown["video"]["notes"] == answer["video"]["notes"]
+        assert shown["timings"].keys() == answer["timings"].keys()
+    everywhere = {name: answer.pop(name) for name in ("video", "timings")}
+    assert everywhere["video"]["model"] == "sketch"
+    assert {name: type(value) for name, value in shown.items() if name not in everywhere} == {
+        name: type(value) for name, value in answer.items()
+    }
+
+
+def test_each_api_has_an_example():
+    assert {job_input["api"] for job_input, _ in EXAMPLES} == set(APIS)
+
+
+@pytest.mark.parametrize(("store", "url", "region"), STORES)
+def test_the_stores_of_the_readme_are_reached_as_it_says(store, url, region):
+    settings = Settings(
+        bucket_endpoint_url=url.replace("<account id>", "0123"),
+        bucket_access_key_id="key",
+        bucket_secret_access_key="secret",
+        bucket_name="videos",
+        bucket_region=region.strip("`") if region.startswith("`") else None,
+    )
+    address = bucket_address.from_settings(settings)
+    signed_for = {"Amazon S3": "eu-central-1", "Cloudflare R2": "auto", "Backblaze B2": "eu-central-003"}
+    assert (address.endpoint_url, address.region) == (settings.bucket_endpoint_url, signed_for[store])
+
+
+def test_there_are_three_stores_and_a_target_of_the_name_that_is_baked():
+    assert len(STORES) == 3
+    assert {BUILD, BAKE} < set(COMMANDS)
+    assert f'target "{BAKE.split()[-1]}"' in (ROOT / "docker-bake.hcl").read_text()
 
 
 @pytest.mark.needs_curl
