@@ -1,0 +1,179 @@
+"""Memory and time of decoding clips of several lengths, ours and diffusers' own: `python -m bench.decode`.
+
+Latents are noise and networks are this project's small checkpoints: every layer of the real ones, with few channels, in
+float32 on the CPU. Each decode runs in a process of its own. Its memory is the most that the process held at any time,
+less what it held just before. Sizes and lengths are rounded up to those that the model makes.
+
+Besides the latents, one thing grows with a clip that we decode, and hardly shows with few channels: the keys and values
+that HunyuanVideo-1.5's attention remembers, with the published weights 15 MB per latent frame of 720p in bfloat16.
+"""
+
+import multiprocessing
+import platform
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+
+from builder.make_tiny import FAMILIES
+from videoworker.engine import cogvideox, hunyuanvideo, hunyuanvideo_1_5, ltx, mochi
+from videoworker.engine.runner import Runner
+from videoworker.models import MODELS
+from videoworker.watch import Watch
+
+RUNNERS: dict[str, Runner] = {
+    "hunyuanvideo": hunyuanvideo,
+    "hunyuanvideo-1.5": hunyuanvideo_1_5,
+    "mochi": mochi,
+    "ltx": ltx,
+    "cogvideox": cogvideox,
+}
+_MIB, _GIB = 2**20, 2**30
+
+# Decodes noise [1, T, C, h, w] and says how many frames that made.
+Decode = Callable[[torch.Tensor], int]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What is decoded, and the checkpoint that does it."""
+
+    family: str
+    folder: Path
+    num_frames: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What it took: bytes and seconds."""
+
+    peak: int
+    seconds: float
+
+
+class OutOfMemory(Exception):
+    """A decode needs more memory than it may have."""
+
+
+def main(
+    family: Annotated[list[str] | None, typer.Option(help="which one; may be given again. Else all")] = None,
+    width: Annotated[int, typer.Option(help="of the picture")] = 1280,
+    height: Annotated[int, typer.Option(help="of the picture")] = 720,
+    frames: Annotated[list[int] | None, typer.Option(help="how many; may be given again. Else 33, 65, 129")] = None,
+    memory: Annotated[float, typer.Option(help="GiB; a decode that needs more is given up")] = 16,
+) -> None:
+    """Prints a row for each family and length, as they are measured."""
+    print(f"float32 on {torch.get_num_threads()} threads, {platform.machine()}, torch {torch.__version__}\n")
+    print("| model | size | frames | ours, MiB | diffusers, MiB | ours, s | diffusers, s |")
+    print("|---|---|---|---|---|---|---|", flush=True)
+    for name in family or RUNNERS:
+        model = MODELS[name]
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary)
+            alone(FAMILIES[name].save, folder, FAMILIES[name].VARIANTS[0])
+            for length in frames or (33, 65, 129):
+                clip = Clip(
+                    family=name,
+                    folder=folder,
+                    num_frames=_up(length - 1, model.frame_step) + 1,
+                    width=_up(width, model.grid),
+                    height=_up(height, model.grid),
+                )
+                ours, stock = outcome(ours_in, clip, memory), outcome(stock_in, clip, memory)
+                cells = [name, f"{clip.width}x{clip.height}", str(clip.num_frames)]
+                cells += [made if isinstance(made, str) else f"{made.peak / _MIB:.0f}" for made in (ours, stock)]
+                cells += ["-" if isinstance(made, str) else f"{made.seconds:.1f}" for made in (ours, stock)]
+                print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def _up(number: int, step: int) -> int:
+    return -(-number // step) * step
+
+
+def alone(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What `function` answers in a new process. That has everything imported, since it is forked; it may compute as it
+    likes, since nothing was computed here and there are no threads of torch's that it would miss."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as new:
+        return new.submit(function, *arguments).result()
+
+
+def outcome(way: Callable[[Any, Clip], Decode], clip: Clip, memory: float) -> Decoded | str:
+    """What a decode took, or why it came to no end."""
+    try:
+        made: Decoded = alone(measure, way, clip, memory)
+    except OutOfMemory:
+        return f"over {memory:g} GiB"
+    except BrokenProcessPool:  # the system chose it when memory ran short
+        return "killed"
+    return made
+
+
+def ours_in(networks: Any, clip: Clip) -> Decode:
+    """Ours; every frame is thrown away as the next one comes."""
+    watch = Watch("bench", lambda _: None, float("inf"))
+    decode = RUNNERS[clip.family].decode
+    return lambda latents: sum(1 for _ in decode(networks, latents, watch, (0, 1), _generator()))
+
+
+def stock_in(networks: Any, clip: Clip) -> Decode:
+    """The autoencoder as diffusers loads it, with no option set."""
+    autoencoder = type(networks.vae).from_pretrained(clip.folder / "vae", use_safetensors=True).eval()
+
+    @torch.inference_mode()
+    def decode(latents: torch.Tensor) -> int:
+        made: int = autoencoder.decode(latents.transpose(1, 2)).sample.shape[2]
+        return made
+
+    return decode
+
+
+def measure(way: Callable[[Any, Clip], Decode], clip: Clip, memory: float) -> Decoded:
+    """Raises `OutOfMemory` where the decode takes more than `memory` GiB."""
+    model, runner = MODELS[clip.family], RUNNERS[clip.family]
+    networks = runner.load(clip.folder, torch.device("cpu"), torch.float32)
+    decode = way(networks, clip)
+    # What is there once for every clip (code, threads) is there before the measured one.
+    decode(runner.get_noise(networks, model.min_frames, model.grid, model.grid, _generator()))
+    noise = runner.get_noise(networks, clip.num_frames, clip.width, clip.height, _generator())
+    limit = _of_this_process("VmData") + int(memory * _GIB)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is counted anew from here
+    before, started = _of_this_process("VmHWM"), time.perf_counter()
+    made = _within_memory(decode, noise)
+    seconds, peak = time.perf_counter() - started, _of_this_process("VmHWM") - before
+    if made != clip.num_frames:
+        raise RuntimeError(f"{clip.family} made {made} frames, not {clip.num_frames}")
+    return Decoded(peak, seconds)
+
+
+def _within_memory(decode: Decode, latents: torch.Tensor) -> int:
+    try:
+        return decode(latents)
+    except RuntimeError as error:  # torch has no class of its own for this on the CPU
+        if "can't allocate memory" in str(error):
+            raise OutOfMemory from error
+        raise
+
+
+def _generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+def _of_this_process(field: str) -> int:
+    """Bytes: `VmData` that it may write to, `VmHWM` that it held at most so far."""
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(f"{field}:")]
+    return int(line.split()[1]) * 1024
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,26 @@
+"""`python -m bench.decode` decodes each length in a process of its own and prints what that took."""
+
+import subprocess
+import sys
+
+from tests.handler_process import PATIENCE, ROOT, environment
+
+
+def rows(*arguments: str) -> list[list[str]]:
+    """The printed table's cells, without its head."""
+    command = [sys.executable, "-m", "bench.decode", *arguments]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    table = [line.strip("|").split("|") for line in done.stdout.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line] for line in table[2:]]
+
+
+def test_a_long_clip_takes_no_more_memory_as_a_stream_and_as_a_whole_more_than_there_is() -> None:
+    lengths = ["--frames", "37", "--frames", "151"]
+    short, long = rows("--family", "mochi", "--width", "60", "--height", "64", *lengths, "--memory", "0.3")
+    assert (short[:3], long[:3]) == (["mochi", "64x64", "37"], ["mochi", "64x64", "151"])
+    assert int(long[3]) < 1.2 * int(short[3])
+    assert int(short[4]) > 0 and float(short[6]) > 0
+    assert (long[4], long[6]) == ("over 0.3 GiB", "-")
