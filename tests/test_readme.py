@@ -33,6 +33,8 @@ WRONG_REQUEST = '"fsp"'
 WRITTEN = [ROOT / name for name in ("README.md", "NOTICE", ".runpod/hub.json", ".runpod/tests.json")]
 JSON = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", README, re.DOTALL)]
 EXAMPLES = [(job["input"], answer) for job, answer in itertools.pairwise(JSON) if "input" in job]
+# What the commands of `videoworker` print, by their names.
+SHOWN = dict(zip(("models", "estimate"), re.findall(r"```text\n(.*?)```", README, re.DOTALL), strict=True))
 STORES = re.findall(r"^\| (.*?) \| `(https://.*?)` \| (.*?) \|$", README, re.MULTILINE)
 
 
@@ -61,6 +63,8 @@ def test_a_command_of_the_readme_does_what_it_says(command, tmp_path):
     process = run(command, tmp_path)
     assert process.returncode == 0, process.stdout + process.stderr
     assert [path.read_bytes() for path in WRITTEN] == written, "a table or file was out of date"
+    if command.startswith(".venv/bin/videoworker"):
+        assert process.stdout.replace(str(ROOT), "/path/to/worker-video") == SHOWN[command.split()[1]]
     if "handler.py" in command or command == "make run":
         files = list(tmp_path.rglob("video.mp4"))
         assert len(files) == 1
