@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ def narrow(source: Path, target: Path, dtype: torch.dtype) -> None:
             tensor = opened.get_tensor(name)
             tensors[name] = tensor.to(dtype) if tensor.dtype == torch.float32 else tensor
         save_file(tensors, target, opened.metadata())
+    shutil.copymode(source, target)  # the library makes files that nobody else may read
 
 
 def holds_float32(file: Path) -> bool:
@@ -61,6 +63,7 @@ def _convert_one(file: Path) -> Path:
     state = {name: _alone(tensor) for name, tensor in _load(file).items()}
     pattern = target.stem + "{suffix}.safetensors"
     save_torch_state_dict(state, target.parent, filename_pattern=pattern, max_shard_size=_LARGEST_FILE)
+    shutil.copymode(file, target)
     return target
 
 
