@@ -9,7 +9,8 @@ ARG MODEL_VARIANT=
 
 
 # What pip installs, in two folders: torch with CUDA's libraries, which is nearly all of the image and changes seldom,
-# and the rest. Both are compiled here, with files of bytecode that no file's date makes stale.
+# and the rest. Both are compiled here, into bytecode that no file's date makes stale; one module of torch's own tests
+# is written for a later Python.
 FROM ${BASE_IMAGE} AS dependencies
 RUN python -m venv /opt/pip && python -m venv --without-pip /opt/venv
 COPY builder/requirements.txt /build/
@@ -23,7 +24,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     && echo /opt/torch/lib/python3.11/site-packages > /opt/venv/lib/python3.11/site-packages/torch.pth \
     && printf '#!/opt/venv/bin/python\nfrom videoworker.cli import main\nmain()\n' > /opt/venv/bin/videoworker \
     && chmod +x /opt/venv/bin/videoworker \
-    && /opt/venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/torch /opt/venv
+    && /opt/venv/bin/python -m compileall -q -j 0 -x py312_ --invalidation-mode unchecked-hash /opt/torch /opt/venv
 
 
 # The weights to bake, by the code of `videoworker fetch` and nothing else of the worker's: other changes fetch nothing

@@ -1,0 +1,89 @@
+"""The image's own command in a container of runc's: as its user, on a root that is read-only, in namespaces of its own.
+
+Only /tmp (in memory) and /outputs (a folder of the test's) can be written to.
+"""
+
+import json
+import subprocess
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.image.buildah import AS_ROOT, STORE, command
+
+PATIENCE = 300.0  # seconds after which something that should happen is said not to have happened
+_RUNC = ("runc", f"--root={STORE}/containers")
+
+
+class Container:
+    """`process` is runc's, which ends with the exit code of the container's first process. `outputs` is /outputs."""
+
+    def __init__(self, name: str, process: subprocess.Popen[str], outputs: Path) -> None:
+        self.process, self.outputs, self._name = process, outputs, name
+
+    def ended(self) -> tuple[int, str, str]:
+        """Exit code, standard output and standard error, once it has ended."""
+        printed, errors = self.process.communicate(timeout=PATIENCE)
+        return self.process.returncode, printed, errors
+
+    def signal(self, name: str) -> None:
+        """To the container's first process, as `docker stop` does it."""
+        command(*_RUNC, "kill", self._name, name)
+
+    @property
+    def status(self) -> dict[str, str]:
+        """What /proc tells of its first process."""
+        pid = json.loads(command(*_RUNC, "state", self._name))["pid"]
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)} | {
+            "command": Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").replace("\0", " ")
+        }
+
+
+@contextmanager
+def running(
+    image: dict[str, Any], root: Path, folder: Path, *words: str, network: bool = False, **environment: str
+) -> Iterator[Container]:
+    """`image`: its configuration; `root`: its files; `folder`: an empty one. `words` follow the image's command. It
+    has this machine's network, or none at all. It is killed with the block."""
+    name = f"worker-{uuid.uuid4().hex[:12]}"
+    outputs = folder / "outputs"
+    outputs.mkdir()
+    outputs.chmod(0o777)
+    command(*_RUNC, "spec", f"--bundle={folder}")
+    file = folder / "config.json"
+    spec = json.loads(file.read_text())
+    user, _, group = image["User"].partition(":")
+    spec["process"] |= {
+        "terminal": False,
+        "args": [*image["Cmd"], *words],
+        "env": [*image["Env"], *(f"{variable}={value}" for variable, value in environment.items())],
+        "cwd": image["WorkingDir"],
+        "user": {"uid": int(user), "gid": int(group)},
+        "capabilities": {},
+    }
+    spec["root"] = {"path": str(root), "readonly": True}
+    memory = ["nosuid", "nodev", "noexec", "mode=1777"]
+    spec["mounts"] += [
+        {"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": memory},
+        {"destination": "/outputs", "type": "bind", "source": str(outputs), "options": ["bind", "nosuid", "nodev"]},
+    ]
+    del spec["linux"]["resources"]  # no limits: not every machine lets them be set
+    if network:
+        spec["linux"]["namespaces"] = [one for one in spec["linux"]["namespaces"] if one["type"] != "network"]
+    file.unlink()  # root's, where this process is not
+    file.write_text(json.dumps(spec))
+    with subprocess.Popen(
+        [*AS_ROOT, *_RUNC, "run", f"--bundle={folder}", name],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield Container(name, process, outputs)
+        finally:
+            if process.poll() is None:
+                command(*_RUNC, "delete", "--force", name)

@@ -1,0 +1,134 @@
+"""The image as docker's users meet it: its own command, in a container without rights."""
+
+import base64
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import av
+import pytest
+
+from tests.endpoint.running_endpoint import TOKEN, EndpointHere, eventually
+from tests.image.conftest import Image, Run
+from tests.image.container import Container, running
+from videoworker import __version__
+from videoworker.endpoint.server import wire
+from videoworker.endpoint.settings import EndpointSettings
+
+pytestmark = [pytest.mark.needs_buildah, pytest.mark.needs_mmdebstrap, pytest.mark.needs_runc]
+
+JOB = {"prompt": "a red circle moving right on a blue background", "seed": 42}
+
+
+def frames(file: str | BytesIO) -> list[tuple[int, int]]:
+    """Width and height of each frame of a video."""
+    with av.open(file) as video:
+        return [(frame.width, frame.height) for frame in video.decode(video=0)]
+
+
+def test_its_command_without_arguments_makes_the_video_of_test_input_json(run: Run) -> None:
+    container = run()
+    code, printed, errors = container.ended()
+    assert code == 0, errors
+    assert "video.mp4  256x256, 25 frames" in printed.splitlines()[-1]
+    assert frames(str(container.outputs / "local_test" / "video.mp4")) == [(256, 256)] * 25
+
+
+@pytest.fixture
+def endpoint(tmp_path: Path) -> Iterator[EndpointHere]:
+    settings = EndpointSettings(database_url=f"sqlite:///{tmp_path}/jobs.db")  # type: ignore[arg-type]
+    with EndpointHere(settings, tmp_path / "files") as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def worker(endpoint: EndpointHere, run: Run) -> Container:
+    """A worker of the endpoint."""
+    platform = wire(endpoint.url, TOKEN, EndpointSettings())
+    return run(network=True, MODEL="sketch", RUNPOD_POD_ID="image", **platform)
+
+
+def test_it_joins_an_endpoint_completes_a_clients_job_and_ends_the_next_when_told_to_stop(
+    endpoint: EndpointHere, worker: Container
+) -> None:
+    made = endpoint.client.run_sync(JOB)
+    assert made["video"]["model"] == "sketch"
+    video = made["video_url"].removeprefix("data:video/mp4;base64,")
+    assert frames(BytesIO(base64.b64decode(video))) == [(256, 256)] * 25
+
+    assert worker.status["command"] == "python -u handler.py"
+    assert worker.status["NSpid"].split()[-1] == "1"
+    assert worker.status["Uid"].split() == ["1000"] * 4
+    assert int(worker.status["CapEff"], 16) == 0
+
+    job = endpoint.client.run(JOB)
+
+    def is_running() -> None:
+        assert endpoint.status(job.job_id)["status"] == "IN_PROGRESS"
+
+    eventually(is_running)
+    worker.signal("TERM")
+    code, _, errors = worker.ended()
+    assert code == 0, errors
+    assert endpoint.status(job.job_id)["status"] == "COMPLETED"
+
+
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [
+        ({"MODEL": "mochi"}, "videoworker fetch mochi"),
+        ({"MODEL": "muchi"}, "muchi"),
+        ({"BUCKET_ENDPOINT_URL": "https://s3.example.org"}, "BUCKET_ACCESS_KEY_ID"),
+        ({"JOB_TIMEOUT_SECONDS": "soon", "PLACEMENT": "on the moon"}, "'soon'"),
+        ({"RUNPOD_LOG_LEVEL": "loud"}, "RUNPOD_LOG_LEVEL"),
+    ],
+    ids=["missing weights", "unknown model", "half a bucket", "wrong values", "wrong level of the log"],
+)
+def test_one_that_cannot_serve_ends_with_one_line_that_says_why(
+    run: Run, environment: dict[str, str], told: str
+) -> None:
+    code, printed, errors = run(**environment).ended()
+    assert code == 1
+    assert printed == ""
+    (line,) = errors.splitlines()
+    assert told in line
+
+
+def test_videoworker_is_a_command_in_it_that_finds_the_shipped_weights(image: Image, tmp_path: Path) -> None:
+    with running(image.config | {"Cmd": ["videoworker", "models"]}, image.root, tmp_path) as container:
+        code, printed, errors = container.ended()
+    assert code == 0, errors
+    assert "WEIGHTS_DIR: /app/weights/sketch" in printed
+
+
+def test_it_says_its_version_and_licence(image: Image) -> None:
+    labels = image.config["Labels"]
+    assert labels["org.opencontainers.image.version"] == __version__
+    assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
+    assert {"LICENSE", "NOTICE"} <= {file.name for file in (image.root / "app").iterdir()}
+
+
+def test_it_has_no_compiler_no_installer_no_cache_and_nothing_of_the_machine_that_built_it(image: Image) -> None:
+    folders = ["usr/local/sbin", "usr/local/bin", "usr/sbin", "usr/bin", "opt/venv/bin", "opt/torch/bin"]
+    programs = {file.name for folder in folders for file in (image.root / folder).iterdir()}
+    assert "python" in programs
+    assert not programs & {"cc", "gcc", "g++", "c++", "clang", "ld", "make", "nvcc"}
+    assert not list((image.root / "opt/venv/lib/python3.11/site-packages").glob("pip*"))
+    assert not any((image.root / folder).exists() for folder in ("root/.cache", "build", "opt/pip", "run/secrets"))
+    assert not list((image.root / "tmp").iterdir())
+    assert (image.root / "etc/pip.conf").stat().st_size == 0
+
+
+def test_every_module_is_compiled(image: Image) -> None:
+    modules = [file for folder in ("opt/venv", "opt/torch", "app") for file in (image.root / folder).rglob("*.py")]
+    compiled = [file.parent / "__pycache__" / f"{file.stem}.cpython-311.pyc" for file in modules]
+    missing = [file for file, one in zip(modules, compiled, strict=True) if not one.is_file()]
+    assert [file.name for file in missing] == ["py312_intrinsics.py"]  # which this Python cannot read
+
+
+def test_only_what_it_runs_on_is_taken_from_the_repository(image: Image) -> None:
+    taken = {file.name for file in (image.root / "app").iterdir()}
+    assert taken - {"__pycache__"} == {"LICENSE", "NOTICE", "handler.py", "test_input.json", "src", "weights"}
+    assert [file.name for file in (image.root / "app/weights").iterdir()] == ["sketch"]
+    owners = {file.name: file.stat().st_uid for file in (image.root / "app").iterdir()}
+    assert [name for name, owner in owners.items() if owner] == ["weights"]
