@@ -1,7 +1,4 @@
-"""Images without a daemon or a registry: buildah builds the real Dockerfile, on a base that mmdebstrap makes.
-
-Layers are kept in `build/image` between runs, so that only what changed is built again.
-"""
+"""Images without a daemon or a registry: buildah builds the real Dockerfile, on a base that mmdebstrap makes."""
 
 import ast
 import configparser
@@ -13,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[2]
 STORE = ROOT / "build" / "image"
@@ -34,6 +33,19 @@ def command(*words: str) -> str:
 
 def buildah(*words: str) -> str:
     return command("buildah", f"--root={STORE}/layers", f"--runroot={STORE}/run", *words)
+
+
+@contextmanager
+def store() -> Iterator[None]:
+    """The block may build and run images. They are all gone after it; so is what a killed process left of its own."""
+    STORE.parent.mkdir(exist_ok=True)
+    with FileLock(STORE.with_suffix(".lock")):
+        _clear()
+        STORE.mkdir()
+        try:
+            yield
+        finally:
+            _clear()
 
 
 def build(context: Path, tag: str, *options: str, **arguments: str) -> str:
@@ -71,8 +83,18 @@ def mounted(image: str) -> Iterator[Path]:
         buildah("rm", container)
 
 
+def _clear() -> None:
+    """Ends containers, and removes their files and those of images, buildah's mounts first."""
+    if (STORE / "containers").exists():
+        for container in command("runc", f"--root={STORE}/containers", "list", "--quiet").split():
+            command("runc", f"--root={STORE}/containers", "delete", "--force", container)
+    mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    for folder in reversed([folder for folder in mounts if Path(folder).is_relative_to(STORE)]):
+        command("umount", folder)
+    command("rm", "-rf", str(STORE))
+
+
 def _make_base() -> None:
-    STORE.mkdir(parents=True, exist_ok=True)
     files = STORE / "base.tar"
     left_out = [f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("doc", "locale", "man")]
     command("mmdebstrap", "--variant=minbase", f"--include={BASE_PACKAGES}", *left_out, "bookworm", str(files))

@@ -1,4 +1,4 @@
-"""The image without weights, built once."""
+"""The image without weights, built once, and how it is run."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -22,7 +22,13 @@ class Image:
 
 
 @pytest.fixture(scope="session")
-def image() -> Iterator[Image]:
+def store() -> Iterator[None]:
+    with buildah.store():
+        yield
+
+
+@pytest.fixture(scope="session")
+def image(store: None) -> Iterator[Image]:
     name = buildah.build(buildah.ROOT, "localhost/worker")
     with buildah.mounted(name) as root:
         yield Image(name, root)

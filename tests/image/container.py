@@ -44,10 +44,17 @@ class Container:
 
 @contextmanager
 def running(
-    image: dict[str, Any], root: Path, folder: Path, *words: str, network: bool = False, **environment: str
+    image: dict[str, Any],
+    root: Path,
+    folder: Path,
+    *words: str,
+    network: bool = False,
+    weights: Path | None = None,
+    **environment: str,
 ) -> Iterator[Container]:
     """`image`: its configuration; `root`: its files; `folder`: an empty one. `words` follow the image's command. It
-    has this machine's network, or none at all. It is killed with the block."""
+    has this machine's network, or none at all; its own weights, or those of the folder given. It is killed with the
+    block."""
     name = f"worker-{uuid.uuid4().hex[:12]}"
     outputs = folder / "outputs"
     outputs.mkdir()
@@ -70,6 +77,11 @@ def running(
         {"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": memory},
         {"destination": "/outputs", "type": "bind", "source": str(outputs), "options": ["bind", "nosuid", "nodev"]},
     ]
+    if weights is not None:
+        read_only = ["bind", "ro", "nosuid", "nodev"]
+        spec["mounts"].append(
+            {"destination": "/app/weights", "type": "bind", "source": str(weights), "options": read_only}
+        )
     del spec["linux"]["resources"]  # no limits: not every machine lets them be set
     if network:
         spec["linux"]["namespaces"] = [one for one in spec["linux"]["namespaces"] if one["type"] != "network"]
