@@ -28,10 +28,10 @@ README = Path(__file__).parent.parent / "README.md"
 _ABOUT_PRESETS = """\
 The presets of RunPod's Hub. Nothing in this table is measured: it is what `videoworker estimate` computes from the
 bytes of the weights, for the default clip, from text or from an image. A pool stands beside the fastest placement for
-which each of its cards has room; all placements but `fp8` make the same video. Pools come in the order of their cards'
-memory, which is roughly that of RunPod's prices a second (today's are on its price page). The disk holds the weights,
-which the first start fetches. A job that takes longer than 10 minutes also needs a higher execution timeout of the
-endpoint."""
+which each of its cards has room; all placements but `fp8` make the same video. RunPod's prices a second rise
+roughly with a card's memory, so the GB in a preset's name are its lowest price class, and pools stand in that order
+(estimated: today's prices are on RunPod's price page). The disk holds the weights, which the first start fetches. A job
+that takes longer than 10 minutes also needs a higher execution timeout of the endpoint."""
 
 
 def tables() -> dict[str, str]:
