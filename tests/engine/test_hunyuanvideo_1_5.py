@@ -14,6 +14,7 @@ import torch
 from diffusers import FlowMatchEulerDiscreteScheduler, HunyuanVideo15ImageToVideoPipeline, HunyuanVideo15Pipeline
 from numpy.typing import NDArray
 from PIL import Image
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from builder.tiny import hunyuanvideo_1_5 as tiny
 from tests.engine.stopping import cancelled_at
@@ -269,6 +270,13 @@ def test_frames_decoded_one_latent_at_a_time_are_those_of_the_whole_decode(
         chunks = list(stream(exact.decoder, latents))
     assert [chunk.shape[2] for chunk in chunks] == [1] + [4] * (count - 1)
     assert difference(torch.cat(chunks, dim=2), whole) < 1e-12
+
+
+def test_the_decoders_attention_never_holds_all_its_weights_at_once(pairs: Callable[[str], Pair]) -> None:
+    decoder = pairs(TEXT).ours.vae.decoder
+    with torch.inference_mode(), sdpa_kernel(SDPBackend.FLASH_ATTENTION):  # which refuses what it would have to copy
+        chunks = list(stream(decoder, torch.zeros((1, tiny.LATENT_CHANNELS, 3, 2, 3))))
+    assert len(chunks) == 3
 
 
 @pytest.mark.parametrize("frames", [1, 5, 9])
