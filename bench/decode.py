@@ -24,18 +24,11 @@ import torch
 import typer
 
 from builder.make_tiny import FAMILIES
-from videoworker.engine import cogvideox, hunyuanvideo, hunyuanvideo_1_5, ltx, mochi
-from videoworker.engine.runner import Runner
+from videoworker.engine.engine import RUNNERS
 from videoworker.models import MODELS
+from videoworker.models.sizes import up
 from videoworker.watch import Watch
 
-RUNNERS: dict[str, Runner] = {
-    "hunyuanvideo": hunyuanvideo,
-    "hunyuanvideo-1.5": hunyuanvideo_1_5,
-    "mochi": mochi,
-    "ltx": ltx,
-    "cogvideox": cogvideox,
-}
 _MIB, _GIB = 2**20, 2**30
 
 # Decodes noise [1, T, C, h, w] and says how many frames that made.
@@ -85,19 +78,15 @@ def main(
                 clip = Clip(
                     family=name,
                     folder=folder,
-                    num_frames=_up(length - 1, model.frame_step) + 1,
-                    width=_up(width, model.grid),
-                    height=_up(height, model.grid),
+                    num_frames=up(length - 1, model.frame_step) + 1,
+                    width=up(width, model.grid),
+                    height=up(height, model.grid),
                 )
                 ours, stock = outcome(ours_in, clip, memory), outcome(stock_in, clip, memory)
                 cells = [name, f"{clip.width}x{clip.height}", str(clip.num_frames)]
                 cells += [made if isinstance(made, str) else f"{made.peak / _MIB:.0f}" for made in (ours, stock)]
                 cells += ["-" if isinstance(made, str) else f"{made.seconds:.1f}" for made in (ours, stock)]
                 print(f"| {' | '.join(cells)} |", flush=True)
-
-
-def _up(number: int, step: int) -> int:
-    return -(-number // step) * step
 
 
 def alone(function: Callable[..., Any], *arguments: Any) -> Any:

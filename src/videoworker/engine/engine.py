@@ -46,7 +46,7 @@ _PROMPTS_KEPT = 16
 _Encode = Callable[[tuple[str, ...], bytes, tuple[int, ...]], tuple[Any, int]]
 
 # A model's `runner` by name.
-_RUNNERS: dict[str, Runner] = {
+RUNNERS: dict[str, Runner] = {
     "cogvideox": cogvideox,
     "hunyuanvideo": hunyuanvideo,
     "hunyuanvideo-1.5": hunyuanvideo_1_5,
@@ -166,7 +166,7 @@ class Engine:
 
     def _put(self, model: Model, folder: Path, placement: Placement) -> None:
         """Reads the weights of `model`, which are whole, to where `placement` says; the old ones are freed before."""
-        runner = _RUNNERS[model.runner or ""]
+        runner = RUNNERS[model.runner or ""]
         self._drop()
         gc.collect()
         if self._device.type == "cuda":
@@ -282,7 +282,7 @@ class Engine:
         """One part's frames; returns the last ones, that the next part continues from. `known` are its own first."""
         model = plan.model if index == 0 or plan.following is None else plan.following
         networks, encode = self._ready(model, plan, placement, timings)
-        runner = _RUNNERS[model.runner or ""]
+        runner = RUNNERS[model.runner or ""]
         part, canvas, count = plan.parts[index], plan.canvas, len(plan.parts)
         with timings.measure("encode_prompt"):
             seen = known[0] if known is not None and runner.DESCRIBES_IMAGE else np.empty(0, np.uint8)

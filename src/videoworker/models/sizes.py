@@ -27,7 +27,7 @@ def fit(model: Model, width: int, height: int) -> tuple[Canvas, list[str]]:
     if even != (width, height):
         notes.append(f"{width}x{height} became {even[0]}x{even[1]}: H.264 4:2:0 needs even sides.")
     width, height = even
-    native_width, native_height = _up(width, model.grid), _up(height, model.grid)
+    native_width, native_height = up(width, model.grid), up(height, model.grid)
     if _can_make(model, native_width, native_height):
         crop_width, crop_height = width, height
         if (native_width, native_height) != even:
@@ -46,7 +46,8 @@ def fit(model: Model, width: int, height: int) -> tuple[Canvas, list[str]]:
     return Canvas(width, height, native_width, native_height, left, top, crop_width, crop_height), notes
 
 
-def _up(side: int, grid: int) -> int:
+def up(side: int, grid: int) -> int:
+    """The least multiple of `grid` that is not less than `side`."""
     return -(-side // grid) * grid
 
 
@@ -64,6 +65,6 @@ def _nearest_native(model: Model, width: int, height: int) -> tuple[int, int]:
     """The native size that needs the least scaling up to cover `width` x `height`; of equal ones the smallest."""
     if model.fixed_size:
         return model.default_width, model.default_height
-    sides = range(_up(model.min_side, model.grid), model.max_side + 1, model.grid)
+    sides = range(up(model.min_side, model.grid), model.max_side + 1, model.grid)
     sizes = [(w, h) for w in sides for h in sides if w * h <= model.max_area]
     return min(sizes, key=lambda size: (max(width / size[0], height / size[1]), size[0] * size[1]))
