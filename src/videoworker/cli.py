@@ -41,6 +41,6 @@ def main() -> None:
     try:
         app()
     except JobError as error:
-        sys.exit("; ".join(dict.fromkeys([error.message, *map(str, error.fields)])))
+        sys.exit(error.line)
     except ValidationError as error:  # of the settings
         sys.exit("; ".join(f"{'.'.join(map(str, wrong['loc'])).upper()}: {wrong['msg']}" for wrong in error.errors()))

@@ -83,3 +83,8 @@ class JobError(Exception):
     @property
     def words(self) -> Words:
         return WORDS[self.code]
+
+    @property
+    def line(self) -> str:
+        """The message and what it does not say itself of the fields, for a terminal."""
+        return "; ".join(dict.fromkeys([self.message, *map(str, self.fields)]))

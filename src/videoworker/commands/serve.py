@@ -11,7 +11,6 @@ from typing import Annotated
 
 import structlog
 import typer
-from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from videoworker import apis
@@ -31,10 +30,7 @@ def serve(
     ] = "127.0.0.1",
 ) -> None:
     """Serves RunPod's job API on one machine, with workers that are kept running."""
-    try:
-        current, endpoint = settings(), endpoint_settings()
-    except ValidationError as error:
-        sys.exit("; ".join(f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()))
+    current, endpoint = settings(), endpoint_settings()
     apis.select({}, api or current.api)
     if not endpoint.keys and not _is_local(host):
         sys.exit(f"--host {host}: set API_KEYS to serve beyond this machine.")

@@ -33,7 +33,7 @@ def serve(current: Settings) -> None:
         workspace.remove_left_behind()
         fitness.run_or_register(on_platform, checks)
     except JobError as error:
-        sys.exit("; ".join(dict.fromkeys([error.message, *map(str, error.fields)])))
+        sys.exit(error.line)
 
     handler = Handler(current, partial(job.run, engine=engine, settings=current))
     scaler.install()
