@@ -31,7 +31,7 @@ POOLS = {
 # Error correction takes a sixteenth of a card's memory where it is done in it: an L40S of 48 GB has 45.0 GiB.
 _USABLE_BYTES_PER_GB = GIB * 15 // 16
 
-_IMAGE_BYTES = 8_000_000_000  # without weights; nearly all of it is torch with CUDA
+IMAGE_BYTES = 8_000_000_000  # without weights; nearly all of it is torch with CUDA
 _VIDEOS_BYTES = 2_000_000_000  # of one job, and as much again as the worker wants free at its start
 _FREE_SHARE = 0.1  # RunPod's SDK ends a worker whose disk is fuller at its start
 
@@ -80,7 +80,7 @@ class Preset:
         as large beside its cast until all are cast."""
         casting = max(2 * declared_weights(model).text_encoders if model.repository else 0 for model in self.models)
         weights = sum(model.size for model in self.models) + casting
-        return 5 * math.ceil((_IMAGE_BYTES + _VIDEOS_BYTES + weights) / (1 - _FREE_SHARE) / 5e9)
+        return 5 * math.ceil((IMAGE_BYTES + _VIDEOS_BYTES + weights) / (1 - _FREE_SHARE) / 5e9)
 
     @property
     def seconds(self) -> float | None:

@@ -10,12 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.handler_process import output_of, run_job
+from tests.handler_process import ROOT, output_of, run_job
 from videoworker.apis import APIS
 from videoworker.delivery import bucket_address
 from videoworker.settings import Settings
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 COMMANDS = [
     line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines() if line.strip()

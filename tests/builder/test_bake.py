@@ -1,19 +1,18 @@
 """docker-bake.hcl, as buildx would read it, against the models that there are and the Dockerfile that it builds."""
 
 import re
-from pathlib import Path
 from typing import Any
 
 import hcl2
 import pytest
 from hcl2 import SerializationOptions
 
+from builder.presets import IMAGE_BYTES
+from tests.handler_process import ROOT
 from videoworker import __version__
 from videoworker.models import VARIANTS
 
-ROOT = Path(__file__).resolve().parents[2]
 RUNPOD_LARGEST_BYTES = 80e9
-IMAGE_BYTES = 8e9  # without weights, with room to spare
 
 
 def blocks(of: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from builder.hub import FOLDER, main
-from builder.presets import PRESETS, Preset
+from builder.presets import POOLS, PRESETS, Preset
 from videoworker import job
 from videoworker.apis import APIS
 from videoworker.engine.engine import Engine
@@ -23,20 +23,6 @@ from videoworker.models.placement import GIB, LADDER, choose, declared_weights, 
 from videoworker.settings import Settings
 from videoworker.worker.handler import Handler
 
-# GB of the cards: docs.runpod.io/references/gpu-types and docs.runpod.io/flash/configuration/gpu-types.
-POOLS = {
-    "AMPERE_16": 16,
-    "AMPERE_24": 24,
-    "ADA_24": 24,
-    "ADA_32_PRO": 32,
-    "AMPERE_48": 48,
-    "ADA_48_PRO": 48,
-    "AMPERE_80": 80,
-    "ADA_80_PRO": 80,
-    "HOPPER_141": 141,
-    "BLACKWELL_96": 96,
-    "BLACKWELL_180": 180,
-}
 # GiB of a GB where error correction takes a sixteenth: an A40 has 45.0 of 48.
 USABLE = 15 / 16
 # Set by the image or by the platform, or of no use there.

@@ -9,10 +9,10 @@ import torch
 from safetensors.torch import load_file
 
 from builder.sketch import networks, text_stage
+from tests.handler_process import ROOT
 from videoworker.engine.engine import Engine
 from videoworker.settings import Settings
 
-ROOT = Path(__file__).parents[2]
 STEPS = "--text-steps 2 --autoencoder-steps 3 --joint-steps 2 --transformer-steps 2 --batch 1 --new-clips 0"
 
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from filelock import FileLock
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.handler_process import ROOT
+
 STORE = ROOT / "build" / "image"
 AS_ROOT = () if os.geteuid() == 0 else ("sudo", "-n")
 BASE = "localhost/base"

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.handler_process import ROOT
 from tests.image import buildah
 from tests.image.container import Container, running
 
@@ -29,7 +30,7 @@ def store() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def image(store: None) -> Iterator[Image]:
-    name = buildah.build(buildah.ROOT, "localhost/worker")
+    name = buildah.build(ROOT, "localhost/worker")
     with buildah.mounted(name) as root:
         yield Image(name, root)
 

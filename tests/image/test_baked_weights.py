@@ -9,6 +9,7 @@ import pytest
 
 from builder.tiny import cogvideox
 from tests.commands.hub import Hub, serving
+from tests.handler_process import ROOT
 from tests.image import buildah
 from tests.image.conftest import Image
 from tests.image.container import running
@@ -23,13 +24,13 @@ JOB = {"prompt": "a cat", "width": 256, "height": 256, "num_frames": 9, "num_inf
 @pytest.fixture
 def context(tmp_path: Path) -> Path:
     """A copy of what the image is built from."""
-    for line in (buildah.ROOT / ".dockerignore").read_text().splitlines():
+    for line in (ROOT / ".dockerignore").read_text().splitlines():
         if line.startswith("!"):
-            source, copy = buildah.ROOT / line[1:], tmp_path / "context" / line[1:]
+            source, copy = ROOT / line[1:], tmp_path / "context" / line[1:]
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copytree(source, copy) if source.is_dir() else shutil.copy2(source, copy)
     for name in ("Dockerfile", ".dockerignore"):
-        shutil.copy2(buildah.ROOT / name, tmp_path / "context" / name)
+        shutil.copy2(ROOT / name, tmp_path / "context" / name)
     return tmp_path / "context"
 
 

@@ -5,9 +5,9 @@ import subprocess
 import sysconfig
 from pathlib import Path
 
+from tests.handler_process import ROOT
 from videoworker import __version__
 
-ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
 
