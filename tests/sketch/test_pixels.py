@@ -62,12 +62,20 @@ def test_a_clip_begins_with_the_picture_given_and_moves_what_it_shows(make: Make
     prompt = "a red triangle moves up on a blue background"
     frames = make(prompt, image=encoded(Image.fromarray(picture)))
     assert np.abs(frames[0].astype(int) - picture).mean() < 5
-    assert look(frames).motion == "up"
+    assert look(frames) == Seen("triangle", "red", "blue", "up")
 
     def centre(frame: np.ndarray) -> float:
         return float(np.nonzero(frame[..., 0] > 128)[1].mean() / 256)
 
     assert centre(frames[0]) > 0.62 and all(0.47 < centre(frame) < 0.53 for frame in make(prompt))
+
+
+def test_guidance_brings_more_of_what_the_prompt_says(make: Make) -> None:
+    def red(guidance_scale: float) -> int:
+        frames = make("a red square on a blue background", guidance_scale=guidance_scale).astype(int)
+        return int((frames[..., 0] - frames[..., 1] > 60).sum())
+
+    assert red(6.0) > 1.1 * red(1.0)
 
 
 def test_a_negative_prompt_keeps_away_from_what_it_says(make: Make) -> None:

@@ -118,14 +118,15 @@ def denoise(
     else [1, ...]; `given` are the first latents of the clip where it continues from known frames."""
     config = networks.transformer.config
     scheduler = type(networks.scheduler).from_config(networks.scheduler.config)
-    scheduler.set_timesteps(sampling.steps, device=networks.device)
+    scheduler.set_timesteps(sampling.steps)  # on the host: it looks levels up, and would wait for a GPU's answer
+    timesteps = scheduler.timesteps.to(networks.device)
     padding = _padding(config.patch_size_t, noise, generator)
     latents = torch.cat([padding, noise], dim=1) * scheduler.init_noise_sigma
     beside = _image_latents(networks, latents, given)
     rotary = rotary_positions(config, latents.shape, networks.device)
     ofs = None if config.ofs_embed_dim is None else latents.new_full((1,), _OFS)
     batch, clean = len(conditioning), None
-    for index, timestep in enumerate(scheduler.timesteps):
+    for index, timestep in enumerate(timesteps):
         model_input = latents.to(networks.dtype)
         if beside is not None:
             model_input = torch.cat([model_input, beside], dim=2)
