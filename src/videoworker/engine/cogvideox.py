@@ -24,6 +24,7 @@ from transformers import T5EncoderModel
 
 from videoworker.engine import latent_space
 from videoworker.engine.cogvideox_attention import DispatchedAttention
+from videoworker.engine.cogvideox_decoder import slim
 from videoworker.engine.parts import Parts
 from videoworker.engine.pixels import to_frames
 from videoworker.errors import Code, JobError
@@ -57,11 +58,13 @@ def load(folder: Path, device: torch.device, dtype: torch.dtype) -> Networks:
     parts = Parts(folder, device, dtype)
     transformer = parts.network(CogVideoXTransformer3DModel, "transformer")
     transformer.set_attn_processor(DispatchedAttention())
+    vae = parts.network(AutoencoderKLCogVideoX, "vae")
+    slim(vae.decoder)
     return Networks(
         tokenizer=parts.tokenizer("tokenizer"),
         text_encoder=parts.encoder(T5EncoderModel, "text_encoder"),
         transformer=transformer,
-        vae=parts.network(AutoencoderKLCogVideoX, "vae"),
+        vae=vae,
         scheduler=_load_scheduler(folder / "scheduler"),
         device=device,
         dtype=dtype,
