@@ -25,7 +25,7 @@ def test_only_what_stands_between_the_markers_is_replaced(tmp_path):
     assert "old" not in text.split()
     assert "| `lawful_use_consent` | boolean | yes |  | true |" in text
     assert "| `WEIGHTS_DIR` | `weights` |" in text
-    assert "| cogvideox, GPU of 24 GB or more | cogvideox, cogvideox 5b-i2v | 720x480, 49 frames, 50 steps |" in text
+    assert "| cogvideox, GPU of 16 GB or more | cogvideox, cogvideox 5b-i2v | 720x480, 49 frames, 50 steps |" in text
     assert "- cogvideox 5b-i2v: Commercial use" in text
     assert "| `DATABASE_URL` | `sqlite:///jobs.db` |" in text
 

@@ -1,8 +1,8 @@
 """A device that is not the host, on machines that have none: its tensors lie in the host's memory and are computed
 there, but as on a GPU no operation takes one of them together with one of the host's.
 
-`python -m tests.engine.another_device FAMILY...` makes a short clip with every variant of the families, on the host and
-there, and prints a JSON object of `Made` by family and variant. It tells torch of the device for its whole process.
+`python -m tests.engine.another_device "FAMILY VARIANT"...` makes a short clip with each, on the host and there, and
+prints a JSON object of `Made` by these names. It tells torch of the device for its whole process.
 """
 
 import json
@@ -159,24 +159,22 @@ def clip(folder: Path, family: str, variant: str, device: torch.device, waits: C
     return latents.cpu(), np.stack(list(runner.decode(networks, latents, *rest))), waited
 
 
-def main(*families: str) -> None:
+def main(*names: str) -> None:
     _setup_privateuseone_for_python_backend(backend_module=_Module())
     operations, others = torch.library.Library("aten", "IMPL"), torch.library.Library("_", "IMPL")
     operations.impl("empty_strided", _allocate, "PrivateUse1")  # `torch.tensor` allocates and copies past every mode
     operations.impl("_copy_from", _copy, "PrivateUse1")
     others.fallback(torch.library.fallthrough_kernel, "AutocastPrivateUse1")
     made = {}
-    for family in families:
-        for variant in FAMILIES[family].VARIANTS:
-            with tempfile.TemporaryDirectory() as folder:
-                FAMILIES[family].save(Path(folder), variant)
-                latents, frames, _ = clip(Path(folder), family, variant, HOST, lambda: 0)
-                with Device() as device:
-                    latents_there, frames_there, waited = clip(
-                        Path(folder), family, variant, THERE, lambda: device.waited
-                    )
-            is_the_same = torch.equal(latents_there, latents) and np.array_equal(frames_there, frames)
-            made[f"{family} {variant}"] = asdict(Made(is_the_same, frames.shape, float(frames.std()), waited))
+    for name in names:
+        family, variant = name.split(" ")
+        with tempfile.TemporaryDirectory() as folder:
+            FAMILIES[family].save(Path(folder), variant)
+            latents, frames, _ = clip(Path(folder), family, variant, HOST, lambda: 0)
+            with Device() as device:
+                latents_there, frames_there, waited = clip(Path(folder), family, variant, THERE, lambda: device.waited)
+        is_the_same = torch.equal(latents_there, latents) and np.array_equal(frames_there, frames)
+        made[name] = asdict(Made(is_the_same, frames.shape, float(frames.std()), waited))
     print(json.dumps(made))
 
 

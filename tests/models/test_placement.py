@@ -45,20 +45,20 @@ def activations_of(model: Model, width: int | None = None, height: int | None = 
 @pytest.mark.parametrize(
     ("folder", "placements"),
     [
-        # 42 GB of weights and 17 GiB beside them at 720p: all on 80 GB, without the text encoder on 48 GB
-        ("hunyuanvideo", (None, FP8, TEXT, ALL, ALL)),
-        # 34 GB and 13 GiB: the decoder alone is nearly too much for 16 GB
+        # 41 GB of weights and 11 GiB beside them at 720p: all on 80 GB, without the text encoder on 48 GB
+        ("hunyuanvideo", (None, GROUPS, TEXT, ALL, ALL)),
+        # 34 GB and 12 GiB: the decoder alone is nearly too much for 16 GB
         ("hunyuanvideo-1.5", (None, GROUPS, ALL, ALL, ALL)),
         ("hunyuanvideo-1.5-480p-t2v", (GROUPS, GROUPS, ALL, ALL, ALL)),
-        # 31 GB and 8 GiB
-        ("mochi", (GROUPS, GROUPS, ALL, ALL, ALL)),
+        # 31 GB and 9 GiB
+        ("mochi", (FP8, GROUPS, ALL, ALL, ALL)),
         # of 15 GB nearly 10 are the text encoder's
         ("ltx", (TEXT, ALL, ALL, ALL, ALL)),
-        # 13 and 21 GB, and 15 GiB to decode
-        ("cogvideox", (None, TEXT, ALL, ALL, ALL)),
-        ("cogvideox-5b", (None, GROUPS, ALL, ALL, ALL)),
-        # 45 GiB to decode, wherever the weights are
-        ("cogvideox-1.5-5b", (None, None, None, ALL, ALL)),
+        # 13 and 21 GB, and 7 GiB to decode
+        ("cogvideox", (TEXT, ALL, ALL, ALL, ALL)),
+        ("cogvideox-5b", (GROUPS, TEXT, ALL, ALL, ALL)),
+        # 20 GiB to decode, wherever the weights are
+        ("cogvideox-1.5-5b", (None, None, ALL, ALL, ALL)),
         ("sketch", (ALL, ALL, ALL, ALL, ALL)),
     ],
 )

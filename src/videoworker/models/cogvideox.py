@@ -33,8 +33,8 @@ SKETCH = Model(
     fps=12,
     default_steps=20,
     default_guidance_scale=2.0,
-    denoise_bytes=110,  # at most: CogVideoX-2B's
-    decode_bytes=46_000,
+    denoise_bytes=100,  # at most: CogVideoX-2B's
+    decode_bytes=21_000,
     takes_image=True,
     continued_from=5,
     needs_gpu=False,
@@ -67,8 +67,8 @@ COGVIDEOX = Model(
     fps=8,
     default_steps=50,
     default_guidance_scale=6.0,
-    denoise_bytes=110,  # counted on fake tensors, both prompts at once: 1.7 GiB of 720x480x49
-    decode_bytes=46_000,  # likewise, untiled: 14.7 GiB of 720x480, 44.5 of 1360x768
+    denoise_bytes=100,  # bench/results/activations.md, as all of the family
+    decode_bytes=21_000,
     continued_by="5b-i2v",
     published_step_seconds=0.9,  # its README, as all of the family: 45 s for 50 steps
 )
@@ -80,7 +80,7 @@ COGVIDEOX_5B = replace(
     repository="zai-org/CogVideoX-5b",
     revision="8fc5b281006c82b82d34fd2543d2f0ebb4e7e321",
     licence="CogVideoX",
-    denoise_bytes=185,  # likewise: 2.9 GiB of 720x480x49
+    denoise_bytes=185,
     published_step_seconds=1.8,
     conditions="Commercial use of the weights needs a registration under the CogVideoX licence.",
     components=(
@@ -116,7 +116,7 @@ COGVIDEOX_1_5_5B = replace(
         Component("transformer", "bfloat16", 11_140_000_000),
         Component("vae", "float32", 862_335_628),
     ),
-    denoise_bytes=86,  # likewise: 6.7 GiB of 1360x768x81
+    denoise_bytes=94,
     published_step_seconds=11.0,
     max_area=1360 * 768,
     min_side=768,

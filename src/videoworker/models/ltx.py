@@ -30,8 +30,8 @@ LTX = Model(
     fps=25,
     default_steps=50,
     default_guidance_scale=3.0,
-    denoise_bytes=11,  # a guess: per token two thirds of HunyuanVideo, as wide as its layers are
-    decode_bytes=4_000,  # a guess: some thirty tensors of 8 frames x 128 channels x 1/16 of the pixels
+    denoise_bytes=9,  # bench/results/activations.md
+    decode_bytes=7_400,
     takes_image=True,
     continued_from=1,
 )

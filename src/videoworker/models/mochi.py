@@ -28,7 +28,7 @@ MOCHI = Model(
     fps=30,
     default_steps=64,
     default_guidance_scale=4.5,
-    denoise_bytes=90,  # a guess: as much per token as HunyuanVideo, whose layers are as wide
-    decode_bytes=21_700,  # counted on fake tensors, as a stream: 8.2 GiB of 848x480
+    denoise_bytes=77,  # bench/results/activations.md
+    decode_bytes=23_500,
     fixed_schedule=True,
 )
