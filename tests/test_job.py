@@ -128,8 +128,7 @@ def test_a_cancel_at_any_stage_leaves_nothing_behind(settings: Settings, tmp_pat
     assert files_in(tmp_path) == []
 
 
-def test_a_cancel_ends_the_fetch_of_a_picture(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("videoworker.media.download.is_public", lambda address: True)
+def test_a_cancel_ends_the_fetch_of_a_picture(settings: Settings, private_allowed: None) -> None:
     watch = Watch("a", unheard, 1000.0)
     with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor() as pool:
 

@@ -1,28 +1,24 @@
 """Clips that a text variant begins and the family's image variant goes on with."""
 
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from diffusers.models.autoencoders.autoencoder_kl_hunyuanvideo15 import HunyuanVideo15Encoder3D
-from numpy.typing import NDArray
 
 from builder.tiny import hunyuanvideo_1_5
+from tests.commands.hub import serving
+from tests.engine.continued_clips import IMAGE, MOST, NAME, TEXT, frames
 from tests.engine.pictures_shown import Picture, pictures_shown
-from tests.engine.watches import watch_that
-from videoworker.engine.engine import Engine, Timings
+from tests.handler_process import ROOT, environment
+from videoworker.engine.engine import Engine
 from videoworker.errors import Code, JobError
 from videoworker.models import VARIANTS
-from videoworker.models.declaration import Model
-from videoworker.models.hunyuanvideo import HUNYUANVIDEO_1_5, HUNYUANVIDEO_1_5_720P_I2V
-from videoworker.request import VideoRequest
 from videoworker.settings import Settings
-
-NAME, SIDE = "hunyuanvideo-1.5", 32
-# Of small limits, so that a long clip is short.
-TEXT, IMAGE = (replace(model, max_frames=9, min_side=SIDE) for model in (HUNYUANVIDEO_1_5, HUNYUANVIDEO_1_5_720P_I2V))
 
 
 @pytest.fixture
@@ -37,15 +33,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def shown() -> Iterator[list[Picture]]:
     with pictures_shown(HunyuanVideo15Encoder3D) as pictures:
         yield pictures
-
-
-def frames(engine: Engine, num_frames: int) -> NDArray[np.uint8]:
-    request = VideoRequest("native", "a red circle", num_frames=num_frames, width=SIDE, height=SIDE)
-    request = replace(request, num_inference_steps=2)
-    engine.load(NAME, request)
-    assert engine.model is TEXT
-    made = engine.generate(engine.plan(request, TEXT), "a red circle", "", None, 7, watch_that(), Timings(), [])
-    return np.stack(list(made))
 
 
 def test_the_image_variant_goes_on_from_the_last_frame_and_the_next_job_begins_with_the_text_variant(
@@ -67,18 +54,14 @@ def test_the_image_variant_goes_on_from_the_last_frame_and_the_next_job_begins_w
     assert (frames(engine, 9) == short).all()
 
 
-def test_the_image_variant_is_fetched_before_the_first_part_where_that_is_allowed(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fetch(model: Model, to: Path) -> Path:
-        fetched.append(model)
-        hunyuanvideo_1_5.save(to / model.folder, model.variant)
-        return to / model.folder
-
-    fetched: list[Model] = []
-    monkeypatch.setattr("videoworker.engine.weights.fetch", fetch)
-    engine = Engine(Settings(weights_dir=folder, allow_download=True))
-    frames(engine, 9)
-    assert fetched == []
-    assert len(frames(engine, 14)) == 14
-    assert fetched == [IMAGE] and engine.model is IMAGE
+def test_the_image_variant_is_fetched_before_the_first_part_where_that_is_allowed(folder: Path, tmp_path: Path) -> None:
+    hunyuanvideo_1_5.save(tmp_path / "repository", IMAGE.variant)
+    with serving({IMAGE.repository: tmp_path / "repository"}) as hub:
+        command = [sys.executable, "-m", "tests.engine.continued_clips", str(folder)]
+        ran = subprocess.run(
+            command, cwd=ROOT, env=environment(HF_ENDPOINT=hub.url), capture_output=True, text=True, timeout=300
+        )
+        assert ran.returncode == 0, ran.stderr
+        made = [json.loads(line) for line in ran.stdout.splitlines() if line.startswith("[")]
+    assert made == [[MOST, TEXT.variant, False], [MOST + 5, IMAGE.variant, True]]
+    assert hub.sent

@@ -117,11 +117,6 @@ def fresh_settings() -> Iterator[None]:
     settings_module.settings.cache_clear()
 
 
-@pytest.fixture
-def private_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ALLOW_PRIVATE_URLS", "true")
-
-
 def refusal(url: str, max_bytes: int = 10_000, max_seconds: float = 10) -> str:
     with pytest.raises(DownloadRefused) as raised:
         download(url, max_bytes, max_seconds=max_seconds)

@@ -1,0 +1,55 @@
+"""Clips that HunyuanVideo-1.5's text variant begins and its image variant goes on with, both of small limits, so that a
+long clip is short. As a program, one of each length with weights that may be fetched: `python -m
+tests.engine.continued_clips WEIGHTS_DIR` prints for each, as JSON, how many frames it has, which variant made the last
+of them, and whether the image variant's weights were there at the first step."""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tests.engine.watches import unheard, watch_that
+from videoworker.engine.engine import Engine, Timings
+from videoworker.models import VARIANTS
+from videoworker.models.hunyuanvideo import HUNYUANVIDEO_1_5, HUNYUANVIDEO_1_5_720P_I2V
+from videoworker.request import Progress, VideoRequest
+from videoworker.settings import Settings
+from videoworker.watch import Watch
+
+NAME, SIDE, MOST = "hunyuanvideo-1.5", 32, 9
+TEXT, IMAGE = (
+    replace(model, max_frames=MOST, min_side=SIDE) for model in (HUNYUANVIDEO_1_5, HUNYUANVIDEO_1_5_720P_I2V)
+)
+
+
+def frames(engine: Engine, num_frames: int, watch: Watch | None = None) -> NDArray[np.uint8]:
+    request = VideoRequest(
+        "native", "a red circle", num_frames=num_frames, width=SIDE, height=SIDE, num_inference_steps=2
+    )
+    engine.load(NAME, request)
+    assert engine.model is TEXT
+    plan = engine.plan(request, TEXT)
+    return np.stack(
+        list(engine.generate(plan, "a red circle", "", None, 7, watch or watch_that(unheard), Timings(), []))
+    )
+
+
+def main(weights_dir: str) -> None:
+    VARIANTS[NAME] = (TEXT, IMAGE)
+    engine = Engine(Settings(weights_dir=Path(weights_dir), allow_download=True))
+    for num_frames in (MOST, MOST + 5):
+        there: list[bool] = []
+
+        def report(progress: Progress, there: list[bool] = there) -> None:
+            if progress.stage == "denoise":
+                there.append((Path(weights_dir) / IMAGE.folder / "model_index.json").is_file())
+
+        made = frames(engine, num_frames, watch_that(report))
+        print(json.dumps([len(made), engine.model and engine.model.variant, there[0]]))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
