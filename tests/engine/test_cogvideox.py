@@ -18,7 +18,7 @@ from PIL import Image
 from builder.tiny.cogvideox import DDIM, LATENT_CHANNELS, SKETCH_TEXT_TOKENS, VARIANTS, save
 from tests.engine.conftest import Checkpoint
 from tests.engine.watches import watch_that
-from videoworker.engine import cogvideox, cogvideox_decoder
+from videoworker.engine import carried_convolution, cogvideox
 from videoworker.engine.cogvideox import Networks
 from videoworker.errors import Code, JobError
 from videoworker.models.plan import Sampling
@@ -198,7 +198,7 @@ def test_frames_decoded_a_few_at_a_time_are_those_of_the_whole_decode(
         return []
 
     monkeypatch.setattr(cogvideox, "to_frames", show)
-    monkeypatch.setattr(cogvideox_decoder, "_BYTES_AT_ONCE", bytes_at_once)
+    monkeypatch.setattr(carried_convolution, "_BYTES_AT_ONCE", bytes_at_once)
     networks = cogvideox.load(image_checkpoint, CPU, torch.float32)
     list(cogvideox.decode(networks, latents, watch_that(), (0, 1), generator(5)))
     assert whole.shape == (1, 3, (count - 1) * 4 + 1 if count % 2 else count * 4, 48, 64)

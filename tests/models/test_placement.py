@@ -47,11 +47,11 @@ def activations_of(model: Model, width: int | None = None, height: int | None = 
     [
         # 41 GB of weights and 11 GiB beside them at 720p: all on 80 GB, without the text encoder on 48 GB
         ("hunyuanvideo", (None, GROUPS, TEXT, ALL, ALL)),
-        # 34 GB and 12 GiB: the decoder alone is nearly too much for 16 GB
+        # 34 GB and 11 GiB: the decoder alone is nearly too much for 16 GB
         ("hunyuanvideo-1.5", (None, GROUPS, ALL, ALL, ALL)),
         ("hunyuanvideo-1.5-480p-t2v", (GROUPS, GROUPS, ALL, ALL, ALL)),
-        # 31 GB and 9 GiB
-        ("mochi", (FP8, GROUPS, ALL, ALL, ALL)),
+        # 31 GB and 6 GiB
+        ("mochi", (GROUPS, GROUPS, ALL, ALL, ALL)),
         # of 15 GB nearly 10 are the text encoder's
         ("ltx", (TEXT, ALL, ALL, ALL, ALL)),
         # 13 and 21 GB, and 7 GiB to decode

@@ -1,6 +1,8 @@
-"""Causal convolutions of Mochi's decoder that carry their last frames on, so that a clip is decoded piece by piece.
+"""Causal convolutions that carry their last frames on, so that a clip is decoded piece by piece, in little memory.
 
-diffusers' own pad every piece in time with its own first frame, as if a new clip began there.
+diffusers' own copy a whole piece to put frames in front of it, and hold what they remember twice; Mochi's begin every
+piece as if it were a new clip. Here a piece is convolved a few frames at a time, and what is remembered is written over
+in place. It belongs to the caller's loop: a decode that is given up leaves nothing in the network.
 """
 
 from typing import Any
@@ -10,30 +12,57 @@ from diffusers.models.autoencoders.autoencoder_kl_cogvideox import CogVideoXCaus
 from torch import nn
 from torch.nn import functional
 
+# As many frames are convolved at once as have so many bytes; at least one.
+_BYTES_AT_ONCE = 2**28
+
+
+def convolve(layer: Any, inputs: torch.Tensor, before: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
+    """The convolution of a piece [B, C, t, h, w] by a causal layer of diffusers, and the frames that the next piece
+    follows. Those that this one follows are `before`, which is written over; None: its own first frame, repeated."""
+    *border, back, _ = layer.time_causal_padding
+    count = inputs.shape[2]
+    earlier = inputs[:, :, :1].expand(-1, -1, back, -1, -1) if before is None else before
+    at_once = max(_BYTES_AT_ONCE // (inputs[:, :, 0].numel() * inputs.element_size()), 1)
+    made = inputs.new_empty(0)
+    for start in range(0, count, at_once):
+        first, end = start - back, min(start + at_once, count)
+        window = inputs[:, :, max(first, 0) : end]
+        if first < 0:
+            window = torch.cat([earlier[:, :, first:], window], dim=2)
+        if layer.pad_mode == "replicate":  # where it is not, `conv` puts zeros around the picture
+            window = functional.pad(window, (*border, 0, 0), mode="replicate")
+        part = layer.conv(window)
+        if end - start == count:
+            made = part
+            break
+        if not start:
+            made = part.new_empty((*part.shape[:2], count, *part.shape[3:]))
+        made[:, :, start:end] = part
+    last = torch.cat([earlier[:, :, count:], inputs[:, :, -back:]], dim=2)
+    return made, last if before is None else before.copy_(last)
+
 
 class CarriedConvolution(nn.Module):
-    """Takes the place of a causal convolution that pads with copies of the border, and has its weights."""
+    """Takes the place of a causal convolution of CogVideoX or Mochi, and has its weights."""
 
     def __init__(self, replaced: Any) -> None:
         super().__init__()
         self.conv = replaced.conv
-        self._border = (replaced.width_pad, replaced.width_pad, replaced.height_pad, replaced.height_pad, 0, 0)
-        self._frames_before = replaced.time_pad
+        self.time_causal_padding, self.pad_mode = replaced.time_causal_padding, replaced.pad_mode
 
     def forward(
         self, inputs: torch.Tensor, conv_cache: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The convolution of a piece [B, C, t, h, w] that follows the frames in `conv_cache` (None: it begins the
-        clip), and the frames that the next piece follows."""
-        padded = functional.pad(inputs, self._border, mode="replicate")
-        before = padded[:, :, :1].expand(-1, -1, self._frames_before, -1, -1) if conv_cache is None else conv_cache
-        joined = torch.cat([before, padded], dim=2)
-        return self.conv(joined), joined[:, :, joined.shape[2] - self._frames_before :].clone()
+        """As `convolve`."""
+        return convolve(self, inputs, conv_cache)
 
 
 def carry_frames(decoder: nn.Module) -> None:
-    """Puts carrying convolutions in place of all of the decoder's causal ones."""
+    """Puts carrying convolutions in place of all of the decoder's causal ones, and lets activations write over what
+    they are given: each comes behind a norm, whose answer nobody else reads."""
     for module in list(decoder.modules()):
         for name, child in module.named_children():
             if isinstance(child, CogVideoXCausalConv3d):
                 setattr(module, name, CarriedConvolution(child))
+        if isinstance(module, nn.SiLU):
+            module.inplace = True

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from videoworker.engine.carried_convolution import convolve
+
 Memory = dict[Any, torch.Tensor]  # by layer
 
 
@@ -33,24 +35,28 @@ def _decode(decoder: Any, latents: torch.Tensor, memory: Memory, first: bool) ->
             states = _residual(resnet, states, memory)
         for upsampler in block.upsamplers or ():
             states = _upsample(upsampler, states, memory, first)
-    return _convolve(decoder.conv_out, decoder.conv_act(decoder.norm_out(states)), memory)
+    return _convolve(decoder.conv_out, _activate(decoder.norm_out, decoder.conv_act, states), memory)
 
 
 def _convolve(layer: Any, states: torch.Tensor, memory: Memory) -> torch.Tensor:
-    """A convolution that sees two frames back: those remembered, or the clip's first frame repeated."""
-    *space, back, _ = layer.time_causal_padding
-    states = functional.pad(states, (*space, 0, 0), mode=layer.pad_mode)
-    before = memory.get(layer, states[:, :, :1].expand(-1, -1, back, -1, -1))
-    states = torch.cat([before, states], dim=2)
-    memory[layer] = states[:, :, -back:].clone()
-    convolved: torch.Tensor = layer.conv(states)
+    convolved, memory[layer] = convolve(layer, states, memory.get(layer))
     return convolved
 
 
 def _residual(resnet: Any, states: torch.Tensor, memory: Memory) -> torch.Tensor:
-    hidden = _convolve(resnet.conv1, resnet.nonlinearity(resnet.norm1(states)), memory)
-    hidden = _convolve(resnet.conv2, resnet.nonlinearity(resnet.norm2(hidden)), memory)
-    return hidden + (states if resnet.conv_shortcut is None else resnet.conv_shortcut(states))
+    hidden = _convolve(resnet.conv1, _activate(resnet.norm1, resnet.nonlinearity, states), memory)
+    hidden = _activate(resnet.norm2, resnet.nonlinearity, hidden)
+    hidden = _convolve(resnet.conv2, hidden, memory)
+    return hidden.add_(states if resnet.conv_shortcut is None else resnet.conv_shortcut(states))
+
+
+def _activate(norm: Any, nonlinearity: Any, states: torch.Tensor) -> torch.Tensor:
+    """Frame by frame: the norm, which looks at one place at a time, computes in float32."""
+    activated = torch.empty_like(states)
+    for index in range(states.shape[2]):
+        frame = slice(index, index + 1)
+        activated[:, :, frame] = nonlinearity(norm(states[:, :, frame]))
+    return activated
 
 
 def _attend(attention: Any, states: torch.Tensor, memory: Memory) -> torch.Tensor:
@@ -74,11 +80,11 @@ def _upsample(upsampler: Any, states: torch.Tensor, memory: Memory, first: bool)
     """Twice the height and width; twice the frames too where the layer does that, except of the clip's first frame."""
     hidden, repeats = _convolve(upsampler.conv, states, memory), upsampler.repeats
     if not upsampler.add_temporal_upsample:
-        return _unpack(hidden, 1) + _unpack(states.repeat_interleave(repeats, dim=1), 1)
+        return _unpack(hidden, 1).add_(_unpack(states.repeat_interleave(repeats, dim=1), 1))
     if first:
         made = _unpack(hidden, 1)
         return made[:, : made.shape[1] // 2] + _unpack(states, 1).repeat_interleave(repeats // 2, dim=1)
-    return _unpack(hidden, 2) + _unpack(states, 2).repeat_interleave(repeats, dim=1)
+    return _unpack(hidden, 2).add_(_unpack(states, 2).repeat_interleave(repeats, dim=1))
 
 
 def _unpack(states: torch.Tensor, time: int) -> torch.Tensor:

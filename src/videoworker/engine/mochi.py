@@ -16,8 +16,8 @@ from diffusers import AutoencoderKLMochi, FlowMatchEulerDiscreteScheduler, Mochi
 from transformers import T5EncoderModel
 
 from videoworker.engine import flow_matching, latent_space
-from videoworker.engine.carried_convolution import carry_frames
 from videoworker.engine.mochi_attention import TrimmedAttention
+from videoworker.engine.mochi_decoder import slim
 from videoworker.engine.parts import Parts
 from videoworker.engine.pixels import to_frames
 from videoworker.models.plan import Sampling
@@ -51,7 +51,7 @@ def load(folder: Path, device: torch.device, dtype: torch.dtype) -> Networks:
     for block in transformer.transformer_blocks:
         block.attn1.processor = TrimmedAttention()
     vae = parts.network(AutoencoderKLMochi, "vae")
-    carry_frames(vae.decoder)
+    slim(vae.decoder)
     index = json.loads((folder / "model_index.json").read_text())
     return Networks(
         tokenizer=parts.tokenizer("tokenizer"),

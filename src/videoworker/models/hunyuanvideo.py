@@ -112,7 +112,7 @@ HUNYUANVIDEO_1_5 = Model(
     default_steps=50,
     default_guidance_scale=6.0,
     denoise_bytes=52,  # bench/results/activations.md
-    decode_bytes=14_000,
+    decode_bytes=12_700,
     continued_by="720p-i2v",
     takes_flow_shift=True,
 )

@@ -29,6 +29,6 @@ MOCHI = Model(
     default_steps=64,
     default_guidance_scale=4.5,
     denoise_bytes=77,  # bench/results/activations.md
-    decode_bytes=23_500,
+    decode_bytes=15_000,
     fixed_schedule=True,
 )
