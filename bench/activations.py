@@ -126,9 +126,11 @@ def _published(transformer: dict[str, Any]) -> Iterator[None]:
         return kind(**(transformer if name == "transformer" else {})).eval()
 
     torch.set_default_dtype(_DTYPE)
-    with patch.object(Parts, "network", network), patch.object(Parts, "encoder", lambda *_: None):
-        yield
-    torch.set_default_dtype(torch.float32)
+    try:
+        with patch.object(Parts, "network", network), patch.object(Parts, "encoder", lambda *_: None):
+            yield
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 def count(model: Model, transformer: dict[str, Any]) -> Counted:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.engine.watches import unheard, watch_that
+from tests.engine.watches import watch_that
 from videoworker.engine.engine import Engine, Timings
 from videoworker.models import VARIANTS
 from videoworker.models.hunyuanvideo import HUNYUANVIDEO_1_5, HUNYUANVIDEO_1_5_720P_I2V
@@ -32,9 +32,7 @@ def frames(engine: Engine, num_frames: int, watch: Watch | None = None) -> NDArr
     engine.load(NAME, request)
     assert engine.model is TEXT
     plan = engine.plan(request, TEXT)
-    return np.stack(
-        list(engine.generate(plan, "a red circle", "", None, 7, watch or watch_that(unheard), Timings(), []))
-    )
+    return np.stack(list(engine.generate(plan, "a red circle", "", None, 7, watch or watch_that(), Timings(), [])))
 
 
 def main(weights_dir: str) -> None:

@@ -5,6 +5,7 @@ piece as if it were a new clip. Here a piece is convolved a few frames at a time
 in place. It belongs to the caller's loop: a decode that is given up leaves nothing in the network.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -57,12 +58,14 @@ class CarriedConvolution(nn.Module):
         return convolve(self, inputs, conv_cache)
 
 
-def carry_frames(decoder: nn.Module) -> None:
-    """Puts carrying convolutions in place of all of the decoder's causal ones, and lets activations write over what
-    they are given: each comes behind a norm, whose answer nobody else reads."""
+def carry_frames(decoder: nn.Module, norm: type[nn.Module], norm_in_place: Callable[[Any], nn.Module]) -> None:
+    """Puts carrying convolutions in place of all of the decoder's causal ones, and what `norm_in_place` makes of them
+    in place of the norms of class `norm`. Lets activations write over what they are given: each comes behind a norm,
+    whose answer nobody else reads."""
+    replacements = {CogVideoXCausalConv3d: CarriedConvolution, norm: norm_in_place}
     for module in list(decoder.modules()):
         for name, child in module.named_children():
-            if isinstance(child, CogVideoXCausalConv3d):
-                setattr(module, name, CarriedConvolution(child))
+            if type(child) in replacements:
+                setattr(module, name, replacements[type(child)](child))
         if isinstance(module, nn.SiLU):
             module.inplace = True

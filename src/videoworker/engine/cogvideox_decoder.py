@@ -39,8 +39,4 @@ class _Norm(nn.Module):
 
 def slim(decoder: nn.Module) -> None:
     """Puts such norms and carrying convolutions in place of the decoder's own."""
-    for module in list(decoder.modules()):
-        for name, child in module.named_children():
-            if isinstance(child, CogVideoXSpatialNorm3D):
-                setattr(module, name, _Norm(child))
-    carry_frames(decoder)
+    carry_frames(decoder, CogVideoXSpatialNorm3D, _Norm)
