@@ -5,21 +5,20 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from videoworker import __version__
-from videoworker.delivery.choose import choose
-from videoworker.engine.engine import Engine, Timings
+from videoworker.delivery.destinations import destination_for
+from videoworker.engine.clip import Clip
+from videoworker.engine.engine import Engine, Prepared
 from videoworker.errors import Code, JobError
-from videoworker.media.file import Finished, VideoFile
-from videoworker.media.picture import crop_to, decode_picture
+from videoworker.media.file import Finished, VideoFile, VideoFormat
+from videoworker.media.picture import decode_picture
 from videoworker.media.playable import check_plays
 from videoworker.media.size import estimated_bytes
-from videoworker.models.plan import Plan
+from videoworker.planning.plan import Plan, make_plan
 from videoworker.request import Result, Video, VideoRequest
+from videoworker.sampling.pixels import Picture
 from videoworker.settings import Settings
 from videoworker.watch import Watch
 from videoworker.workspace import workspace
@@ -27,96 +26,64 @@ from videoworker.workspace import workspace
 
 def run(job: Mapping[str, Any], request: VideoRequest, watch: Watch, engine: Engine, settings: Settings) -> Result:
     """Makes the video; blocks until it is delivered. `job["id"]` is a plain file name. Raises `JobError`."""
-    created_at, timings, notes = time.time(), Timings(), list[str]()
-    destination = choose(job, settings, watch)
+    created_at = time.time()
+    destination = destination_for(job, settings, watch)
     if (delivered := destination.delivered_before(request)) is not None:
         return delivered
-    name = settings.model or request.model or engine.best_installed()
-    model = engine.choose(name, request)
-    engine.require(model)
-    plan = engine.plan(request, model)
-    destination.check_size(_estimated_bytes(request, plan))
+    plan = make_plan(request, engine.survey(), settings.model)
+    format = VideoFormat(request.container, plan.canvas, plan.fps, plan.num_frames, request.quality, request.crf)
+    destination.check_size(estimated_bytes(format))
     if (estimate := engine.pace.estimate(plan)) is not None:
         watch.expect(estimate)
-    if engine.model is not model:
-        with timings.measure("load"):
-            engine.load(name, request)
-            watch.step("load", 1, 1)
-    image = None if request.image is None else _first_frame(request.image, plan, notes, watch)
+    prepared = engine.prepare(plan, watch)
     seed = secrets.randbits(32) if request.seed is None else request.seed
-
+    clip = Clip(request.prompt, request.negative_prompt or "", _first_frame(request, plan, watch), seed)
     with workspace() as folder:
         path = folder / f"video.{request.container}"
-        frames = engine.generate(
-            plan, request.prompt, request.negative_prompt or "", image, seed, watch, timings, notes
-        )
-        with _video_file(path, request, plan, seed, engine.revision) as file:
-            for frame in frames:
-                with timings.measure("encode"):
-                    file.write(_cropped(frame, plan))
-            with timings.measure("encode"):
+        with VideoFile(path, format, _metadata(request, prepared, seed)) as file:
+            for frame in engine.frames(prepared, clip, watch):
+                with watch.stage("encode"):
+                    file.write(frame)
+            with watch.stage("encode"):
                 finished = file.close()
-        check_plays(path, plan.num_frames, plan.canvas.width, plan.canvas.height, watch)
-        engine.pace.learn(plan, timings)
+        check_plays(path, format, watch)
+        engine.pace.learn(plan, watch.timings)
         watch.step("encode", 1, 1)
         _check_size(finished.file_size, settings.max_output_bytes or request.max_file_size)
         destination.check_size(finished.file_size)
         watch.step("deliver", 0, 1)  # what is delivered is reported: only an upload still looks at cancel and clock
-        video = _report(request, plan, finished, seed, engine.revision, notes)
-        result = Result(str(job["id"]), request, video, _seconds(timings, watch), created_at, time.time())
-        with timings.measure("deliver"):
+        video = _report(format, prepared, finished, seed, watch)
+        result = Result(str(job["id"]), request, video, _seconds(watch), created_at, time.time())
+        with watch.stage("deliver"):
             result = destination.deliver(path, result)
-    return replace(result, timings=_seconds(timings, watch), finished_at=time.time())
+    return replace(result, timings=_seconds(watch), finished_at=time.time())
 
 
-def _first_frame(image: str, plan: Plan, notes: list[str], watch: Watch) -> np.ndarray:
-    """The caller's picture where the video's frame will be cut out of the model's: cropped to the video's aspect, never
-    stretched, and its edges continued into what is cut off."""
-    picture, box = decode_picture(image, "image", watch.check), plan.canvas
-    height, width = picture.shape[:2]
-    if width * box.height != height * box.width:
-        notes.append(f"The image ({width}x{height}) was cropped to the video's aspect, centred.")
-    right, bottom = box.native_width - box.left - box.crop_width, box.native_height - box.top - box.crop_height
-    inside = crop_to(picture, box.crop_width, box.crop_height)
-    return np.pad(inside, ((box.top, bottom), (box.left, right), (0, 0)), mode="edge")
+def _first_frame(request: VideoRequest, plan: Plan, watch: Watch) -> Picture | None:
+    """The caller's picture, where the video's frame will be cut out of the model's."""
+    if request.image is None:
+        return None
+    picture = decode_picture(request.image, "image", watch.check)
+    if not plan.canvas.has_aspect_of(picture):
+        height, width = picture.shape[:2]
+        watch.note(f"The image ({width}x{height}) was cropped to the video's aspect, centred.")
+    return plan.canvas.fill(picture)
 
 
-def _cropped(frame: np.ndarray, plan: Plan) -> np.ndarray:
-    box = plan.canvas
-    return np.ascontiguousarray(frame[box.top : box.top + box.crop_height, box.left : box.left + box.crop_width])
-
-
-def _video_file(path: Path, request: VideoRequest, plan: Plan, seed: int, revision: str) -> VideoFile:
+def _metadata(request: VideoRequest, prepared: Prepared, seed: int) -> dict[str, str]:
     metadata = {
         "prompt_sha256": hashlib.sha256(request.prompt.encode()).hexdigest(),
         "seed": str(seed),
-        "model": plan.model.name,
-        "model_revision": revision,
-        "steps": str(plan.sampling.steps),
+        "model": prepared.plan.model.name,
+        "model_revision": prepared.revision,
+        "steps": str(prepared.plan.sampling.steps),
         "software": f"videoworker {__version__}",
     }
-    if request.embed_prompt:
-        metadata["prompt"] = request.prompt
-    return VideoFile(
-        path,
-        request.container,
-        plan.canvas.width,
-        plan.canvas.height,
-        plan.fps,
-        plan.num_frames,
-        request.quality,
-        request.crf,
-        metadata,
-    )
+    return metadata | ({"prompt": request.prompt} if request.embed_prompt else {})
 
 
-def _estimated_bytes(request: VideoRequest, plan: Plan) -> int:
-    pixels = plan.canvas.width * plan.canvas.height * plan.num_frames
-    return estimated_bytes(request.container, request.quality, request.crf, pixels)
-
-
-def _seconds(timings: Timings, watch: Watch) -> dict[str, float]:
-    return {stage: round(seconds, 3) for stage, seconds in (timings | {"total": watch.elapsed}).items()}
+def _seconds(watch: Watch) -> dict[str, float]:
+    return {stage: round(seconds, 3) for stage, seconds in (watch.timings | {"total": watch.elapsed}).items()}
 
 
 def _check_size(file_size: int, limit: int | None) -> None:
@@ -124,23 +91,24 @@ def _check_size(file_size: int, limit: int | None) -> None:
         raise JobError(Code.OUTPUT_TOO_LARGE, f"The video has {file_size} bytes; at most {limit} are allowed.")
 
 
-def _report(request: VideoRequest, plan: Plan, finished: Finished, seed: int, revision: str, notes: list[str]) -> Video:
+def _report(format: VideoFormat, prepared: Prepared, finished: Finished, seed: int, watch: Watch) -> Video:
+    plan = prepared.plan
     return Video(
         url="",
-        container=request.container,
+        container=format.container,
         codec=finished.codec,
-        width=plan.canvas.width,
-        height=plan.canvas.height,
+        width=format.canvas.width,
+        height=format.canvas.height,
         num_frames=finished.num_frames,
-        fps=plan.fps,
+        fps=format.fps,
         duration=finished.duration,
         file_size=finished.file_size,
         sha256=finished.sha256,
         seed=seed,
         model=plan.model.name,
-        model_revision=revision,
+        model_revision=prepared.revision,
         steps=plan.sampling.steps,
         guidance_scale=plan.sampling.guidance_scale,
         has_audio=False,
-        notes=[*plan.notes, *notes],
+        notes=[*plan.notes, *watch.notes],
     )

@@ -1,12 +1,14 @@
-"""The small object that travels with a job: it hears of progress and says when to stop.
+"""The one thing that changes while a job runs: progress, notes and timings out, cancel and time limit in.
 
-Ownership: the worker makes one `Watch` per job and is the only one to set its `cancel` event, from the event loop; the
-thread that runs the job calls `step()` and `check()` and never sets anything else. `report` is called on that thread.
+Ownership: the worker makes one `Watch` per job. Only the event loop sets its `cancel` event. Everything else of it is
+used on the thread that runs the job, and `report` is called on that thread.
 """
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from videoworker.errors import Code, JobError
 from videoworker.request import Progress, Stage
@@ -21,52 +23,108 @@ _SPANS: dict[Stage, tuple[float, float]] = {
     "deliver": (0.98, 1.0),
 }
 
+# These two alternate, segment by segment.
+_OF_A_SEGMENT: tuple[Stage, ...] = ("denoise", "decode")
+
+
+@dataclass
+class _State:
+    """What a watch and those of its segments share."""
+
+    job_id: str
+    report: Callable[[Progress], None]
+    time_limit: float
+    cancel: threading.Event = field(default_factory=threading.Event)
+    started: float = field(default_factory=time.monotonic)
+    fraction: float = 0.0
+    notes: list[str] = field(default_factory=list)
+    timings: dict[str, float] = field(default_factory=dict)
+
 
 class Watch:
-    """Progress out, cancellation and the time limit in."""
+    """One job's."""
 
     def __init__(self, job_id: str, report: Callable[[Progress], None], time_limit: float) -> None:
         """`report` hears every step; `time_limit` is seconds from now."""
-        self.job_id, self.cancel = job_id, threading.Event()
-        self._report, self._time_limit = report, time_limit
-        self._started = time.monotonic()
-        self._fraction = 0.0
+        self._state = _State(job_id, report, time_limit)
+        self._segment = (0, 1)
+
+    @property
+    def cancel(self) -> threading.Event:
+        """Set it, and the job ends at its next check."""
+        return self._state.cancel
 
     @property
     def elapsed(self) -> float:
-        return time.monotonic() - self._started
+        """Seconds since the job began."""
+        return time.monotonic() - self._state.started
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What differs from the request, in words, as it came to light on the way."""
+        return tuple(self._state.notes)
+
+    @property
+    def timings(self) -> dict[str, float]:
+        """Seconds by stage, so far."""
+        return dict(self._state.timings)
+
+    def segment(self, index: int, count: int) -> "Watch":
+        """This watch, for segment `index` of `count` of a longer clip: its steps are a share of the whole."""
+        watch = object.__new__(Watch)
+        watch._state, watch._segment = self._state, (index, count)
+        return watch
 
     def check(self) -> None:
-        """Raises `JobError` where the job was cancelled or its time is over. Cheap: call it at every step."""
-        if self.cancel.is_set():
+        """Raises `JobError` if the job was cancelled or its time is over. Cheap: call it at every step."""
+        state = self._state
+        if state.cancel.is_set():
             raise JobError(Code.CANCELLED, "The job was cancelled.")
-        if self.elapsed > self._time_limit:
+        if self.elapsed > state.time_limit:
             raise JobError(
-                Code.GENERATION_TIMEOUT, f"Video generation exceeded time limit ({self._time_limit:g} seconds)"
+                Code.GENERATION_TIMEOUT, f"Video generation exceeded time limit ({state.time_limit:g} seconds)"
             )
 
     def expect(self, seconds: float) -> None:
-        """Raises `JobError` where a job that takes so much longer would not be done in time."""
-        if self.elapsed + seconds > self._time_limit:
+        """Raises `JobError` if a job that takes so much longer would not be done in time."""
+        limit = self._state.time_limit
+        if self.elapsed + seconds > limit:
             raise JobError(
                 Code.GENERATION_TIMEOUT,
-                f"The video would take about {self.elapsed + seconds:.0f} seconds; the time limit is "
-                f"{self._time_limit:g} seconds. Ask for fewer frames, fewer steps or a smaller size.",
+                f"The video would take about {self.elapsed + seconds:.0f} seconds; the time limit is {limit:g} "
+                "seconds. Ask for fewer frames, fewer steps or a smaller size.",
             )
 
-    def step(self, stage: Stage, step: int, steps: int, part: tuple[int, int] = (0, 1)) -> None:
-        """Says that `step` of `steps` of `stage` is done, in part `part[0]` of `part[1]` of a longer clip; then checks.
+    def note(self, text: str) -> None:
+        """Adds a note, once: what is done again says nothing new."""
+        if text not in self._state.notes:
+            self._state.notes.append(text)
 
-        The fraction reported never decreases.
-        """
-        start, end = _SPANS[stage]
-        if stage in ("denoise", "decode"):  # these alternate, part by part
-            begin, finish = _SPANS["denoise"][0], _SPANS["decode"][1]
-            width = (finish - begin) / part[1]
-            within = (start - begin) / (finish - begin), (end - begin) / (finish - begin)
-            start, end = (begin + width * (part[0] + edge) for edge in within)
-        self._fraction = max(self._fraction, start + (end - start) * step / max(steps, 1))
+    @contextmanager
+    def stage(self, name: Stage) -> Iterator[None]:
+        """Adds the seconds that the block takes to the timing of `name`."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            timings = self._state.timings
+            timings[name] = timings.get(name, 0.0) + time.monotonic() - started
+
+    def step(self, stage: Stage, step: int, steps: int) -> None:
+        """Reports that `step` of `steps` of `stage` is done, then checks. The fraction reported never decreases."""
+        state, (start, end) = self._state, self._span(stage)
+        state.fraction = max(state.fraction, start + (end - start) * step / max(steps, 1))
         elapsed = self.elapsed
-        remaining = elapsed * (1 - self._fraction) / self._fraction if self._fraction > 0.05 else None
-        self._report(Progress(self.job_id, stage, step, steps, self._fraction, elapsed, remaining))
+        remaining = elapsed * (1 - state.fraction) / state.fraction if state.fraction > 0.05 else None
+        state.report(Progress(state.job_id, stage, step, steps, state.fraction, elapsed, remaining))
         self.check()
+
+    def _span(self, stage: Stage) -> tuple[float, float]:
+        start, end = _SPANS[stage]
+        if stage not in _OF_A_SEGMENT:
+            return start, end
+        index, count = self._segment
+        begin = _SPANS[_OF_A_SEGMENT[0]][0]
+        whole = _SPANS[_OF_A_SEGMENT[1]][1] - begin
+        offset = begin + index * whole / count
+        return offset + (start - begin) / count, offset + (end - begin) / count

@@ -13,9 +13,10 @@ from videoworker.apis.input import Input
 from videoworker.apis.parts import code_and_fields, fraction_before_done, stage_and_remaining, video_and_timings
 from videoworker.apis.text import CLEAN, LONGEST_TEXT
 from videoworker.errors import JobError
+from videoworker.models.cogvideox import COGVIDEOX
 from videoworker.request import Progress, Result, VideoRequest
 
-_MODEL = "cogvideox"
+_MODEL = COGVIDEOX.name
 
 
 class CogVideoXInput(Input):

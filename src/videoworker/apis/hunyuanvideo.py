@@ -18,11 +18,12 @@ from videoworker.apis.parts import (
 )
 from videoworker.apis.text import CLEAN, LONGEST_TEXT
 from videoworker.errors import JobError
+from videoworker.models.hunyuanvideo import HUNYUANVIDEO
 from videoworker.request import Progress, Result, VideoRequest
 
 # A request's part, and what this document calls it.
 _FIELDS = {"num_frames": "video_length"}
-_MODEL = "hunyuanvideo"
+_MODEL = HUNYUANVIDEO.name
 
 
 class HunyuanVideoInput(Input):

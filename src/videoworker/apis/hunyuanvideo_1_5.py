@@ -14,6 +14,7 @@ from videoworker.apis.parts import code_and_fields, percent_before_done, stage_a
 from videoworker.apis.sizes import SIZES
 from videoworker.apis.text import CLEAN
 from videoworker.errors import JobError
+from videoworker.models.hunyuanvideo_1_5 import HUNYUANVIDEO_1_5
 from videoworker.request import Progress, Result, VideoRequest
 
 
@@ -74,4 +75,4 @@ def _error(error: JobError, job_id: str) -> dict[str, Any]:
     } | code_and_fields(error)
 
 
-API = Api("hunyuanvideo-1.5", "hunyuanvideo-1.5", HunyuanVideo15Input, _request, _progress, _answer, _error)
+API = Api("hunyuanvideo-1.5", HUNYUANVIDEO_1_5.name, HunyuanVideo15Input, _request, _progress, _answer, _error)

@@ -13,12 +13,13 @@ from videoworker.apis.parts import code_and_fields, fraction_before_done, stage_
 from videoworker.apis.sizes import SIZES, Resolution
 from videoworker.apis.text import CLEAN, CLEAN_OR_NONE
 from videoworker.errors import JobError
+from videoworker.models.hunyuanvideo_1_5 import HUNYUANVIDEO_1_5
 from videoworker.request import AudioRequest, Container, Progress, Quality, Result, VideoRequest
 
 # "File size limits: 100MB maximum output".
 _MAX_FILE_SIZE = 100_000_000
 _RESOLUTIONS: dict[Quality, Resolution] = {"low": "480p", "medium": "720p", "high": "1080p"}
-_MODEL = "hunyuanvideo-1.5"
+_MODEL = HUNYUANVIDEO_1_5.name
 
 
 class FoleyInput(Input):

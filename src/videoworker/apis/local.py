@@ -13,10 +13,12 @@ from videoworker.apis.input import Input
 from videoworker.apis.parts import code_and_fields, fraction_before_done, stage_and_remaining, video_and_timings
 from videoworker.apis.text import CLEAN
 from videoworker.errors import JobError
+from videoworker.models.mochi import MOCHI
+from videoworker.models.open_sora import OPEN_SORA
 from videoworker.request import Progress, Result, VideoRequest
 
 # The document's backends and our models' names; any other model is called by its own name.
-_MODEL_OF_BACKEND = {"opensora": "open-sora", "mochi": "mochi"}
+_MODEL_OF_BACKEND = {"opensora": OPEN_SORA.name, "mochi": MOCHI.name}
 _BACKEND_OF_MODEL = {model: backend for backend, model in _MODEL_OF_BACKEND.items()}
 
 

@@ -4,7 +4,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, WithJsonSchema
 
-MODEL_NAMES = ("hunyuanvideo", "hunyuanvideo-1.5", "mochi", "ltx", "open-sora", "cogvideox", "sketch")
+from videoworker.models import MODELS
+
+MODEL_NAMES = tuple(MODELS)
 
 
 def _known(name: str) -> str:

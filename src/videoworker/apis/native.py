@@ -17,11 +17,12 @@ from videoworker.apis.parts import code_and_fields, fraction_before_done, stage_
 from videoworker.apis.sizes import SIZES, Resolution
 from videoworker.apis.text import CLEAN, CLEAN_OR_NONE, LONGEST_TEXT
 from videoworker.errors import FieldProblem, JobError
+from videoworker.models.sketch import SKETCH
 from videoworker.request import AudioRequest, Container, Progress, Quality, Result, VideoRequest
 
 _LARGEST_SEED = 2**63 - 1  # what a generator's seed may be
 _LARGEST_CRF = {"mp4": 51, "webm": 63}  # H.264 and VP9
-_MODEL = "sketch"
+_MODEL = SKETCH.name
 
 
 class AudioInput(Input):

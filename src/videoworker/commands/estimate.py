@@ -9,20 +9,22 @@ import typer
 from videoworker import apis
 from videoworker.errors import JobError
 from videoworker.models import VARIANTS
-from videoworker.models.placement import (
+from videoworker.planning.machine import Machine
+from videoworker.planning.placement import (
     GIB,
     LADDER,
     Placement,
-    Weights,
+    WeightBytes,
     activations,
-    choose,
-    declared_weights,
+    best_placement,
+    declared_bytes,
     needed,
 )
-from videoworker.models.plan import Plan, make_plan
-from videoworker.models.published_seconds import GPU, denoise_seconds
-from videoworker.models.suited import following
+from videoworker.planning.plan import Plan, plan_clip
+from videoworker.planning.published_seconds import GPU, denoise_seconds
+from videoworker.planning.variants import continuing
 from videoworker.settings import Settings, settings
+from videoworker.weights.places import locate
 
 
 def estimate(
@@ -39,48 +41,47 @@ def estimate(
         raise typer.BadParameter(f"this is no JSON: {error}", param_hint="JOB") from error
     request = apis.select(given, current.api).parse(given)
 
-    import torch  # these take seconds to import; the other commands need none
+    from videoworker.engine.device import Device  # torch takes seconds to import; the other commands need none
 
-    from videoworker.engine import offload, places
-    from videoworker.engine.engine import Engine
-
-    engine = Engine(current)
-    model = engine.choose(current.model or request.model or engine.best_installed(), request)
-    plan = make_plan(request, model, following(VARIANTS[model.name], model))
-    found = places.locate(model, current)
-    weights = offload.weights(model, found.folder, torch.bfloat16) if found else declared_weights(model)
+    device = Device()
+    machine = Machine(
+        is_installed=lambda checkpoint: locate(checkpoint, current) is not None, may_fetch=True, has_gpu=device.is_gpu
+    )
+    model = machine.variant_for(current.model or request.model or machine.best_installed(), request)
+    plan = plan_clip(request, model, continuing(VARIANTS[model.name], model))
+    found = locate(model.checkpoint, current)
+    weights = device.weight_bytes(model.checkpoint, found.folder) if found else declared_bytes(model.checkpoint)
     free = None if memory is None else round(memory * GIB)
-    if free is None and torch.cuda.is_available():
-        free = offload.available(torch.device("cuda"))
+    if free is None and device.is_gpu:
+        free = device.free_bytes
     where = f"found: {found.place}" if found else "as declared: they are not installed"
     for line in (*_needs(plan, weights, where), _placement(plan, weights, free, current), _seconds(plan)):
         typer.echo(line)
 
 
-def _needs(plan: Plan, weights: Weights, where: str) -> Iterator[str]:
+def _needs(plan: Plan, weights: WeightBytes, where: str) -> Iterator[str]:
     canvas = plan.canvas
-    parts = f" in {len(plan.parts)} parts" if len(plan.parts) > 1 else ""
-    yield f"model      {plan.model.title}"
+    segments = f" in {len(plan.segments)} segments" if len(plan.segments) > 1 else ""
+    yield f"model      {plan.model.checkpoint.title}"
     yield (
-        f"clip       {canvas.native_width}x{canvas.native_height}, {plan.num_frames} frames{parts}, "
+        f"clip       {canvas.native_width}x{canvas.native_height}, {plan.num_frames} frames{segments}, "
         f"{plan.sampling.steps} steps"
     )
-    total = weights.text_encoders + weights.transformer + weights.vae
-    yield f"weights    {total / GIB:.1f} GiB ({where})"
+    yield f"weights    {weights.total / GIB:.1f} GiB ({where})"
     beside = activations(plan)
     yield f"beside     {beside / GIB:.1f} GiB"
     for placement in LADDER:
         yield f"  {placement:<22}{needed(weights, beside, placement) / GIB:6.1f} GiB"
 
 
-def _placement(plan: Plan, weights: Weights, free: int | None, current: Settings) -> str:
+def _placement(plan: Plan, weights: WeightBytes, free: int | None, current: Settings) -> str:
     if current.placement is not None:
         return f"placement  {current.placement} (as PLACEMENT says)"
     if free is None:
         return "placement  not known: there is no GPU here; --memory says how many GiB are free on one"
     try:
         first = Placement.GROUP_OFFLOAD if plan.low_vram else Placement.RESIDENT
-        return f"placement  {choose(weights, activations(plan), free, first)} ({free / GIB:.1f} GiB are free)"
+        return f"placement  {best_placement(weights, activations(plan), free, first)} ({free / GIB:.1f} GiB are free)"
     except JobError as error:
         return f"placement  none: {error.message}"
 

@@ -19,9 +19,10 @@ def fetch(
     """Downloads the files that the worker loads, in their dtype, checks them, and goes on where it was interrupted."""
     declared = named(model, variant)
 
-    from videoworker.engine import fetch as weights  # torch takes seconds to import; the other commands need none
+    from videoworker.weights import fetch as weights  # torch takes seconds to import; the other commands need none
 
-    for line in (f"licence: {declared.licence}", *declared.notes):
+    checkpoint = declared.checkpoint
+    for line in (f"licence: {checkpoint.licence}", *checkpoint.notes):
         typer.echo(line)
-    folder = weights.fetch(declared, to or settings().weights_dir)
-    typer.echo(f"{declared.title} is in {folder}")
+    folder = weights.fetch(checkpoint, to or settings().weights_dir)
+    typer.echo(f"{checkpoint.title} is in {folder}")

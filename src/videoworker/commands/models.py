@@ -4,11 +4,12 @@ from collections.abc import Iterator
 
 import typer
 
-from videoworker.engine import checkpoint, places
 from videoworker.errors import JobError
 from videoworker.models import VARIANTS
-from videoworker.models.declaration import Model
+from videoworker.models.video_model import VideoModel
 from videoworker.settings import Settings, settings
+from videoworker.weights import places
+from videoworker.weights.verify import verify
 
 _COLUMNS = ("model", "variant", "makes video from", "GB", "needs", "licence", "found")
 
@@ -26,33 +27,33 @@ def models() -> None:
         typer.echo(line)
 
 
-def _row(model: Model, current: Settings) -> tuple[str, ...]:
-    found = places.locate(model, current)
-    size = places.size(found.folder) if found else model.size
+def _row(model: VideoModel, current: Settings) -> tuple[str, ...]:
+    found = places.locate(model.checkpoint, current)
+    size = places.size(found.folder) if found else model.checkpoint.size
     return (
         model.name,
         model.variant or "-",
         "image" if model.needs_image else "text, image" if model.takes_image else "text",
         f"{'' if found else '~'}{size / 1e9:.{1 if size > 1e9 else 3}f}" if size else "-",
         _needs(model),
-        model.licence,
+        model.checkpoint.licence,
         f"{found.place}: {found.folder}" if found else "-",
     )
 
 
-def _needs(model: Model) -> str:
-    if model.runner is None:
+def _needs(model: VideoModel) -> str:
+    if model.family is None:
         return "a later version"
     needs = ["a GPU"] if model.needs_gpu else ["nothing"]
-    return ", ".join([*needs, *(["an accepted licence"] if model.gated else [])])
+    return ", ".join([*needs, *(["an accepted licence"] if model.checkpoint.gated else [])])
 
 
-def _remarks(model: Model, current: Settings) -> Iterator[str]:
+def _remarks(model: VideoModel, current: Settings) -> Iterator[str]:
     """What the licence restricts, and what is wrong with the files."""
-    for note in model.notes:
-        yield f"{model.licence}: {note}"
-    if found := places.locate(model, current):
+    for note in model.checkpoint.notes:
+        yield f"{model.checkpoint.licence}: {note}"
+    if found := places.locate(model.checkpoint, current):
         try:
-            checkpoint.verify(model, found.folder)
+            verify(model.checkpoint, found.folder)
         except JobError as error:
             yield error.message

@@ -3,10 +3,10 @@
 import typer
 
 from videoworker.models import VARIANTS
-from videoworker.models.declaration import Model
+from videoworker.models.video_model import VideoModel
 
 
-def named(model: str, variant: str | None) -> Model:
+def named(model: str, variant: str | None) -> VideoModel:
     """Raises `typer.BadParameter` that says which names there are."""
     if model not in VARIANTS:
         raise typer.BadParameter(f"{model!r} is not one of {', '.join(VARIANTS)}", param_hint="MODEL")

@@ -20,6 +20,7 @@ from av.container import Flags as ContainerFlags
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
+from videoworker.canvas import Canvas
 from videoworker.errors import Code, JobError
 from videoworker.request import Container, Quality
 
@@ -54,99 +55,101 @@ class Finished:
     sha256: str
 
 
-def cover(src_width: int, src_height: int, dst_width: int, dst_height: int) -> tuple[int, int, int, int]:
-    """The largest centred part of a source picture that has the shape of the destination: left, top, width, height in
-    whole source pixels. Scaling that part fills the destination without bars and without stretching."""
-    width = min(src_width, max(1, round(src_height * dst_width / dst_height)))
-    height = min(src_height, max(1, round(src_width * dst_height / dst_width)))
-    return (src_width - width) // 2, (src_height - height) // 2, width, height
+@dataclass(frozen=True)
+class VideoFormat:
+    """What a file has, and the frames that it is made from.
 
-
-class VideoFile:
-    """Writes one file. Use as a context manager and call `close()` inside it: what is left without `close()`, by an
-    exception or otherwise, leaves nothing on disk.
-
-    `width` and `height` are the file's and even (4:2:0 halves them); `fps` and `num_frames` are exact. `crf` overrides
-    `quality` and must lie in `CRF_RANGE`. `metadata` is written into the container's tags.
+    Its pictures are cut out of frames as `canvas` says, and their sides are even, since 4:2:0 halves them. `fps` and
+    `num_frames` are exact. `crf` overrides `quality` and must lie in `CRF_RANGE`.
     Raises ValueError for a size, rate, count or crf that no file can have.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        container: Container,
-        width: int,
-        height: int,
-        fps: int,
-        num_frames: int,
-        quality: Quality = "medium",
-        crf: int | None = None,
-        metadata: Mapping[str, str] | None = None,
-    ) -> None:
+    container: Container
+    canvas: Canvas
+    fps: int
+    num_frames: int
+    quality: Quality = "medium"
+    crf: int | None = None
+
+    def __post_init__(self) -> None:
+        width, height, fps, num_frames = self.canvas.width, self.canvas.height, self.fps, self.num_frames
         if width % 2 or height % 2 or min(width, height, fps, num_frames) < 1:
             raise ValueError(f"no video has {num_frames} frames of {width}x{height} at {fps} fps in 4:2:0")
-        crf = CRF[container][quality] if crf is None else crf
-        lowest, highest = CRF_RANGE[container]
-        if not lowest <= crf <= highest:
-            raise ValueError(f"crf of {container} is {lowest} to {highest}, not {crf}")
+        lowest, highest = CRF_RANGE[self.container]
+        if not lowest <= self.rate_factor <= highest:
+            raise ValueError(f"crf of {self.container} is {lowest} to {highest}, not {self.rate_factor}")
+
+    @property
+    def rate_factor(self) -> int:
+        """The constant rate factor, on the encoder's own scale."""
+        return CRF[self.container][self.quality] if self.crf is None else self.crf
+
+    @property
+    def pixels(self) -> int:
+        """Of all pictures together."""
+        return self.canvas.width * self.canvas.height * self.num_frames
+
+
+class VideoFile:
+    """Writes one file. Use it as a context manager and call `close()` inside it: what is left without `close()`, by an
+    exception or otherwise, leaves nothing on disk. `metadata` is written into the container's tags."""
+
+    def __init__(self, path: Path, format: VideoFormat, metadata: Mapping[str, str] | None = None) -> None:
         self._path, self._partial = path, path.with_name(f"{path.name}.part")
-        self._container: Container = container
-        self._width, self._height, self._fps, self._num_frames = width, height, fps, num_frames
-        self._written = 0
+        self._format, self._written = format, 0
         self._threads = min(len(os.sched_getaffinity(0)), _MOST_THREADS)
         self._reformatter = VideoReformatter()
-        self._output = av.open(self._partial, "w", format=container, options=_container_options(container, fps))
+        self._output = av.open(self._partial, "w", format=format.container, options=_container_options(format))
         self._output.flags |= ContainerFlags.bitexact.value  # no dates and no random ids: same frames, same bytes
         self._output.metadata.update(metadata or {})
-        self._stream = self._output.add_stream(_ENCODERS[container], rate=fps, options=_codec_options(container, crf))
+        encoder = _ENCODERS[format.container]
+        self._stream = self._output.add_stream(encoder, rate=format.fps, options=_codec_options(format))
         self._configure()
 
     def _configure(self) -> None:
-        context = self._stream.codec_context
-        context.width, context.height, context.pix_fmt = self._width, self._height, "yuv420p"
-        context.time_base = self._stream.time_base = Fraction(1, self._fps)
-        context.gop_size = _LONGEST_GOP_SECONDS * self._fps
+        context, format = self._stream.codec_context, self._format
+        context.width, context.height, context.pix_fmt = format.canvas.width, format.canvas.height, "yuv420p"
+        context.time_base = self._stream.time_base = Fraction(1, format.fps)
+        context.gop_size = _LONGEST_GOP_SECONDS * format.fps
         context.flags |= Flags.closed_gop
         context.colorspace = Colorspace.ITU709
         context.color_primaries = ColorPrimaries.BT709
         context.color_trc = ColorTrc.BT709
         context.color_range = ColorRange.MPEG
         context.thread_count = self._threads
-        if self._container == "webm":
-            context.bit_rate = round(self._width * self._height * self._fps * _VP9_BITS_PER_PIXEL)
+        if format.container == "webm":
+            context.bit_rate = round(format.canvas.width * format.canvas.height * format.fps * _VP9_BITS_PER_PIXEL)
 
     def write(self, frame: NDArray[np.uint8]) -> None:
-        """Adds one frame, uint8 [height, width, 3] RGB of any size: its centre is cropped and scaled to the file's."""
-        left, top, width, height = cover(frame.shape[1], frame.shape[0], self._width, self._height)
-        part = np.ascontiguousarray(frame[top : top + height, left : left + width])
+        """Adds one native frame of the canvas, uint8 [native_height, native_width, 3] RGB."""
+        canvas = self._format.canvas
         picture = self._reformatter.reformat(
-            av.VideoFrame.from_ndarray(part, format="rgb24"),
-            self._width,
-            self._height,
+            av.VideoFrame.from_ndarray(np.ascontiguousarray(canvas.crop(frame)), format="rgb24"),
+            canvas.width,
+            canvas.height,
             "yuv420p",
             dst_colorspace=Colorspace.ITU709,
             dst_color_range=ColorRange.MPEG,
             interpolation=Interpolation.LANCZOS | Interpolation.ACCURATE_RND,
             threads=self._threads,
         )
-        picture.pts, picture.time_base = self._written, Fraction(1, self._fps)
+        picture.pts, picture.time_base = self._written, Fraction(1, self._format.fps)
         self._output.mux(self._stream.encode(picture))
         self._written += 1
 
     def close(self) -> Finished:
-        """Finishes the file and gives it its name. Raises `JobError` where it has not got all of its frames."""
-        if self._written != self._num_frames:
-            raise JobError(
-                Code.GENERATION_FAILED, f"The video has {self._written} frames instead of {self._num_frames}."
-            )
+        """Finishes the file and gives it its name. Raises `JobError` if it has not got all of its frames."""
+        num_frames = self._format.num_frames
+        if self._written != num_frames:
+            raise JobError(Code.GENERATION_FAILED, f"The video has {self._written} frames instead of {num_frames}.")
         self._output.mux(self._stream.encode(None))
         self._output.close()
         with self._partial.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         finished = Finished(
-            codec=_CODECS[self._container],
+            codec=_CODECS[self._format.container],
             num_frames=self._written,
-            duration=self._written / self._fps,
+            duration=self._written / self._format.fps,
             file_size=self._partial.stat().st_size,
             sha256=sha256,
         )
@@ -165,12 +168,12 @@ class VideoFile:
             self._partial.unlink(missing_ok=True)
 
 
-def _container_options(container: Container, fps: int) -> dict[str, str]:
-    if container == "webm":
+def _container_options(format: VideoFormat) -> dict[str, str]:
+    if format.container == "webm":
         return {}
     # Both clocks of the file tick a whole number of times per frame; the muxer's default for the second, 1000 ticks a
     # second, would round the duration.
-    clock = str(fps * 512)
+    clock = str(format.fps * 512)
     return {
         "movflags": "+faststart+use_metadata_tags",
         "video_track_timescale": clock,
@@ -178,8 +181,9 @@ def _container_options(container: Container, fps: int) -> dict[str, str]:
     }
 
 
-def _codec_options(container: Container, crf: int) -> dict[str, str]:
+def _codec_options(format: VideoFormat) -> dict[str, str]:
     # Presets: the fastest of each encoder that does not give up quality for it; VP9 takes about twice x264's time.
-    if container == "mp4":
+    crf = format.rate_factor
+    if format.container == "mp4":
         return {"preset": "veryfast", "profile": "high", "crf": str(max(crf, _LEAST_X264_CRF))}
     return {"crf": str(crf), "deadline": "good", "cpu-used": "5", "row-mt": "1", "tile-columns": "2"}

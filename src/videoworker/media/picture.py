@@ -37,12 +37,6 @@ def decode_picture(image: str, field: str, check: Callable[[], None] = unchecked
     return _decode(_read(image.strip(), field, check), _shown(image), field)
 
 
-def crop_to(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
-    """`image` [h, w, 3] scaled until it covers `width` x `height` and cropped around its centre, never stretched."""
-    fitted = ImageOps.fit(Image.fromarray(image), (width, height), method=Image.Resampling.LANCZOS)
-    return np.array(fitted, dtype=np.uint8)
-
-
 def _read(image: str, field: str, check: Callable[[], None]) -> bytes:
     if ":" not in image[:16]:
         return _decode_base64(image, image, field)

@@ -5,12 +5,14 @@ from pathlib import Path
 import av
 
 from videoworker.errors import Code, JobError
+from videoworker.media.file import VideoFormat
 from videoworker.watch import Watch
 
 
-def check_plays(path: Path, num_frames: int, width: int, height: int, watch: Watch) -> None:
-    """Raises `JobError` GENERATION_FAILED unless the file at `path` decodes wholly into `num_frames` frames of
-    `width` x `height` pixels; looks at `watch` with every frame."""
+def check_plays(path: Path, format: VideoFormat, watch: Watch) -> None:
+    """Raises `JobError`: GENERATION_FAILED unless the file at `path` decodes wholly into the frames of its format, or
+    the watch's, which is heard with every frame."""
+    num_frames, width, height = format.num_frames, format.canvas.width, format.canvas.height
     try:
         sizes = _decoded_sizes(path, watch)
     except (av.FFmpegError, IndexError, OSError) as error:  # IndexError: no video stream

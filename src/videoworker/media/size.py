@@ -1,7 +1,6 @@
 """How large a video file will be, said before it is made."""
 
-from videoworker.media.file import CRF
-from videoworker.request import Container, Quality
+from videoworker.media.file import CRF, VideoFormat
 
 # What generated pictures take at "medium", with room above what was measured: files of `sketch` at 256x256 take 0.15,
 # 1080p takes less. YouTube's recommended upload rates lie between 0.12 (1080p) and 0.2 (720p).
@@ -11,8 +10,8 @@ _CRF_STEPS_TO_HALVE = 6  # as x264's guide has it; VP9's scale is about as steep
 _CONTAINER_BYTES = 10_000
 
 
-def estimated_bytes(container: Container, quality: Quality, crf: int | None, pixels: int) -> int:
-    """The size that a file of `pixels` (width x height x frames) is not expected to exceed."""
-    medium, chosen = CRF[container]["medium"], CRF[container][quality] if crf is None else crf
-    bits_per_pixel = _BITS_PER_PIXEL_AT_MEDIUM * 2 ** ((medium - chosen) / _CRF_STEPS_TO_HALVE)
-    return _CONTAINER_BYTES + round(pixels * bits_per_pixel / 8)
+def estimated_bytes(format: VideoFormat) -> int:
+    """The size that a file of this format is not expected to exceed."""
+    steps = CRF[format.container]["medium"] - format.rate_factor
+    bits_per_pixel = _BITS_PER_PIXEL_AT_MEDIUM * 2 ** (steps / _CRF_STEPS_TO_HALVE)
+    return _CONTAINER_BYTES + round(format.pixels * bits_per_pixel / 8)

@@ -1,23 +1,22 @@
-"""The models there are, best first: one file per family, one declaration per variant."""
+"""The models there are: each module of this package that has `VARIANTS` declares one model by it."""
 
-from itertools import groupby
+from collections.abc import Iterator
+from importlib import import_module
+from pkgutil import iter_modules
 
-from videoworker.models import cogvideox, hunyuanvideo, ltx, mochi, open_sora
-from videoworker.models.declaration import Model
+from videoworker.models.video_model import VideoModel
 
-_DECLARED = (
-    *hunyuanvideo.HUNYUANVIDEO_1_5_VARIANTS,
-    *hunyuanvideo.HUNYUANVIDEO_VARIANTS,
-    mochi.MOCHI,
-    ltx.LTX,
-    open_sora.OPEN_SORA,
-    *cogvideox.COGVIDEOX_VARIANTS,
-    cogvideox.SKETCH,
-)
 
-# A model's variants by its name; the first is the one that is meant where nothing says which.
-VARIANTS: dict[str, tuple[Model, ...]] = {
-    name: tuple(variants) for name, variants in groupby(_DECLARED, key=lambda model: model.name)
+def _declared() -> Iterator[tuple[VideoModel, ...]]:
+    for module in iter_modules(__path__):
+        variants: tuple[VideoModel, ...] = getattr(import_module(f"{__name__}.{module.name}"), "VARIANTS", ())
+        if variants:
+            yield variants
+
+
+# A model's variants by its name, models by rank. The first variant is the one that is meant if nothing says which.
+VARIANTS: dict[str, tuple[VideoModel, ...]] = {
+    variants[0].name: variants for variants in sorted(_declared(), key=lambda variants: variants[0].rank)
 }
 
-MODELS: dict[str, Model] = {name: variants[0] for name, variants in VARIANTS.items()}
+MODELS: dict[str, VideoModel] = {name: variants[0] for name, variants in VARIANTS.items()}

@@ -1,4 +1,4 @@
-"""The CogVideoX family, and `sketch`, the small model of the same architecture that ships here.
+"""CogVideoX, from text and from an image.
 
 Sizes, lengths and defaults: the model cards (CogVideoX: 720x480, 49 frames at 8 fps; CogVideoX1.5: short side 768, long
 side up to 1360, 81 frames at 16 fps; 50 steps, guidance 6). Bytes: the published configurations' parameters.
@@ -6,54 +6,39 @@ side up to 1360, 81 frames at 16 fps; 50 steps, guidance 6). Bytes: the publishe
 
 from dataclasses import replace
 
-from videoworker.models.declaration import Component, Model
+from videoworker.models.checkpoint import Checkpoint, Component, Role
+from videoworker.models.video_model import VideoModel
 
-SKETCH = Model(
-    name="sketch",
-    folder="sketch",
-    repository="",
-    licence="Apache-2.0",
-    pipeline="CogVideoXPipeline",
-    components=(
-        Component("text_encoder", "bfloat16", 1_056_000),
-        Component("transformer", "bfloat16", 19_696_000),
-        Component("vae", "bfloat16", 5_322_000),
-    ),
-    runner="cogvideox",
-    grid=32,
-    max_area=256 * 256,
-    min_side=192,
-    max_side=320,
-    frame_step=4,
-    min_frames=25,
-    max_frames=25,
-    default_width=256,
-    default_height=256,
-    default_frames=25,
-    fps=12,
-    default_steps=20,
-    default_guidance_scale=2.0,
-    denoise_bytes=100,  # at most: CogVideoX-2B's
-    decode_bytes=21_000,
-    takes_image=True,
-    continued_from=5,
-    needs_gpu=False,
+_REGISTRATION = "Commercial use of the weights needs a registration under the CogVideoX licence."
+_TEXT_TO_VIDEO, _IMAGE_TO_VIDEO = "CogVideoXPipeline", "CogVideoXImageToVideoPipeline"
+
+_5B_COMPONENTS = (
+    Component("text_encoder", Role.TEXT_ENCODER, "bfloat16", 9_524_621_312),
+    Component("transformer", Role.DENOISER, "bfloat16", 11_140_000_000),
+    Component("vae", Role.AUTOENCODER, "bfloat16", 431_167_814),
+)
+_1_5_COMPONENTS = (
+    *_5B_COMPONENTS[:2],
+    Component("vae", Role.AUTOENCODER, "float32", 862_335_628),
 )
 
-COGVIDEOX = Model(
-    name="cogvideox",
-    variant="2b",
-    folder="cogvideox",
-    repository="zai-org/CogVideoX-2b",
-    revision="1137dacfc2c9c012bed6a0793f4ecf2ca8e7ba01",
-    licence="Apache-2.0",
-    pipeline="CogVideoXPipeline",
-    components=(
-        Component("text_encoder", "float16", 9_524_621_312),
-        Component("transformer", "float16", 3_387_567_744),
-        Component("vae", "float16", 431_167_814),
+COGVIDEOX = VideoModel(
+    checkpoint=Checkpoint(
+        model="cogvideox",
+        variant="2b",
+        folder="cogvideox",
+        repository="zai-org/CogVideoX-2b",
+        revision="1137dacfc2c9c012bed6a0793f4ecf2ca8e7ba01",
+        licence="Apache-2.0",
+        pipeline=_TEXT_TO_VIDEO,
+        components=(
+            Component("text_encoder", Role.TEXT_ENCODER, "float16", 9_524_621_312),
+            Component("transformer", Role.DENOISER, "float16", 3_387_567_744),
+            Component("vae", Role.AUTOENCODER, "float16", 431_167_814),
+        ),
     ),
-    runner="cogvideox",
+    family="cogvideox",
+    rank=60,
     grid=16,
     max_area=720 * 480,
     min_side=256,
@@ -75,28 +60,31 @@ COGVIDEOX = Model(
 
 COGVIDEOX_5B = replace(
     COGVIDEOX,
-    variant="5b",
-    folder="cogvideox-5b",
-    repository="zai-org/CogVideoX-5b",
-    revision="8fc5b281006c82b82d34fd2543d2f0ebb4e7e321",
-    licence="CogVideoX",
+    checkpoint=Checkpoint(
+        model="cogvideox",
+        variant="5b",
+        folder="cogvideox-5b",
+        repository="zai-org/CogVideoX-5b",
+        revision="8fc5b281006c82b82d34fd2543d2f0ebb4e7e321",
+        licence="CogVideoX",
+        conditions=_REGISTRATION,
+        pipeline=_TEXT_TO_VIDEO,
+        components=_5B_COMPONENTS,
+    ),
     denoise_bytes=185,
     published_step_seconds=1.8,
-    conditions="Commercial use of the weights needs a registration under the CogVideoX licence.",
-    components=(
-        Component("text_encoder", "bfloat16", 9_524_621_312),
-        Component("transformer", "bfloat16", 11_140_000_000),
-        Component("vae", "bfloat16", 431_167_814),
-    ),
 )
 
 COGVIDEOX_5B_I2V = replace(
     COGVIDEOX_5B,
-    variant="5b-i2v",
-    folder="cogvideox-5b-i2v",
-    repository="zai-org/CogVideoX-5b-I2V",
-    revision="a6f0f4858a8395e7429d82493864ce92bf73af11",
-    pipeline="CogVideoXImageToVideoPipeline",
+    checkpoint=replace(
+        COGVIDEOX_5B.checkpoint,
+        variant="5b-i2v",
+        folder="cogvideox-5b-i2v",
+        repository="zai-org/CogVideoX-5b-I2V",
+        revision="a6f0f4858a8395e7429d82493864ce92bf73af11",
+        pipeline=_IMAGE_TO_VIDEO,
+    ),
     takes_image=True,
     needs_image=True,
     fixed_size=True,  # its positions are learned for this one size and length
@@ -106,16 +94,15 @@ COGVIDEOX_5B_I2V = replace(
 
 COGVIDEOX_1_5_5B = replace(
     COGVIDEOX_5B,
-    variant="1.5-5b",
-    folder="cogvideox-1.5-5b",
-    continued_by="1.5-5b-i2v",
-    repository="zai-org/CogVideoX1.5-5B",
-    revision="fdc5267c90b5c06492985b966e43aae984e189e0",
-    components=(
-        Component("text_encoder", "bfloat16", 9_524_621_312),
-        Component("transformer", "bfloat16", 11_140_000_000),
-        Component("vae", "float32", 862_335_628),
+    checkpoint=replace(
+        COGVIDEOX_5B.checkpoint,
+        variant="1.5-5b",
+        folder="cogvideox-1.5-5b",
+        repository="zai-org/CogVideoX1.5-5B",
+        revision="fdc5267c90b5c06492985b966e43aae984e189e0",
+        components=_1_5_COMPONENTS,
     ),
+    continued_by="1.5-5b-i2v",
     denoise_bytes=94,
     published_step_seconds=11.0,
     max_area=1360 * 768,
@@ -132,14 +119,17 @@ COGVIDEOX_1_5_5B = replace(
 
 COGVIDEOX_1_5_5B_I2V = replace(
     COGVIDEOX_1_5_5B,
-    variant="1.5-5b-i2v",
-    folder="cogvideox-1.5-5b-i2v",
-    repository="zai-org/CogVideoX1.5-5B-I2V",
-    revision="46c90528707aebbe69066390b4fe7e7d24c9c2a4",
-    pipeline="CogVideoXImageToVideoPipeline",
+    checkpoint=replace(
+        COGVIDEOX_1_5_5B.checkpoint,
+        variant="1.5-5b-i2v",
+        folder="cogvideox-1.5-5b-i2v",
+        repository="zai-org/CogVideoX1.5-5B-I2V",
+        revision="46c90528707aebbe69066390b4fe7e7d24c9c2a4",
+        pipeline=_IMAGE_TO_VIDEO,
+    ),
     takes_image=True,
     needs_image=True,
     continued_from=1,
 )
 
-COGVIDEOX_VARIANTS = (COGVIDEOX, COGVIDEOX_5B, COGVIDEOX_5B_I2V, COGVIDEOX_1_5_5B, COGVIDEOX_1_5_5B_I2V)
+VARIANTS = (COGVIDEOX, COGVIDEOX_5B, COGVIDEOX_5B_I2V, COGVIDEOX_1_5_5B, COGVIDEOX_1_5_5B_I2V)

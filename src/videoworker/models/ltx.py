@@ -1,22 +1,26 @@
 """LTX-Video: text and image with the same weights. Limits from its model card (sides in 32, at most 720x1280 and 257
 frames), defaults from its reference pipeline; bytes: its configuration's parameters."""
 
-from videoworker.models.declaration import Component, Model
+from videoworker.models.checkpoint import Checkpoint, Component, Role
+from videoworker.models.video_model import VideoModel
 
-LTX = Model(
-    name="ltx",
-    folder="ltx",
-    repository="Lightricks/LTX-Video",
-    revision="8984fa25007f376c1a299016d0957a37a2f797bb",
-    licence="ltx-video-open-weights",
-    conditions="Commercial use of the weights is limited by the LTX-Video Open Weights licence.",
-    pipeline="LTXPipeline",
-    components=(
-        Component("text_encoder", "bfloat16", 9_524_621_312),
-        Component("transformer", "bfloat16", 3_850_000_000),
-        Component("vae", "float32", 1_680_000_000),
+LTX = VideoModel(
+    checkpoint=Checkpoint(
+        model="ltx",
+        folder="ltx",
+        repository="Lightricks/LTX-Video",
+        revision="8984fa25007f376c1a299016d0957a37a2f797bb",
+        licence="ltx-video-open-weights",
+        conditions="Commercial use of the weights is limited by the LTX-Video Open Weights licence.",
+        pipeline="LTXPipeline",
+        components=(
+            Component("text_encoder", Role.TEXT_ENCODER, "bfloat16", 9_524_621_312),
+            Component("transformer", Role.DENOISER, "bfloat16", 3_850_000_000),
+            Component("vae", Role.AUTOENCODER, "float32", 1_680_000_000),
+        ),
     ),
-    runner="ltx",
+    family="ltx",
+    rank=40,
     grid=32,
     max_area=1280 * 704,
     min_side=256,
@@ -35,3 +39,5 @@ LTX = Model(
     takes_image=True,
     continued_from=1,
 )
+
+VARIANTS = (LTX,)

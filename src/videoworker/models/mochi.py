@@ -1,20 +1,24 @@
 """Mochi 1. Limits from its model card; bytes: its configuration's parameters."""
 
-from videoworker.models.declaration import Component, Model
+from videoworker.models.checkpoint import Checkpoint, Component, Role
+from videoworker.models.video_model import VideoModel
 
-MOCHI = Model(
-    name="mochi",
-    folder="mochi",
-    repository="genmo/mochi-1-preview",
-    revision="14be5fcea23095ed330cb214647916a451e38b6e",
-    licence="Apache-2.0",
-    pipeline="MochiPipeline",
-    components=(
-        Component("text_encoder", "bfloat16", 9_524_621_312),
-        Component("transformer", "bfloat16", 20_055_355_488),
-        Component("vae", "bfloat16", 919_497_222),
+MOCHI = VideoModel(
+    checkpoint=Checkpoint(
+        model="mochi",
+        folder="mochi",
+        repository="genmo/mochi-1-preview",
+        revision="14be5fcea23095ed330cb214647916a451e38b6e",
+        licence="Apache-2.0",
+        pipeline="MochiPipeline",
+        components=(
+            Component("text_encoder", Role.TEXT_ENCODER, "bfloat16", 9_524_621_312),
+            Component("transformer", Role.DENOISER, "bfloat16", 20_055_355_488),
+            Component("vae", Role.AUTOENCODER, "bfloat16", 919_497_222),
+        ),
     ),
-    runner="mochi",
+    family="mochi",
+    rank=30,
     grid=16,
     max_area=848 * 480,
     min_side=256,
@@ -32,3 +36,5 @@ MOCHI = Model(
     decode_bytes=15_000,
     fixed_schedule=True,
 )
+
+VARIANTS = (MOCHI,)

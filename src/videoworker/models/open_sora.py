@@ -1,15 +1,19 @@
 """Open-Sora 2. Limits from its repository, which is not in diffusers layout; this version has no sampler for it yet."""
 
-from videoworker.models.declaration import Model
+from videoworker.models.checkpoint import Checkpoint
+from videoworker.models.video_model import VideoModel
 
-OPEN_SORA = Model(
-    name="open-sora",
-    folder="open-sora",
-    repository="hpcai-tech/Open-Sora-v2",
-    licence="Apache-2.0",
-    pipeline="",
-    components=(),
-    runner=None,
+OPEN_SORA = VideoModel(
+    checkpoint=Checkpoint(
+        model="open-sora",
+        folder="open-sora",
+        repository="hpcai-tech/Open-Sora-v2",
+        licence="Apache-2.0",
+        pipeline="",
+        components=(),
+    ),
+    family=None,
+    rank=50,
     grid=16,
     max_area=768 * 768,
     min_side=256,
@@ -24,3 +28,5 @@ OPEN_SORA = Model(
     default_steps=50,
     default_guidance_scale=7.5,
 )
+
+VARIANTS = (OPEN_SORA,)

@@ -1,5 +1,6 @@
 """A worker from its start to its end: log, weights, then the platform's loop."""
 
+import math
 import sys
 from functools import partial
 
@@ -7,10 +8,11 @@ import runpod
 import structlog
 
 from videoworker import __version__, apis, job, workspace
-from videoworker.delivery import choose
+from videoworker.delivery import destinations
 from videoworker.engine.engine import Engine
 from videoworker.errors import JobError
 from videoworker.settings import Settings
+from videoworker.watch import Watch
 from videoworker.worker import fitness, log, metrics, scaler, summary
 from videoworker.worker.handler import Handler
 
@@ -25,7 +27,7 @@ def serve(current: Settings) -> None:
         apis.select({}, current.api)
         engine = Engine(current)
         checks: dict[str, fitness.Check] = {
-            "delivery": partial(choose.prove, current),
+            "delivery": partial(destinations.prove, current),
             "disk": partial(fitness.check_disk, current),
             "device": fitness.check_device,
             "weights": partial(_load, engine, current),
@@ -45,11 +47,12 @@ def serve(current: Settings) -> None:
 
 
 def _load(engine: Engine, current: Settings) -> None:
-    """Raises `JobError` where the configured model does not exist, or the weights are absent or not whole."""
+    """Raises `JobError` if the configured model does not exist, or the weights are absent or not whole."""
     api = apis.select({}, current.api)
-    model = current.model or api.model or engine.best_installed()
-    engine.load(model)
-    structlog.get_logger().info("serving", api=api.name, model=model, version=__version__)
+    machine = engine.survey()
+    model = machine.variant_for(current.model or api.model or machine.best_installed())
+    engine.load(model, Watch("start", lambda _: None, math.inf))
+    structlog.get_logger().info("serving", api=api.name, model=model.name, version=__version__)
 
 
 def _serve_metrics(port: int) -> None:

@@ -1,0 +1,52 @@
+"""The geometry of a clip's pictures: what the model makes, which part of it is kept, and how large the file's are."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """The file has pictures of `width` x `height`, and the model makes `native_width` x `native_height`. Of these the
+    box at `left`, `top` of `crop_width` x `crop_height` is kept, and scaled if the file's size is another."""
+
+    width: int
+    height: int
+    native_width: int
+    native_height: int
+    left: int
+    top: int
+    crop_width: int
+    crop_height: int
+
+    @classmethod
+    def whole(cls, width: int, height: int) -> Self:
+        """A canvas of which everything is kept, as it is."""
+        return cls(width, height, width, height, 0, 0, width, height)
+
+    @classmethod
+    def centred(cls, size: tuple[int, int], native: tuple[int, int], crop: tuple[int, int]) -> Self:
+        """For a file of `size`: the middle `crop` of a `native` picture. Each is a width and a height."""
+        return cls(*size, *native, (native[0] - crop[0]) // 2, (native[1] - crop[1]) // 2, *crop)
+
+    def crop(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """What is kept of a native frame [native_height, native_width, 3], as a view."""
+        return frame[self.top : self.top + self.crop_height, self.left : self.left + self.crop_width]
+
+    def fill(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """A native frame of which `picture` [h, w, 3] is what is kept. The picture is scaled until it covers the box,
+        its overhang is cut off evenly, and its edges are continued into what is not kept."""
+        fitted = ImageOps.fit(
+            Image.fromarray(picture), (self.crop_width, self.crop_height), method=Image.Resampling.LANCZOS
+        )
+        right = self.native_width - self.left - self.crop_width
+        bottom = self.native_height - self.top - self.crop_height
+        return np.pad(np.asarray(fitted), ((self.top, bottom), (self.left, right), (0, 0)), mode="edge")
+
+    def has_aspect_of(self, picture: NDArray[np.uint8]) -> bool:
+        """Whether `fill` loses nothing of a picture [h, w, 3]."""
+        height, width = picture.shape[:2]
+        return bool(width * self.height == height * self.width)

@@ -1,0 +1,50 @@
+"""Which destination a job's video has."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from videoworker.delivery import bucket, bucket_address, volume
+from videoworker.delivery.bucket import Bucket
+from videoworker.delivery.destination import Destination
+from videoworker.delivery.file import File
+from videoworker.delivery.inline import Inline
+from videoworker.settings import Settings
+from videoworker.watch import Watch
+
+
+def destination_for(job: Mapping[str, Any], settings: Settings, watch: Watch) -> Destination:
+    """The job's own bucket if it names one, which is then proved: nobody did so at the start. Else the operator's
+    choice. Raises `JobError`."""
+    job_id = str(job["id"])
+    if s3_config := job.get("s3Config"):
+        address = bucket_address.from_job(s3_config, settings)
+        bucket.prove(address, watch)
+        return Bucket(address, job_id, watch, settings.output_dir)
+    match _kind(settings):
+        case "bucket":
+            return Bucket(bucket_address.from_settings(settings), job_id, watch, settings.output_dir)
+        case "volume":
+            return File(volume.folder(settings))
+        case "inline":
+            return Inline()
+        case _:
+            return File(settings.output_dir, settings.public_base_url)
+
+
+def prove(settings: Settings) -> None:
+    """To be called once before jobs are served. Raises `JobError` where the destination is not set up or does not
+    work."""
+    match _kind(settings):
+        case "bucket":
+            bucket.prove(bucket_address.from_settings(settings))
+        case "volume":
+            volume.prove(settings)
+
+
+def _kind(settings: Settings) -> str:
+    if settings.delivery is not None:
+        return settings.delivery
+    if bucket_address.is_set(settings):
+        return "bucket"
+    is_served = settings.public_base_url is not None
+    return "inline" if settings.runpod_webhook_post_output and not is_served else "file"

@@ -1,0 +1,153 @@
+"""The device that clips are made on, and the one checkpoint whose networks lie on it.
+
+Ownership: one thread at a time uses it, the one that runs jobs. What `use` returns is valid until the next `use` or
+`drop`.
+"""
+
+import gc
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Generic
+
+import numpy as np
+import structlog
+import torch
+
+from videoworker.engine.loading import checked
+from videoworker.engine.placing import place
+from videoworker.errors import Code, JobError
+from videoworker.families import family
+from videoworker.families.family import Conditioning, Family, Networks
+from videoworker.models.checkpoint import Checkpoint
+from videoworker.models.video_model import VideoModel
+from videoworker.planning.placement import Placement, WeightBytes, bytes_by_role
+from videoworker.sampling.pixels import Picture
+from videoworker.sampling.reader import Reader
+from videoworker.watch import Watch
+from videoworker.weights.parameters import parameters
+
+# How many prompts' conditioning stays on the device: some MB each.
+_PROMPTS_KEPT = 16
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Loaded(Generic[Networks, Conditioning]):
+    """A checkpoint that can be used now. `encode(prompts, picture)` is the family's `encode_prompts`, which remembers
+    its last answers, since jobs often come with the same words."""
+
+    checkpoint: Checkpoint
+    placement: Placement
+    family: Family[Networks, Conditioning]
+    networks: Networks
+    encode: Callable[[tuple[str, ...], Picture | None], tuple[tuple[Conditioning, ...], int]]
+
+
+class Device:
+    """A GPU if there is one, else the processor. `placement` is the one that was asked for last."""
+
+    def __init__(self) -> None:
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.loaded: Loaded[Any, Any] | None = None
+        self.placement = Placement.RESIDENT
+
+    @property
+    def is_gpu(self) -> bool:
+        return self.device.type != "cpu"
+
+    @property
+    def free_bytes(self) -> int:
+        """Bytes of the GPU that this process has or could have."""
+        free, _ = torch.cuda.mem_get_info(self.device)
+        return free + torch.cuda.memory_reserved(self.device)
+
+    def weight_bytes(self, checkpoint: Checkpoint, folder: Path) -> WeightBytes:
+        """What the networks of a checkpoint take here."""
+        dtypes = self._dtypes(checkpoint)
+        sizes = {name: count * dtypes[name].itemsize for name, count in parameters(checkpoint, folder).items()}
+        return bytes_by_role(checkpoint, sizes)
+
+    def use(self, model: VideoModel, folder: Path, placement: Placement, watch: Watch) -> Loaded[Any, Any]:
+        """The networks of a checkpoint that is whole, from `folder`, placed. They are read anew if another one's lie
+        here, or if these lie otherwise; what lay here is freed first. Raises `JobError`: the watch's, which is heard
+        with every tensor, and then nothing lies here; MODEL_NOT_LOADED if the files cannot be read."""
+        loaded = self.loaded
+        if loaded is not None and loaded.checkpoint == model.checkpoint and loaded.placement.serves(placement):
+            return loaded
+        self.drop()
+        self.placement = placement
+        started = time.monotonic()
+        with watch.stage("load"):
+            self.loaded = loaded = self._load(model, folder, placement, watch)
+        _log.info(
+            "weights loaded",
+            model=model.name,
+            variant=model.variant,
+            placement=placement,
+            licence=model.checkpoint.licence,
+            restrictions=model.checkpoint.notes,
+            seconds=round(time.monotonic() - started, 2),
+        )
+        return loaded
+
+    def drop(self) -> None:
+        """Frees what lies here."""
+        self.loaded = None
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _load(self, model: VideoModel, folder: Path, placement: Placement, watch: Watch) -> Loaded[Any, Any]:
+        checkpoint = model.checkpoint
+        try:
+            found = family(model.family or "")
+            home = self.device if placement is Placement.RESIDENT else torch.device("cpu")
+            with checked(watch):
+                networks = found.load(Reader(folder, home, self._dtypes(checkpoint)))
+                if placement is not Placement.RESIDENT:
+                    networks = place(networks, checkpoint, self.device, placement)
+        except (torch.OutOfMemoryError, JobError):
+            raise
+        except Exception as error:  # whatever a damaged or foreign file makes the libraries raise; the log has it whole
+            watch.check()  # some of them turn what stopped them into an error of their own
+            _log.exception("weights not readable", model=model.name)
+            message = (
+                f"The weights of {checkpoint.title} cannot be read. To fetch them again: {checkpoint.how_to_fetch}"
+            )
+            raise JobError(Code.MODEL_NOT_LOADED, message) from error
+        return Loaded(checkpoint, placement, found, networks, _remembering(found, networks))
+
+    def _dtypes(self, checkpoint: Checkpoint) -> Mapping[str, torch.dtype]:
+        """By component: the declared one, if the device computes in 16 bits; on other processors float32, which is
+        faster there."""
+        in_16_bits = _computes_in_16_bits(self.device)
+        return {
+            component.name: getattr(torch, component.dtype) if in_16_bits else torch.float32
+            for component in checkpoint.components
+        }
+
+
+def _remembering(
+    family: Family[Networks, Conditioning], networks: Networks
+) -> Callable[[tuple[str, ...], Picture | None], tuple[tuple[Conditioning, ...], int]]:
+    @lru_cache(_PROMPTS_KEPT)
+    def encode(
+        prompts: tuple[str, ...], picture: bytes, shape: tuple[int, ...]
+    ) -> tuple[tuple[Conditioning, ...], int]:
+        image = np.frombuffer(picture, np.uint8).reshape(shape) if picture else None
+        return family.encode_prompts(networks, prompts, image)
+
+    def encode_picture(prompts: tuple[str, ...], picture: Picture | None) -> tuple[tuple[Conditioning, ...], int]:
+        seen = np.empty(0, np.uint8) if picture is None else picture
+        return encode(prompts, seen.tobytes(), seen.shape)
+
+    return encode_picture
+
+
+def _computes_in_16_bits(device: torch.device) -> bool:
+    capabilities = torch.cpu.get_capabilities()
+    return device.type == "cuda" or bool(capabilities.get("avx512_bf16") or capabilities.get("amx_tile"))

@@ -1,0 +1,33 @@
+"""Reading weights so that cancel and time limit are heard: minutes can pass on a network volume.
+
+The libraries that read them take no callback. But for every tensor that they read they call torch, on this thread.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from torch.overrides import TorchFunctionMode
+
+from videoworker.watch import Watch
+
+
+class _Checking(TorchFunctionMode):
+    """Checks the watch before every call of torch."""
+
+    def __init__(self, watch: Watch) -> None:
+        super().__init__()
+        self._watch = watch
+
+    def __torch_function__(
+        self, func: Any, types: Iterable[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        self._watch.check()
+        return func(*args, **(kwargs or {}))
+
+
+@contextmanager
+def checked(watch: Watch) -> Iterator[None]:
+    """Within the block, torch's functions raise what `watch.check` raises."""
+    with _Checking(watch):
+        yield

@@ -1,0 +1,23 @@
+"""CogVideoX, and the models of its architecture."""
+
+import torch
+
+from videoworker.families.cogvideox.family import (
+    Networks,
+    decode,
+    encode_frames,
+    encode_prompts,
+    get_noise,
+    load,
+    start,
+)
+from videoworker.families.family import Family
+
+FAMILY: Family[Networks, torch.Tensor] = Family(
+    load=load,
+    encode_prompts=encode_prompts,
+    get_noise=get_noise,
+    encode_frames=encode_frames,
+    start=start,
+    decode=decode,
+)

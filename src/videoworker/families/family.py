@@ -1,0 +1,52 @@
+"""What the engine asks of a family."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+import torch
+
+from videoworker.sampling.denoise import Inputs, Start
+from videoworker.sampling.latent_space import Shape
+from videoworker.sampling.pixels import Frames, Picture
+from videoworker.sampling.reader import Reader
+from videoworker.watch import Watch
+
+
+class AnyNetworks(Protocol):
+    """What every family's loaded checkpoint has: its networks beside these two."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks compute."""
+
+
+Networks = TypeVar("Networks", bound=AnyNetworks)
+Conditioning = TypeVar("Conditioning")
+
+
+@dataclass(frozen=True)
+class Family(Generic[Networks, Conditioning]):
+    """One architecture, as plain functions. `Networks` is a frozen dataclass with a field for each network, called as
+    the checkpoint's component; `Conditioning` is one encoded prompt. Latents between the functions are [1, T, C, h, w]
+    in float32.
+
+    `load` reads a checkpoint. Raises `JobError` MODEL_NOT_LOADED if its parts do not fit together.
+
+    `encode_prompts` gives the conditioning of each prompt, and how many tokens of the last did not fit. The picture is
+    the clip's first frame, read-only, for families that `describes_image`; else it is None. The engine keeps the answer
+    for later jobs: nothing may change it.
+
+    `get_noise` draws noise on the CPU. `encode_frames` gives the latents of a clip's first frames; None for families
+    that take none. `start` prepares the loop. `decode` gives pixels [1, 3, n, height, width] from -1 to 1, piece by
+    piece and with bounded memory. It reports each piece before it gives it, and the generator gives what a decoder
+    adds.
+    """
+
+    load: Callable[[Reader], Networks]
+    encode_prompts: Callable[[Networks, Sequence[str], Picture | None], tuple[tuple[Conditioning, ...], int]]
+    get_noise: Callable[[Networks, Shape, torch.Generator], torch.Tensor]
+    encode_frames: Callable[[Networks, Frames], torch.Tensor] | None
+    start: Callable[[Networks, Inputs[Conditioning]], Start[Conditioning]]
+    decode: Callable[[Networks, torch.Tensor, torch.Generator, Watch], Iterator[torch.Tensor]]
+    describes_image: bool = False

@@ -1,0 +1,23 @@
+"""HunyuanVideo-1.5."""
+
+from videoworker.families.family import Family
+from videoworker.families.hunyuanvideo_1_5.family import (
+    Conditioning,
+    Networks,
+    decode,
+    encode_frames,
+    encode_prompts,
+    get_noise,
+    load,
+    start,
+)
+
+FAMILY: Family[Networks, Conditioning] = Family(
+    load=load,
+    encode_prompts=encode_prompts,
+    get_noise=get_noise,
+    encode_frames=encode_frames,
+    start=start,
+    decode=decode,
+    describes_image=True,
+)

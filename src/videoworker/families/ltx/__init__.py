@@ -1,0 +1,15 @@
+"""LTX-Video."""
+
+import torch
+
+from videoworker.families.family import Family
+from videoworker.families.ltx.family import Networks, decode, encode_frames, encode_prompts, get_noise, load, start
+
+FAMILY: Family[Networks, torch.Tensor] = Family(
+    load=load,
+    encode_prompts=encode_prompts,
+    get_noise=get_noise,
+    encode_frames=encode_frames,
+    start=start,
+    decode=decode,
+)

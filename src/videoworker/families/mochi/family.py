@@ -1,0 +1,161 @@
+"""Mochi 1, in the order in which a clip is made: load, encode_prompts, get_noise, start, decode. Text only.
+
+Latents are [1, T, C, h, w] for the engine and [1, C, T, h, w] within, of mean 0 and deviation 1 by the autoencoder's
+own statistics.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKLMochi, FlowMatchEulerDiscreteScheduler, MochiTransformer3DModel
+from transformers import T5EncoderModel
+
+from videoworker.families.mochi.attention import TrimmedAttention
+from videoworker.families.mochi.decoder import slim
+from videoworker.sampling import latent_space
+from videoworker.sampling.denoise import Inputs, Start
+from videoworker.sampling.guidance import Guidance
+from videoworker.sampling.latent_space import Shape
+from videoworker.sampling.pixels import Picture
+from videoworker.sampling.reader import Reader
+from videoworker.sampling.schedule import FlowSchedule
+from videoworker.watch import Watch
+
+# Noise falls linearly to this much less in the first half of the steps, then quadratically: genmo/mochi,
+# src/genmo/mochi_preview/pipelines.py, `linear_quadratic_schedule`.
+_THRESHOLD_NOISE = 0.025
+
+
+@dataclass(frozen=True)
+class Networks:
+    """A loaded checkpoint, all on one device and in one dtype."""
+
+    tokenizer: Any
+    text_encoder: Any
+    transformer: Any
+    vae: Any
+    scheduler_config: Any
+    empty_prompt_is_nothing: bool
+    device: torch.device
+    dtype: torch.dtype
+
+
+def load(reader: Reader) -> Networks:
+    """Reads a checkpoint."""
+    transformer = reader.network(MochiTransformer3DModel, "transformer")
+    for block in transformer.transformer_blocks:
+        block.attn1.processor = TrimmedAttention()
+    vae = reader.network(AutoencoderKLMochi, "vae")
+    slim(vae.decoder)
+    index = json.loads((reader.folder / "model_index.json").read_text())
+    return Networks(
+        tokenizer=reader.tokenizer("tokenizer"),
+        text_encoder=reader.encoder(T5EncoderModel, "text_encoder"),
+        transformer=transformer,
+        vae=vae,
+        scheduler_config=reader.scheduler_config(),
+        empty_prompt_is_nothing=index.get("force_zeros_for_empty_prompt", False),
+        device=reader.device,
+        dtype=reader.dtypes["transformer"],
+    )
+
+
+@torch.inference_mode()
+def encode_prompts(
+    networks: Networks, prompts: Sequence[str], image: Picture | None
+) -> tuple[tuple[torch.Tensor, ...], int]:
+    """The states [1, tokens, dim] of each prompt's own tokens, and how many tokens of the last did not fit. Padding is
+    never made: the text encoder and the transformer were trained to look past it. The image is not described."""
+    length = networks.transformer.config.max_sequence_length
+    states, whole = list[torch.Tensor](), 0
+    for prompt in prompts:
+        ids = networks.tokenizer(prompt).input_ids
+        whole = len(ids)
+        if networks.empty_prompt_is_nothing and not prompt:
+            width = networks.transformer.config.text_embed_dim
+            states.append(torch.zeros(1, 0, width, dtype=networks.dtype, device=networks.device))
+            continue
+        if whole > length:  # the end mark stays
+            ids = [*ids[: length - 1], ids[-1]]
+        encoded = networks.text_encoder(torch.tensor([ids], device=networks.device))[0]
+        states.append(encoded.to(networks.dtype))
+    return tuple(states), max(whole - length, 0)
+
+
+def get_noise(networks: Networks, shape: Shape, generator: torch.Generator) -> torch.Tensor:
+    """Noise [1, T, C, h, w] in float32, drawn on the CPU."""
+    return latent_space.noise(networks.vae, shape, generator, networks.device)
+
+
+def sigmas(steps: int) -> list[float]:
+    """The noise levels that Mochi was trained to step along, from 1, without the 0 at the end; they have no shift."""
+    linear = steps // 2
+    if linear == 0:
+        return [1.0]
+    slope = _THRESHOLD_NOISE / linear
+    rest = steps - linear
+    # What is left beyond the line is spread over the second half by a parabola that leaves the line smoothly.
+    bend = (1 - slope * steps) / rest**2
+    return [1 - slope * step - bend * max(step - linear, 0) ** 2 for step in range(steps)]
+
+
+def _schedule(networks: Networks, steps: int) -> FlowSchedule:
+    """Mochi is told how clean the latents are, not how noisy: its timesteps rise."""
+    scheduler = FlowMatchEulerDiscreteScheduler.from_config(networks.scheduler_config)
+    scheduler.set_timesteps(sigmas=np.array(sigmas(steps)))
+    levels = 1 - scheduler.sigmas if scheduler.config.invert_sigmas else scheduler.sigmas
+    return FlowSchedule(levels, scheduler.timesteps.to(networks.device))
+
+
+@torch.inference_mode()
+def start(networks: Networks, inputs: Inputs[torch.Tensor]) -> Start[torch.Tensor]:
+    """Each prompt runs by itself, since they have not the same number of tokens."""
+    steps = inputs.sampling.steps
+    schedule = _schedule(networks, steps)
+    towards_noise = -1 if networks.scheduler_config["invert_sigmas"] else 1  # it predicts clean - noise
+
+    def predict(latents: torch.Tensor, index: int, prompts: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        return [
+            towards_noise
+            * networks.transformer(
+                hidden_states=latents.to(networks.dtype),
+                encoder_hidden_states=states,
+                timestep=schedule.timesteps[index].expand(1),
+                encoder_attention_mask=torch.ones(states.shape[:2], dtype=torch.bool, device=networks.device),
+                return_dict=False,
+            )[0].float()
+            for states in prompts
+        ]
+
+    return Start(
+        inputs.noise.transpose(1, 2),
+        schedule,
+        inputs.prompts,
+        Guidance.constant(inputs.sampling.guidance_scale, steps),
+        predict,
+        finish=lambda latents: latents.transpose(1, 2),
+    )
+
+
+@torch.inference_mode()
+def decode(
+    networks: Networks, latents: torch.Tensor, generator: torch.Generator, watch: Watch
+) -> Iterator[torch.Tensor]:
+    """One latent at a time becomes six frames, of the first the last alone. The decoder is causal, and its convolutions
+    carry the frames that they still need. Nothing is drawn from `generator`."""
+    vae, count = networks.vae, latents.shape[1]
+    mean, deviation = (
+        torch.tensor(values, device=networks.device).view(1, 1, -1, 1, 1)
+        for values in (vae.config.latents_mean, vae.config.latents_std)
+    )
+    encoded = latents * deviation / vae.config.scaling_factor + mean
+    encoded = encoded.to(vae.dtype).transpose(1, 2)  # [1, C, T, h, w]
+    carried = None
+    for index in range(count):
+        pixels, carried = vae.decoder(encoded[:, :, index : index + 1], conv_cache=carried)
+        watch.step("decode", index + 1, count)
+        yield pixels if index else pixels[:, :, vae.temporal_compression_ratio - 1 :]

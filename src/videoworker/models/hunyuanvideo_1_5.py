@@ -1,0 +1,118 @@
+"""HunyuanVideo-1.5. Limits from its model cards; bytes: the published configurations' parameters."""
+
+from dataclasses import replace
+
+from videoworker.models.checkpoint import Checkpoint, Component, Role
+from videoworker.models.video_model import VideoModel
+
+_TEXT_TO_VIDEO, _IMAGE_TO_VIDEO = "HunyuanVideo15Pipeline", "HunyuanVideo15ImageToVideoPipeline"
+
+_TEXT_COMPONENTS = (
+    Component("text_encoder", Role.TEXT_ENCODER, "bfloat16", 14_141_238_272),
+    Component("text_encoder_2", Role.TEXT_ENCODER, "bfloat16", 438_629_888),
+    Component("transformer", Role.DENOISER, "bfloat16", 16_653_216_320),
+    Component("vae", Role.AUTOENCODER, "bfloat16", 2_521_268_230),
+)
+_IMAGE_COMPONENTS = (*_TEXT_COMPONENTS, Component("image_encoder", Role.IMAGE_ENCODER, "bfloat16", 856_451_200))
+
+
+def _checkpoint(variant: str, revision: str | None) -> Checkpoint:
+    """The hub has a repository for each variant, all named alike."""
+    needs_image = "i2v" in variant
+    return Checkpoint(
+        model="hunyuanvideo-1.5",
+        variant=variant,
+        folder="hunyuanvideo-1.5" if variant == "720p-t2v" else f"hunyuanvideo-1.5-{variant}",
+        repository=f"hunyuanvideo-community/HunyuanVideo-1.5-Diffusers-{variant.replace('-', '_')}",
+        revision=revision,
+        licence="tencent-hunyuan-community",
+        territory="The weights are licensed outside the European Union, the United Kingdom and South Korea only.",
+        pipeline=_IMAGE_TO_VIDEO if needs_image else _TEXT_TO_VIDEO,
+        components=_IMAGE_COMPONENTS if needs_image else _TEXT_COMPONENTS,
+    )
+
+
+HUNYUANVIDEO_1_5 = VideoModel(
+    checkpoint=_checkpoint("720p-t2v", "f4dbc4a1efa4ac8ea56680cdf79d9f455105e814"),
+    family="hunyuanvideo_1_5",
+    rank=10,
+    grid=16,
+    max_area=1280 * 720,
+    min_side=256,
+    max_side=1280,
+    frame_step=4,
+    min_frames=5,
+    max_frames=121,
+    default_width=1280,
+    default_height=720,
+    default_frames=121,
+    fps=24,
+    default_steps=50,
+    default_guidance_scale=6.0,
+    denoise_bytes=52,  # bench/results/activations.md
+    decode_bytes=12_700,
+    continued_by="720p-i2v",
+    takes_flow_shift=True,
+)
+
+HUNYUANVIDEO_1_5_720P_I2V = replace(
+    HUNYUANVIDEO_1_5,
+    checkpoint=_checkpoint("720p-i2v", None),
+    takes_image=True,
+    needs_image=True,
+    continued_from=1,
+)
+
+HUNYUANVIDEO_1_5_720P_I2V_DISTILLED = replace(
+    HUNYUANVIDEO_1_5_720P_I2V,
+    checkpoint=_checkpoint("720p-i2v-distilled", None),
+    default_guidance_scale=1.0,
+)
+
+HUNYUANVIDEO_1_5_480P_T2V = replace(
+    HUNYUANVIDEO_1_5,
+    checkpoint=_checkpoint("480p-t2v", "286be7ce72277246578a3e3cc2487e95ddae5bcf"),
+    max_area=640 * 640,
+    max_side=960,
+    continued_by="480p-i2v",
+    default_width=848,
+    default_height=480,
+)
+
+HUNYUANVIDEO_1_5_480P_T2V_DISTILLED = replace(
+    HUNYUANVIDEO_1_5_480P_T2V,
+    checkpoint=_checkpoint("480p-t2v-distilled", "1abb14f06518f37448dcf3a6917dd086dd7045c7"),
+    continued_by="480p-i2v-distilled",
+    default_guidance_scale=1.0,
+)
+
+HUNYUANVIDEO_1_5_480P_I2V = replace(
+    HUNYUANVIDEO_1_5_480P_T2V,
+    checkpoint=_checkpoint("480p-i2v", "5a700ee883ff4c1b3d887ec4188755a7a5e2f698"),
+    takes_image=True,
+    needs_image=True,
+    continued_from=1,
+)
+
+HUNYUANVIDEO_1_5_480P_I2V_DISTILLED = replace(
+    HUNYUANVIDEO_1_5_480P_I2V,
+    checkpoint=_checkpoint("480p-i2v-distilled", None),
+    default_guidance_scale=1.0,
+)
+
+HUNYUANVIDEO_1_5_480P_I2V_STEP_DISTILLED = replace(
+    HUNYUANVIDEO_1_5_480P_I2V_DISTILLED,
+    checkpoint=_checkpoint("480p-i2v-step-distilled", "854c04a4c8a53d990b418c7478f0802c0fc8c726"),
+    default_steps=8,
+)
+
+VARIANTS = (
+    HUNYUANVIDEO_1_5,
+    HUNYUANVIDEO_1_5_720P_I2V,
+    HUNYUANVIDEO_1_5_720P_I2V_DISTILLED,
+    HUNYUANVIDEO_1_5_480P_T2V,
+    HUNYUANVIDEO_1_5_480P_T2V_DISTILLED,
+    HUNYUANVIDEO_1_5_480P_I2V,
+    HUNYUANVIDEO_1_5_480P_I2V_DISTILLED,
+    HUNYUANVIDEO_1_5_480P_I2V_STEP_DISTILLED,
+)

@@ -1,0 +1,41 @@
+"""`sketch`, the small model that ships in this repository. Its architecture is CogVideoX's."""
+
+from videoworker.models.checkpoint import Checkpoint, Component, Role
+from videoworker.models.video_model import VideoModel
+
+SKETCH = VideoModel(
+    checkpoint=Checkpoint(
+        model="sketch",
+        folder="sketch",
+        repository="",
+        licence="Apache-2.0",
+        pipeline="CogVideoXPipeline",
+        components=(
+            Component("text_encoder", Role.TEXT_ENCODER, "bfloat16", 1_056_000),
+            Component("transformer", Role.DENOISER, "bfloat16", 19_696_000),
+            Component("vae", Role.AUTOENCODER, "bfloat16", 5_322_000),
+        ),
+    ),
+    family="cogvideox",
+    rank=100,
+    grid=32,
+    max_area=256 * 256,
+    min_side=192,
+    max_side=320,
+    frame_step=4,
+    min_frames=25,
+    max_frames=25,
+    default_width=256,
+    default_height=256,
+    default_frames=25,
+    fps=12,
+    default_steps=20,
+    default_guidance_scale=2.0,
+    denoise_bytes=100,  # at most: CogVideoX-2B's
+    decode_bytes=21_000,
+    takes_image=True,
+    continued_from=5,
+    needs_gpu=False,
+)
+
+VARIANTS = (SKETCH,)

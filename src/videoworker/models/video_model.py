@@ -1,0 +1,66 @@
+"""What a file of `models` says about a video model: one value per variant. Others act on it and know no model by
+name."""
+
+from dataclasses import dataclass
+
+from videoworker.models.checkpoint import Checkpoint
+
+
+@dataclass(frozen=True)
+class VideoModel:
+    """One variant of a video model. Lengths in pixels and frames.
+
+    `family` is the package in `videoworker.families` that runs it; None if this version has none. `rank` orders the
+    models: if a request names none, the installed one with the least rank makes the video.
+
+    Requests: a variant makes video from text, also from an image if it `takes_image`, only from an image if it
+    `needs_image`. `fixed_schedule`: it was trained for one course of noise levels, and a flow shift is refused.
+
+    Sizes: both sides are multiples of `grid` between `min_side` and `max_side`, the area is at most `max_area`. A
+    `fixed_size` variant makes `default_width` x `default_height` alone. Clips: a multiple of `frame_step` plus one,
+    between `min_frames` and `max_frames`. A longer clip continues from the last `continued_from` frames of the segment
+    before. If that is 0, the variant `continued_by` makes the further segments, if one is named.
+
+    Memory beside the weights: `denoise_bytes` per pixel of a clip while it is denoised, `decode_bytes` per pixel of one
+    frame while a clip is decoded. `published_step_seconds` is what others measured on one H100 for a step of the
+    default clip; 0 if nobody did.
+    """
+
+    checkpoint: Checkpoint
+    family: str | None
+    rank: int
+    grid: int
+    max_area: int
+    min_side: int
+    max_side: int
+    frame_step: int
+    min_frames: int
+    max_frames: int
+    default_width: int
+    default_height: int
+    default_frames: int
+    fps: int
+    default_steps: int
+    default_guidance_scale: float
+    denoise_bytes: float = 0.0
+    decode_bytes: float = 0.0
+    published_step_seconds: float = 0.0
+    takes_image: bool = False
+    needs_image: bool = False
+    fixed_size: bool = False
+    continued_from: int = 0
+    continued_by: str = ""
+    takes_flow_shift: bool = False
+    fixed_schedule: bool = False
+    takes_embedded_guidance: bool = False
+    needs_gpu: bool = True
+
+    @property
+    def name(self) -> str:
+        """What a caller names; all variants of a model share it."""
+        return self.checkpoint.model
+
+    @property
+    def variant(self) -> str:
+        """Which variant it is; empty if the model has one alone."""
+        return self.checkpoint.variant

@@ -1,0 +1,65 @@
+"""The model that a job gets, given the machine that it runs on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from videoworker.errors import Code, JobError
+from videoworker.models import VARIANTS
+from videoworker.models.checkpoint import Checkpoint
+from videoworker.models.video_model import VideoModel
+from videoworker.planning.variants import continuing, suited
+from videoworker.request import VideoRequest
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What planning has to know of a machine: which checkpoints lie on it, whether others may be fetched, and whether
+    there is a GPU."""
+
+    is_installed: Callable[[Checkpoint], bool]
+    may_fetch: bool
+    has_gpu: bool
+
+    def best_installed(self) -> str:
+        """The name of the best model that is installed and runs here. Raises `JobError` MODEL_NOT_LOADED if there is
+        none."""
+        for model in (variant for variants in VARIANTS.values() for variant in variants):
+            runs = model.family is not None and (self.has_gpu or not model.needs_gpu)
+            if runs and self.is_installed(model.checkpoint):
+                return model.name
+        raise JobError(Code.MODEL_NOT_LOADED, "No model is installed.")
+
+    def variant_for(self, name: str, request: VideoRequest | None = None) -> VideoModel:
+        """The variant of the model `name` that serves a request; without one, the variant to start with. Of those that
+        suit it, the first that is installed; if none is, the first that can be fetched.
+
+        Raises `JobError`: INVALID_FIELD if there is no such model; MODEL_NOT_LOADED if this version cannot run it, or
+        if its weights are absent and may not be fetched.
+        """
+        if name not in VARIANTS:
+            raise JobError(Code.INVALID_FIELD, f"There is no model {name!r}; there are: {', '.join(VARIANTS)}.")
+        variants = VARIANTS[name] if request is None else suited(VARIANTS[name], request)
+        model = next((variant for variant in variants if self.is_installed(variant.checkpoint)), variants[0])
+        if not self._has(model.checkpoint):
+            raise not_installed(model)
+        if model.family is None:
+            raise JobError(Code.MODEL_NOT_LOADED, f"This version cannot run {model.name} yet.")
+        return model
+
+    def continuing_variant(self, model: VideoModel) -> VideoModel | None:
+        """The variant that continues the model's clips, if there is one and it can be used here."""
+        variant = continuing(VARIANTS[model.name], model)
+        return variant if variant is not None and self._has(variant.checkpoint) else None
+
+    def _has(self, checkpoint: Checkpoint) -> bool:
+        return self.is_installed(checkpoint) or (self.may_fetch and bool(checkpoint.components))
+
+
+def not_installed(model: VideoModel) -> JobError:
+    """The error that says how to get the weights."""
+    checkpoint = model.checkpoint
+    return JobError(
+        Code.MODEL_NOT_LOADED,
+        f"The weights of {checkpoint.title} are not installed. To fetch them ({checkpoint.licence}): "
+        f"{checkpoint.how_to_fetch}" + ("" if model.family else " (but this version cannot run them yet)"),
+    )

@@ -1,0 +1,54 @@
+"""How long a plan will take on this device, judged from what this process has made."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from videoworker.models.video_model import VideoModel
+from videoworker.planning.plan import Plan
+
+# Beyond so many times the work that was measured, nothing is said: a small clip's time is mostly fixed costs.
+_FARTHEST = 10.0
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """The work of one finished plan, in millions of pixels denoised once and decoded, and the seconds they took."""
+
+    denoised: float
+    denoise_seconds: float
+    decoded: float
+    decode_seconds: float
+
+
+class Pace:
+    """Knows nothing until a job is done. Of each model the largest job yet counts, as fixed costs weigh least in it;
+    time is taken to grow with the work, so a larger job may take longer than said, since attention grows faster."""
+
+    def __init__(self) -> None:
+        self._measured: dict[VideoModel, _Measured] = {}
+
+    def learn(self, plan: Plan, seconds: Mapping[str, float]) -> None:
+        """`seconds` by stage: what the plan took."""
+        decoded = seconds.get("decode", 0.0) + seconds.get("encode", 0.0)
+        new = _Measured(_denoised(plan), seconds.get("denoise", 0.0), _decoded(plan), decoded)
+        old = self._measured.get(plan.model)
+        if old is None or new.denoised >= old.denoised:
+            self._measured[plan.model] = new
+
+    def estimate(self, plan: Plan) -> float | None:
+        """Seconds; None where nothing comparable was made."""
+        known = self._measured.get(plan.model)
+        if known is None or _denoised(plan) > _FARTHEST * known.denoised or _decoded(plan) > _FARTHEST * known.decoded:
+            return None
+        denoising = known.denoise_seconds * _denoised(plan) / known.denoised
+        return denoising + known.decode_seconds * _decoded(plan) / known.decoded
+
+
+def _decoded(plan: Plan) -> float:
+    pixels = plan.canvas.native_width * plan.canvas.native_height
+    return sum(segment.num_frames for segment in plan.segments) * pixels / 1e6
+
+
+def _denoised(plan: Plan) -> float:
+    """With guidance every step is computed with and without the prompt."""
+    return _decoded(plan) * plan.sampling.steps * (2 if plan.sampling.guidance_scale > 1 else 1)

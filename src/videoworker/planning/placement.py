@@ -1,0 +1,134 @@
+"""Where a model's weights lie while a clip is made, chosen from bytes alone.
+
+Every placement but the last gives the same video. A text encoder runs once or twice in a clip and a transformer a
+hundred times, each time for as long as its next layers need to be fetched, so both can be fetched layer by layer from
+the host's memory; an autoencoder makes too little of its bytes for that and always stays on the device.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from videoworker.errors import Code, JobError
+from videoworker.models.checkpoint import Checkpoint, Role
+from videoworker.models.video_model import VideoModel
+from videoworker.planning.plan import Plan
+
+GIB = 1 << 30
+
+# The CUDA context, kernels' workspaces, and what the allocator cannot use between blocks: 1 to 3 GiB.
+_RESERVE = 2 * GIB
+
+# How much of an offloaded network is on the device at once: the layers that run and those that come next. At most this
+# share: HunyuanVideo's text encoder begins with the words' table, 1.05 of its 15.0 GB; transformers here stay below.
+_STREAMED_SHARE = 0.15
+
+# float8_e4m3fn in place of bfloat16.
+_FP8_SHARE = 0.5
+
+
+class Placement(StrEnum):
+    """From the fastest to the leanest; each needs no more of the device than the one before."""
+
+    RESIDENT = "resident"
+    TEXT_ENCODER_OFFLOAD = "text_encoder_offload"
+    GROUP_OFFLOAD = "group_offload"
+    FP8 = "fp8"
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the video is the one that resident weights give."""
+        return self is not Placement.FP8
+
+    @property
+    def leaner(self) -> "Placement | None":
+        """The next one; None after the leanest."""
+        rest = LADDER[LADDER.index(self) + 1 :]
+        return rest[0] if rest else None
+
+    def serves(self, wanted: "Placement") -> bool:
+        """Whether what asks for `wanted` can be made with this one: the same video, in no more memory."""
+        return self is wanted or (self.is_exact and LADDER.index(self) > LADDER.index(wanted))
+
+
+LADDER = tuple(Placement)
+
+
+@dataclass(frozen=True)
+class WeightBytes:
+    """Bytes that the networks have on the device, by role. The encoders are those of texts and of images."""
+
+    encoders: int
+    denoisers: int
+    autoencoder: int
+
+    @property
+    def total(self) -> int:
+        return self.encoders + self.denoisers + self.autoencoder
+
+
+def declared_bytes(checkpoint: Checkpoint) -> WeightBytes:
+    """About what the published checkpoint has on a GPU, in 16 bits each."""
+    return bytes_by_role(
+        checkpoint,
+        {
+            component.name: component.size // (2 if component.stored == "float32" else 1)
+            for component in checkpoint.components
+        },
+    )
+
+
+def bytes_by_role(checkpoint: Checkpoint, sizes: Mapping[str, int]) -> WeightBytes:
+    """From bytes by component."""
+    by_role = {role: sum(size for name, size in sizes.items() if checkpoint.role(name) is role) for role in Role}
+    encoders = by_role[Role.TEXT_ENCODER] + by_role[Role.IMAGE_ENCODER]
+    return WeightBytes(encoders, by_role[Role.DENOISER], by_role[Role.AUTOENCODER])
+
+
+def activations(plan: Plan) -> int:
+    """Bytes beside the weights at the worst moment of the longest segment."""
+    return _activations(
+        plan.model,
+        plan.canvas.native_width * plan.canvas.native_height,
+        max(segment.num_frames for segment in plan.segments),
+    )
+
+
+def default_activations(model: VideoModel) -> int:
+    """As `activations`, of a clip of the model's default size and length."""
+    return _activations(model, model.default_width * model.default_height, model.default_frames)
+
+
+def _activations(model: VideoModel, pixels: int, num_frames: int) -> int:
+    """The more of denoising a clip, which is done as a whole, and of decoding it, which is done as a stream."""
+    return round(max(model.denoise_bytes * pixels * num_frames, model.decode_bytes * pixels))
+
+
+def needed(weights: WeightBytes, activation_bytes: int, placement: Placement) -> int:
+    """Bytes of device memory that `placement` needs."""
+    encoders: float = weights.encoders
+    denoisers: float = weights.denoisers
+    if placement is not Placement.RESIDENT:
+        encoders *= _STREAMED_SHARE
+    if placement in (Placement.GROUP_OFFLOAD, Placement.FP8):
+        denoisers *= _STREAMED_SHARE
+    if placement is Placement.FP8:
+        denoisers *= _FP8_SHARE
+    return round(encoders + denoisers + weights.autoencoder + activation_bytes + _RESERVE)
+
+
+def best_placement(
+    weights: WeightBytes, activation_bytes: int, free: int, from_placement: Placement = Placement.RESIDENT
+) -> Placement:
+    """The first placement, beginning with `from_placement`, for which `free` bytes of the device are enough. Raises
+    `JobError` OUT_OF_MEMORY with what the leanest needs and what there is."""
+    for placement in LADDER[LADDER.index(from_placement) :]:
+        if needed(weights, activation_bytes, placement) <= free:
+            return placement
+    least = needed(weights, activation_bytes, LADDER[-1])
+    raise JobError(
+        Code.OUT_OF_MEMORY,
+        f"Out of GPU memory: this video needs at least {least / GIB:.1f} GiB, of which "
+        f"{activation_bytes / GIB:.1f} GiB for its size and length, and {free / GIB:.1f} GiB are free. "
+        "Reduce resolution or duration.",
+    )

@@ -1,0 +1,26 @@
+"""Which of a model's variants suit a request, and which continue the clips of another."""
+
+from collections.abc import Sequence
+
+from videoworker.models.video_model import VideoModel
+from videoworker.request import VideoRequest
+
+
+def continuing(variants: Sequence[VideoModel], model: VideoModel) -> VideoModel | None:
+    """The variant that makes the segments after the first, if a clip is longer than `model` can make at once. None if
+    there is none."""
+    if model.continued_from:
+        return model
+    others = {variant.variant: variant for variant in variants if variant.continued_from}
+    return others.get(model.continued_by)
+
+
+def suited(variants: Sequence[VideoModel], request: VideoRequest) -> list[VideoModel]:
+    """Those of `variants` that make video from what the request has: a text, or an image too. Best first: the smallest
+    variant that is made for the size asked for, else the largest. If none can, all of them: planning then says why."""
+    has_image = request.image is not None
+    able = [variant for variant in variants if (variant.takes_image if has_image else not variant.needs_image)]
+    if request.width and request.height:
+        area = request.width * request.height
+        able.sort(key=lambda variant: (area > variant.max_area, abs(variant.max_area - area)))
+    return able or list(variants)

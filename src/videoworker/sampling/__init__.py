@@ -1,0 +1,1 @@
+"""What the families share: the denoising loop, schedules, guidance, latents, and the reader of checkpoints."""

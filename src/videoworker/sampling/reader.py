@@ -1,0 +1,43 @@
+"""Reads the networks, tokenizers and settings of a checkpoint in diffusers layout: safetensors only, nothing from the
+hub."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import FlowMatchEulerDiscreteScheduler
+from transformers import AutoImageProcessor, AutoTokenizer
+
+_SAFE: dict[str, Any] = {"use_safetensors": True, "local_files_only": True}
+
+
+@dataclass(frozen=True)
+class Reader:
+    """`folder` has one folder for each component. Networks come to `device`, each in the dtype that `dtypes` has for
+    its name, ready to be used."""
+
+    folder: Path
+    device: torch.device
+    dtypes: Mapping[str, torch.dtype]
+
+    def network(self, kind: Any, name: str) -> Any:
+        """A network of diffusers' class `kind`."""
+        return self._usable(kind.from_pretrained(self.folder / name, torch_dtype=self.dtypes[name], **_SAFE))
+
+    def encoder(self, kind: Any, name: str) -> Any:
+        """A network of transformers' class `kind`."""
+        return self._usable(kind.from_pretrained(self.folder / name, dtype=self.dtypes[name], **_SAFE))
+
+    def tokenizer(self, name: str, kind: Any = AutoTokenizer) -> Any:
+        return kind.from_pretrained(self.folder / name, local_files_only=True)
+
+    def image_processor(self, name: str) -> Any:
+        return AutoImageProcessor.from_pretrained(self.folder / name, local_files_only=True)
+
+    def scheduler_config(self) -> Any:
+        return FlowMatchEulerDiscreteScheduler.load_config(self.folder / "scheduler", local_files_only=True)
+
+    def _usable(self, network: Any) -> Any:
+        return network.to(self.device).eval()

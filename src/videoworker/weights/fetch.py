@@ -1,0 +1,156 @@
+"""Weights from the hub to a folder: exactly the files that the worker loads, in the dtype that it loads them in.
+
+huggingface_hub downloads, retries, continues and shows the progress; where the repository is in the hub's Xet storage
+it does so through hf_xet. A file whose connection broke goes on where it broke; after an end of the process it begins
+anew, while files that are whole stay. The checkpoint's folder appears when all of it is there and checked.
+"""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import httpx2
+import structlog
+import torch
+from filelock import FileLock
+from huggingface_hub import HfApi, hf_hub_download, snapshot_download
+from huggingface_hub.errors import GatedRepoError, RevisionNotFoundError
+
+from videoworker.errors import Code, JobError
+from videoworker.models.checkpoint import Checkpoint, Component
+from videoworker.weights.convert import holds_float32, narrow
+from videoworker.weights.verify import UNSAFE_SUFFIXES, components_of, verify
+
+# How file names of a repository say that they hold another dtype than the plain ones.
+_MARKS = {"bfloat16": "bf16", "float16": "fp16"}
+_PLAIN = re.compile(r"(model|diffusion_pytorch_model)(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?")
+_DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+
+_log = structlog.get_logger()
+
+
+def fetch(checkpoint: Checkpoint, to: Path) -> Path:
+    """Brings the checkpoint to `to` / its folder and returns that; continues what an earlier call began, and
+    mends what is there and not whole. Where several processes do so, one downloads and the others wait. Raises
+    `JobError` MODEL_NOT_LOADED."""
+    if not checkpoint.components or not checkpoint.repository:
+        raise JobError(Code.MODEL_NOT_LOADED, f"The hub has no weights of {checkpoint.title} in diffusers layout.")
+    folder = to / checkpoint.folder
+    try:
+        to.mkdir(parents=True, exist_ok=True)
+        with FileLock(to / f".{checkpoint.folder}.lock"):
+            if not _is_whole(checkpoint, folder):
+                _fetch(checkpoint, folder)
+    except (OSError, httpx2.HTTPError) as error:
+        _log.warning("weights not fetched", repository=checkpoint.repository, error=str(error))
+        raise JobError(Code.MODEL_NOT_LOADED, _reason(checkpoint, error)) from error
+    return folder
+
+
+def _fetch(checkpoint: Checkpoint, folder: Path) -> None:
+    partial = folder.with_name(f".{folder.name}.partial")
+    if folder.exists():
+        shutil.rmtree(partial, ignore_errors=True)
+        folder.rename(partial)
+    _download(checkpoint, partial)
+    _narrow(checkpoint, partial)
+    for component in checkpoint.components:
+        _unmark(partial / component.name, component)
+    verify(checkpoint, partial)
+    shutil.rmtree(partial / ".cache")
+    partial.rename(folder)
+
+
+def _is_whole(checkpoint: Checkpoint, folder: Path) -> bool:
+    try:
+        verify(checkpoint, folder)
+    except JobError:
+        return False
+    return True
+
+
+def needed(checkpoint: Checkpoint, index: dict[str, object], names: list[str]) -> list[str]:
+    """Of a repository's files those that the worker loads. Raises `JobError` where a network's weights are not among
+    them as safetensors."""
+    by_folder = dict[str, list[str]]()
+    for name in names:
+        folder, _, file = name.rpartition("/")
+        by_folder.setdefault(folder, []).append(file)
+    chosen = ["model_index.json"]
+    networks = {component.name: component for component in checkpoint.components}
+    for folder in components_of(index):
+        files = [file for file in by_folder.get(folder, []) if not file.endswith(UNSAFE_SUFFIXES)]
+        if folder in networks:
+            files = _of_network(networks[folder], files)
+            if not any(file.endswith(".safetensors") for file in files):
+                message = f"{checkpoint.repository} has no safetensors file in {folder}."
+                raise JobError(Code.MODEL_NOT_LOADED, message)
+        chosen += [f"{folder}/{file}" for file in files]
+    return chosen
+
+
+def _download(checkpoint: Checkpoint, to: Path) -> None:
+    commit = HfApi().model_info(checkpoint.repository, revision=checkpoint.revision)
+    index = hf_hub_download(checkpoint.repository, "model_index.json", revision=commit.sha, local_dir=to)
+    names = [file.rfilename for file in commit.siblings or []]
+    chosen = needed(checkpoint, json.loads(Path(index).read_text()), names)
+    for file in to.rglob("*"):  # what an interrupted cast or another checkpoint left
+        path = file.relative_to(to)
+        if file.is_file() and path.parts[0] != ".cache" and path.as_posix() not in chosen:
+            file.unlink()
+    snapshot_download(checkpoint.repository, revision=commit.sha, local_dir=to, allow_patterns=chosen)
+
+
+def _of_network(component: Component, files: list[str]) -> list[str]:
+    """Its configuration, and its weights in the wanted dtype where the repository has them so, else the plain ones."""
+    weights = [file for file in files if ".safetensors" in file]
+    marked = [file for file in weights if _is_marked(component, file)]
+    plain = [file for file in weights if _PLAIN.fullmatch(file)]
+    others = [file for file in files if ".safetensors" not in file and not file.endswith(".index.json")]
+    return others + (marked or plain)
+
+
+def _is_marked(component: Component, file: str) -> bool:
+    mark = _MARKS.get(component.stored)
+    return mark is not None and re.search(rf"\.{mark}[.-]", file) is not None
+
+
+def _unmark(folder: Path, component: Component) -> None:
+    """Gives marked files the plain names under which they are loaded without asking for a dtype."""
+    mark = f".{_MARKS.get(component.stored)}"
+    for file in sorted(folder.glob(f"*{mark}[.-]*")):
+        if file.name.endswith(".json"):
+            index = json.loads(file.read_text())
+            index["weight_map"] = {name: at.replace(mark, "", 1) for name, at in index["weight_map"].items()}
+            file.write_text(json.dumps(index))
+        file.rename(folder / file.name.replace(mark, "", 1))
+
+
+def _narrow(checkpoint: Checkpoint, folder: Path) -> None:
+    """Casts float32 weights on disk to the wanted dtypes. The files are put in place together at the end: until then
+    the download is whole, and what an interruption leaves is made again."""
+    casts = dict[Path, Path]()
+    for component in checkpoint.components:
+        files = sorted((folder / component.name).glob("*.safetensors")) if component.stored in _DTYPES else []
+        wide = {file: file.with_suffix(".cast") for file in files if holds_float32(file)}
+        for file, cast in wide.items():
+            narrow(file, cast, _DTYPES[component.stored])
+            _log.info("weights cast", file=file.relative_to(folder).as_posix(), dtype=component.stored)
+        casts |= wide
+    for file, cast in casts.items():
+        cast.replace(file)
+
+
+def _reason(checkpoint: Checkpoint, error: Exception) -> str:
+    at, title = f"huggingface.co/{checkpoint.repository}", checkpoint.title
+    if isinstance(error, GatedRepoError):
+        return f"Accept the terms of {title} at {at}, and set HF_TOKEN."
+    if isinstance(error, RevisionNotFoundError):
+        return f"{at} has no commit {checkpoint.revision}, to which {title} is pinned."
+    response = getattr(error, "response", None)
+    status = f" {response.status_code}" if response is not None else ""
+    return (
+        f"The weights of {title} could not be fetched ({type(error).__name__}{status}). What came is kept; "
+        f"to go on: {checkpoint.how_to_fetch}"
+    )

@@ -1,0 +1,51 @@
+"""The checkpoints that one job can use: those of this machine, and those that it may fetch."""
+
+import structlog
+
+from videoworker.errors import Code, JobError
+from videoworker.models.checkpoint import Checkpoint
+from videoworker.settings import Settings
+from videoworker.watch import Watch
+from videoworker.weights.fetch_process import fetch_watched
+from videoworker.weights.places import Found, locate
+from videoworker.weights.revision import commit
+from videoworker.weights.verify import verify
+
+_log = structlog.get_logger()
+
+
+class LocalCheckpoints:
+    """Looks for each checkpoint once. Make a new one for each job, since files come and go meanwhile."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._located: dict[Checkpoint, Found | None] = {}
+
+    def locate(self, checkpoint: Checkpoint) -> Found | None:
+        """Where the checkpoint lies, whole or not; None if it is nowhere on this machine."""
+        if checkpoint not in self._located:
+            self._located[checkpoint] = locate(checkpoint, self._settings)
+        return self._located[checkpoint]
+
+    def bring(self, checkpoint: Checkpoint, watch: Watch) -> Found:
+        """Where the checkpoint lies, whole. It is fetched first if it is nowhere and ALLOW_DOWNLOAD is set. Raises
+        `JobError`: MODEL_NOT_LOADED, or the watch's."""
+        found = self.locate(checkpoint)
+        if found is None and self._settings.allow_download:
+            found = Found("the hub", fetch_watched(checkpoint, self._settings.weights_dir, watch))
+            self._located[checkpoint] = found
+        if found is None:
+            message = f"The weights of {checkpoint.title} are not installed. To fetch them: {checkpoint.how_to_fetch}"
+            raise JobError(Code.MODEL_NOT_LOADED, message)
+        _log.info(
+            "weights found",
+            model=checkpoint.model,
+            variant=checkpoint.variant,
+            place=found.place,
+            folder=str(found.folder),
+        )
+        here = commit(found.folder)
+        if checkpoint.revision and here not in (None, checkpoint.revision):
+            _log.warning("weights of another commit than the pinned one", commit=here, pinned=checkpoint.revision)
+        verify(checkpoint, found.folder)
+        return found

@@ -1,0 +1,50 @@
+"""The places where weights may lie on this machine, in the order in which they are looked for."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub.constants import HF_HUB_CACHE
+
+from videoworker.models.checkpoint import Checkpoint
+from videoworker.settings import Settings
+
+
+@dataclass(frozen=True)
+class Found:
+    """A folder in diffusers layout, and in which of the places it lies."""
+
+    place: str
+    folder: Path
+
+
+def locate(checkpoint: Checkpoint, settings: Settings) -> Found | None:
+    """The first of the places on this machine that has the checkpoint, whole or not."""
+    volume = settings.network_volume
+    places = {
+        "WEIGHTS_DIR": settings.weights_dir / checkpoint.folder,
+        "the network volume": volume / "weights" / checkpoint.folder,
+        "RunPod's cached model": _snapshot(volume / "huggingface-cache" / "hub", checkpoint),
+        "the Hugging Face cache": _snapshot(Path(HF_HUB_CACHE), checkpoint),
+    }
+    for place, folder in places.items():
+        if folder and (folder / "model_index.json").is_file():
+            return Found(place, folder)
+    return None
+
+
+def size(folder: Path) -> int:
+    """Bytes of all components' safetensors files."""
+    return sum(file.stat().st_size for file in folder.glob("*/*.safetensors"))
+
+
+def _snapshot(hub: Path, checkpoint: Checkpoint) -> Path | None:
+    """The checkpoint's commit in a cache of the hub: the pinned one, else the one that `main` was, else any. Names are
+    compared in lower case: RunPod has been seen to write them so."""
+    wanted = f"models--{checkpoint.repository.replace('/', '--')}".lower()
+    folders = [folder for folder in hub.glob("models--*") if folder.name.lower() == wanted]
+    if not folders:
+        return None
+    main = folders[0] / "refs" / "main"
+    snapshots = {index.parent.name: index.parent for index in sorted(folders[0].glob("snapshots/*/model_index.json"))}
+    preferred = [checkpoint.revision or "", main.read_text().strip() if main.is_file() else "", *snapshots]
+    return next((snapshots[commit] for commit in preferred if commit in snapshots), None)
