@@ -28,7 +28,7 @@ from transformers import (
 )
 
 from builder.tiny.byte_level import make_tokenizer
-from videoworker.engine.hunyuanvideo_1_5 import SYSTEM_MESSAGE
+from videoworker.families.hunyuanvideo_1_5.family import SYSTEM_MESSAGE
 
 # The schedule's shift of each.
 _SHIFTS = {

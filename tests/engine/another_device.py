@@ -20,7 +20,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.backend_registration import _DummyBackendModule, _setup_privateuseone_for_python_backend
 
 from builder.make_tiny import FAMILIES
-from tests.engine.watches import watch_that
+from tests.watches import watch_that
 from videoworker.engine.engine import RUNNERS
 from videoworker.models import MODELS
 from videoworker.models.plan import Sampling

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.engine.watches import watch_that
+from tests.watches import watch_that
 from videoworker.engine.engine import Engine, Timings
 from videoworker.models import MODELS
 from videoworker.models.plan import make_plan

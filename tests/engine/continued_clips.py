@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.engine.watches import watch_that
+from tests.watches import watch_that
 from videoworker.engine.engine import Engine, Timings
 from videoworker.models import VARIANTS
 from videoworker.models.hunyuanvideo import HUNYUANVIDEO_1_5, HUNYUANVIDEO_1_5_720P_I2V

@@ -11,7 +11,7 @@ from torch.nn.modules.module import register_module_forward_hook
 from transformers import Qwen2_5_VLTextModel, T5EncoderModel
 
 from builder.tiny import hunyuanvideo_1_5
-from tests.engine.watches import watch_that
+from tests.watches import watch_that
 from videoworker.engine.engine import Engine, Timings
 from videoworker.models.cogvideox import SKETCH
 from videoworker.models.declaration import Model

@@ -1,6 +1,1 @@
-"""Loads, places and runs models; knows torch, knows no API."""
-
-import os
-
-# transformers reads this as it is imported, and else warns of an image processor that nothing here uses.
-os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+"""The device: loads, places, keeps and drops networks; makes the frames of plans."""

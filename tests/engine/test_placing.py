@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 
 from builder.make_tiny import FAMILIES
 from tests.engine.clips import clip
-from tests.engine.watches import watch_that
+from tests.watches import watch_that
 from videoworker.engine import offload
 from videoworker.engine.engine import Engine, Timings
 from videoworker.errors import Code, JobError

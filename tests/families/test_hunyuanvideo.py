@@ -20,13 +20,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from builder.tiny import hunyuanvideo as tiny
-from tests.engine.stopping import cancelled_at
-from tests.engine.watches import watch_that
-from videoworker.engine import hunyuanvideo
-from videoworker.engine.hunyuanvideo import Networks
+from tests.families.running import frames_of, reader
+from tests.stopping import cancelled_at
+from tests.watches import watch_that
 from videoworker.errors import Code, JobError
-from videoworker.models.plan import Sampling
+from videoworker.families.hunyuanvideo import family as hunyuanvideo
+from videoworker.families.hunyuanvideo.family import Networks
+from videoworker.models.sampling import Sampling
 from videoworker.request import Progress
+from videoworker.sampling.denoise import Inputs, denoise
+from videoworker.sampling.latent_space import Shape
 
 CPU = torch.device("cpu")
 PROMPT, NEGATIVE = "A red circle {moves} right", 'a blue square, "broken"'
@@ -68,7 +71,7 @@ def pairs(folders: Callable[[str], Path]) -> Callable[[str], Pair]:
             kind = HunyuanVideoPipeline if variant == "t2v" else HunyuanVideoImageToVideoPipeline
             theirs = kind.from_pretrained(folders(variant))
             theirs.set_progress_bar_config(disable=True)
-            made[variant] = Pair(variant, hunyuanvideo.load(folders(variant), CPU, torch.float32), theirs)
+            made[variant] = Pair(variant, hunyuanvideo.load(reader(folders(variant))), theirs)
         return made[variant]
 
     return load
@@ -85,7 +88,7 @@ def picture(height: int, width: int) -> NDArray[np.uint8]:
 
 def noise_for(networks: Networks, size: tuple[int, int, int] = SMALL) -> torch.Tensor:
     height, width, frames = size
-    return hunyuanvideo.get_noise(networks, frames, width, height, torch.Generator().manual_seed(7))
+    return hunyuanvideo.get_noise(networks, Shape(frames, width, height), torch.Generator().manual_seed(7))
 
 
 def ours(
@@ -94,10 +97,10 @@ def ours(
     """Our latents in diffusers' layout."""
     image = None if pair.variant == "t2v" else picture(size[0], size[1])
     prompts = [PROMPT] if negative is None else [negative, PROMPT]
-    conditioning, _ = hunyuanvideo.encode_prompt(pair.ours, prompts, image)
+    conditioning, _ = hunyuanvideo.encode_prompts(pair.ours, prompts, image)
     given = None if image is None else hunyuanvideo.encode_frames(pair.ours, image[np.newaxis])
     noise = noise_for(pair.ours, size)
-    latents = hunyuanvideo.denoise(pair.ours, noise, conditioning, given, sampling, watch_that(), WHOLE, UNUSED)
+    latents = denoise(hunyuanvideo.start(pair.ours, Inputs(noise, conditioning, given, sampling, UNUSED)), watch_that())
     return latents.transpose(1, 2)
 
 
@@ -154,7 +157,7 @@ def test_frames_are_those_of_diffusers_own_pipeline(pairs: Callable[[str], Pair]
     pair, sampling = pairs(variant), Sampling(STEPS, 1.0)
     expected = theirs(pair, sampling, WIDE, output_type="pt")[0].permute(0, 2, 3, 1).numpy() * 255
     latents = ours(pair, sampling, WIDE).transpose(1, 2)
-    made = list(hunyuanvideo.decode(pair.ours, latents, watch_that(), WHOLE, UNUSED))
+    made = list(frames_of(hunyuanvideo.decode(pair.ours, latents, UNUSED, watch_that())))
     assert len(made) == len(expected) == WIDE[2]
     assert np.abs(np.stack(made) - expected).max() <= 0.6  # half a level is rounding
 
@@ -203,8 +206,8 @@ def test_noise_is_the_numbers_that_diffusers_draws_for_the_seed(text: Networks) 
 
 
 def test_only_the_prompts_own_tokens_are_encoded(text: Networks) -> None:
-    (short,), _ = hunyuanvideo.encode_prompt(text, ["a"], None)
-    (longer,), _ = hunyuanvideo.encode_prompt(text, ["abc"], None)
+    (short,), _ = hunyuanvideo.encode_prompts(text, ["a"], None)
+    (longer,), _ = hunyuanvideo.encode_prompts(text, ["abc"], None)
     assert (short.states.shape[1], longer.states.shape[1]) == (2, 4)  # and the end mark
     assert bool(longer.mask.all())
 
@@ -216,7 +219,7 @@ def test_tokens_that_do_not_fit_are_counted_and_the_rest_is_what_diffusers_takes
     pair, image = pairs(variant), None if variant == "t2v" else picture(48, 64)
     behind = 1 if variant == "t2v" else 5  # the end mark; in the image template the assistant's header too
     for length, expected in [(256 - behind, 0), (256 - behind + 1, 1), (300, 300 + behind - 256)]:
-        (mine,), cut = hunyuanvideo.encode_prompt(pair.ours, ["x" * length], image)
+        (mine,), cut = hunyuanvideo.encode_prompts(pair.ours, ["x" * length], image)
         assert cut == expected
         given = {} if image is None else {"image": Image.fromarray(image)}
         if variant == "i2v":
@@ -232,8 +235,8 @@ def test_tokens_that_do_not_fit_are_counted_and_the_rest_is_what_diffusers_takes
 @pytest.mark.parametrize("variant", IMAGE_VARIANTS)
 def test_a_prompt_that_names_a_second_picture_is_read_without_it(pairs: Callable[[str], Pair], variant: str) -> None:
     networks = pairs(variant).ours
-    (named,), _ = hunyuanvideo.encode_prompt(networks, ["a<image>b"], picture(48, 64))
-    (plain,), _ = hunyuanvideo.encode_prompt(networks, ["ab"], picture(48, 64))
+    (named,), _ = hunyuanvideo.encode_prompts(networks, ["a<image>b"], picture(48, 64))
+    (plain,), _ = hunyuanvideo.encode_prompts(networks, ["ab"], picture(48, 64))
     assert torch.equal(named.states, plain.states)
 
 
@@ -248,7 +251,7 @@ def test_token_replace_keeps_the_pictures_own_latents(pairs: Callable[[str], Pai
 def test_frames_decoded_tile_by_tile_are_those_of_the_whole_decode(
     folders: Callable[[str], Path], count: int, tiled: bool
 ) -> None:
-    networks = hunyuanvideo.load(folders("t2v"), CPU, torch.float32)
+    networks = hunyuanvideo.load(reader(folders("t2v")))
     stock = AutoencoderKLHunyuanVideo.from_pretrained(folders("t2v") / "vae")
     side = 64 if tiled else 256
     for vae in (networks.vae, stock):
@@ -257,7 +260,7 @@ def test_frames_decoded_tile_by_tile_are_those_of_the_whole_decode(
     with torch.inference_mode():
         whole = stock.decode(latents.transpose(1, 2) / stock.config.scaling_factor).sample[0]
     expected = ((whole.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 3, 0).numpy()
-    streamed = list(hunyuanvideo.decode(networks, latents, watch_that(), WHOLE, UNUSED))
+    streamed = list(frames_of(hunyuanvideo.decode(networks, latents, UNUSED, watch_that())))
     assert len(streamed) == (count - 1) * 4 + 1
     assert np.array_equal(np.stack(streamed), expected)
 
@@ -265,7 +268,7 @@ def test_frames_decoded_tile_by_tile_are_those_of_the_whole_decode(
 def test_decoding_is_reported_tile_by_tile_before_the_tiles_frames_come(text: Networks) -> None:
     reports: list[Progress] = []
     latents = torch.zeros((1, 9, 16, 2, 2))
-    seen = [len(reports) for _ in hunyuanvideo.decode(text, latents, watch_that(reports.append), WHOLE, UNUSED)]
+    seen = [len(reports) for _ in frames_of(hunyuanvideo.decode(text, latents, UNUSED, watch_that(reports.append)))]
     assert [(report.step, report.steps) for report in reports] == [(4, 9), (7, 9), (9, 9)]
     assert seen == [1] * 13 + [2] * 12 + [3] * 8
 
@@ -277,17 +280,20 @@ def test_a_cancelled_clip_stops_at_its_step_and_leaves_nothing_behind(
     pair = pairs(variant)
     image = None if variant == "t2v" else picture(64, 96)
     before = ours(pair, Sampling(STEPS, 1.0))
-    conditioning, _ = hunyuanvideo.encode_prompt(pair.ours, [NEGATIVE, PROMPT], image)
+    conditioning, _ = hunyuanvideo.encode_prompts(pair.ours, [NEGATIVE, PROMPT], image)
     given = None if image is None else hunyuanvideo.encode_frames(pair.ours, image[np.newaxis])
     watch, reports = cancelled_at(2)
     with pytest.raises(JobError) as caught:
         sampling = Sampling(9, 3.0, flow_shift=3.0)
-        hunyuanvideo.denoise(pair.ours, noise_for(pair.ours, WIDE), conditioning, given, sampling, watch, WHOLE, UNUSED)
+        denoise(
+            hunyuanvideo.start(pair.ours, Inputs(noise_for(pair.ours, WIDE), conditioning, given, sampling, UNUSED)),
+            watch,
+        )
     assert caught.value.code is Code.CANCELLED
     assert [report.step for report in reports] == [1, 2]
 
     watch, reports = cancelled_at(7)
-    frames = hunyuanvideo.decode(pair.ours, torch.zeros((1, 12, 16, 4, 4)), watch, WHOLE, UNUSED)
+    frames = frames_of(hunyuanvideo.decode(pair.ours, torch.zeros((1, 12, 16, 4, 4)), UNUSED, watch))
     with pytest.raises(JobError):
         list(frames)
     assert [report.step for report in reports] == [4, 7]
@@ -295,7 +301,7 @@ def test_a_cancelled_clip_stops_at_its_step_and_leaves_nothing_behind(
 
 
 def test_numbers_that_are_not_finite_are_no_video(folders: Callable[[str], Path]) -> None:
-    broken = hunyuanvideo.load(folders("t2v"), CPU, torch.float32)
+    broken = hunyuanvideo.load(reader(folders("t2v")))
     broken.transformer.proj_out.bias.data[0] = float("nan")
     with pytest.raises(JobError) as caught:
         ours(Pair("t2v", broken, None), Sampling(STEPS, 1.0))
@@ -304,11 +310,12 @@ def test_numbers_that_are_not_finite_are_no_video(folders: Callable[[str], Path]
 
 def test_sampling_in_bfloat16_keeps_its_latents_in_float32(folders: Callable[[str], Path]) -> None:
     for variant in tiny.VARIANTS:
-        networks = hunyuanvideo.load(folders(variant), CPU, torch.bfloat16)
+        networks = hunyuanvideo.load(reader(folders(variant), torch.bfloat16))
         latents = ours(Pair(variant, networks, None), Sampling(STEPS, 2.0), negative="dark")
         assert latents.dtype == torch.float32
         assert (
-            len(list(hunyuanvideo.decode(networks, latents.transpose(1, 2), watch_that(), WHOLE, UNUSED))) == SMALL[2]
+            len(list(frames_of(hunyuanvideo.decode(networks, latents.transpose(1, 2), UNUSED, watch_that()))))
+            == SMALL[2]
         )
 
 
@@ -319,9 +326,9 @@ def test_a_tokenizer_that_is_declared_as_in_the_real_files_is_read_right(
     folder = shutil.copytree(folders(variant), tmp_path / "declared")
     edit(folder / "tokenizer" / "tokenizer_config.json", tokenizer_class="LlamaTokenizer")
     image = None if variant == "t2v" else picture(48, 64)
-    networks = hunyuanvideo.load(folder, CPU, torch.float32)
-    (read,), _ = hunyuanvideo.encode_prompt(networks, [PROMPT], image)
-    (expected,), _ = hunyuanvideo.encode_prompt(pairs(variant).ours, [PROMPT], image)
+    networks = hunyuanvideo.load(reader(folder))
+    (read,), _ = hunyuanvideo.encode_prompts(networks, [PROMPT], image)
+    (expected,), _ = hunyuanvideo.encode_prompts(pairs(variant).ours, [PROMPT], image)
     assert torch.equal(read.states, expected.states)
 
 
@@ -331,7 +338,7 @@ def test_a_tokenizer_that_loses_the_templates_spaces_is_refused_at_load(
     folder = shutil.copytree(folders("t2v"), tmp_path / "damaged")
     edit(folder / "tokenizer" / "tokenizer.json", pre_tokenizer={"type": "WhitespaceSplit"})
     with pytest.raises(JobError, match=r"prompt template as \d+ tokens, not as 95") as caught:
-        hunyuanvideo.load(folder, CPU, torch.float32)
+        hunyuanvideo.load(reader(folder))
     assert caught.value.code is Code.MODEL_NOT_LOADED
 
 

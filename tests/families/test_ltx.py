@@ -15,12 +15,16 @@ from PIL import Image
 
 from builder.tiny import ltx as tiny_ltx
 from builder.tiny.ltx import LATENT_CHANNELS
-from tests.engine.watches import watch_that
-from videoworker.engine import ltx, ltx_decoder
-from videoworker.engine.ltx import Networks
+from tests.families.running import frames_of, reader
+from tests.watches import watch_that
 from videoworker.errors import Code, JobError
-from videoworker.models.plan import Sampling
+from videoworker.families.ltx import decoder as ltx_decoder
+from videoworker.families.ltx import family as ltx
+from videoworker.families.ltx.family import Networks
+from videoworker.models.sampling import Sampling
 from videoworker.request import Progress
+from videoworker.sampling.denoise import Inputs, denoise
+from videoworker.sampling.latent_space import Shape
 
 CPU = torch.device("cpu")
 PROMPT, NEGATIVE = "a red circle moving right", "a blue square"
@@ -39,13 +43,13 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def networks(checkpoints: dict[str, Path]) -> Networks:
-    return ltx.load(checkpoints[""], CPU, torch.float32)
+    return ltx.load(reader(checkpoints[""]))
 
 
 @pytest.fixture(scope="module", params=tiny_ltx.VARIANTS)
 def decoding(request: pytest.FixtureRequest, checkpoints: dict[str, Path]) -> Networks:
     """Every decoder there is."""
-    return ltx.load(checkpoints[request.param], CPU, torch.float32)
+    return ltx.load(reader(checkpoints[request.param]))
 
 
 @pytest.fixture(scope="module", params=[LTXPipeline, LTXImageToVideoPipeline])
@@ -75,7 +79,7 @@ def picture(width: int = WIDTH, height: int = HEIGHT, frames: int = 1) -> NDArra
 
 
 def noise_for(networks: Networks, width: int = WIDTH, height: int = HEIGHT, num_frames: int = FRAMES) -> torch.Tensor:
-    return ltx.get_noise(networks, num_frames, width, height, generator())
+    return ltx.get_noise(networks, Shape(num_frames, width, height), generator())
 
 
 def denoised(
@@ -86,9 +90,9 @@ def denoised(
     negative_prompt: str = NEGATIVE,
 ) -> torch.Tensor:
     prompts = [negative_prompt, PROMPT] if sampling.guidance_scale > 1 else [PROMPT]
-    states, cut = ltx.encode_prompt(networks, prompts, None)
+    states, cut = ltx.encode_prompts(networks, prompts, None)
     assert cut == 0
-    return ltx.denoise(networks, noise, states, given, sampling, watch_that(), (0, 1), generator())
+    return denoise(ltx.start(networks, Inputs(noise, states, given, sampling, generator())), watch_that())
 
 
 @pytest.mark.parametrize("guidance_scale", [1.0, 3.0])
@@ -160,9 +164,9 @@ def test_attention_needs_no_mask_and_runs_the_kernel_that_is_chosen(networks: Ne
 
 def test_tokens_that_do_not_fit_are_counted(networks: Networks) -> None:
     longest = tiny_ltx.MAX_TEXT_TOKENS
-    (states,), cut = ltx.encode_prompt(networks, ["r" * (longest + 4)], None)
+    (states,), cut = ltx.encode_prompts(networks, ["r" * (longest + 4)], None)
     assert (states.shape[1], cut) == (longest, 6)  # the mark where the text begins, and the end mark
-    (states,), cut = ltx.encode_prompt(networks, ["red"], None)
+    (states,), cut = ltx.encode_prompts(networks, ["red"], None)
     assert (states.shape[1], cut) == (5, 0)
 
 
@@ -182,7 +186,7 @@ def test_a_stream_of_latents_decodes_to_the_whole_within_rounding(decoding: Netw
 
 def test_the_frames_are_those_of_diffusers_own_pipeline(checkpoints: dict[str, Path]) -> None:
     """With a decoder that is told how much noise is left, which their pipeline must be asked for."""
-    networks = ltx.load(checkpoints["0.9.1"], CPU, torch.float32)
+    networks = ltx.load(reader(checkpoints["0.9.1"]))
     pipeline = LTXPipeline.from_pretrained(checkpoints["0.9.1"])
     pipeline.set_progress_bar_config(disable=True)
     for name, parameter in [*networks.vae.named_parameters(), *pipeline.vae.named_parameters()]:
@@ -201,9 +205,9 @@ def test_the_frames_are_those_of_diffusers_own_pipeline(checkpoints: dict[str, P
         output_type="np",
     ).frames[0]
     drawing = generator()
-    noise = ltx.get_noise(networks, FRAMES, WIDTH, HEIGHT, drawing)
+    noise = ltx.get_noise(networks, Shape(FRAMES, WIDTH, HEIGHT), drawing)
     latents = denoised(networks, noise, Sampling(STEPS, 1.0))
-    ours = list(ltx.decode(networks, latents, watch_that(), (0, 1), drawing))
+    ours = list(frames_of(ltx.decode(networks, latents, drawing, watch_that())))
     assert len(ours) == len(theirs) == FRAMES
     for frame, expected in zip(ours, theirs, strict=True):
         assert frame.shape == (HEIGHT, WIDTH, 3) and frame.dtype == np.uint8
@@ -211,10 +215,10 @@ def test_the_frames_are_those_of_diffusers_own_pipeline(checkpoints: dict[str, P
 
 
 def test_the_decoder_s_noise_follows_the_seed(checkpoints: dict[str, Path]) -> None:
-    networks = ltx.load(checkpoints["0.9.1"], CPU, torch.float32)
+    networks = ltx.load(reader(checkpoints["0.9.1"]))
     latents = torch.zeros((1, 2, LATENT_CHANNELS, 2, 3))
     first, again, other = (
-        np.stack(list(ltx.decode(networks, latents, watch_that(), (0, 1), generator(seed)))).astype(int)
+        np.stack(list(frames_of(ltx.decode(networks, latents, generator(seed), watch_that())))).astype(int)
         for seed in (1, 1, 2)
     )
     assert np.abs(first - again).max() <= 1
@@ -224,7 +228,7 @@ def test_the_decoder_s_noise_follows_the_seed(checkpoints: dict[str, Path]) -> N
 def test_frames_come_while_latents_still_wait(decoding: Networks) -> None:
     reports: list[Progress] = []
     latents = torch.zeros((1, 40, LATENT_CHANNELS, 1, 1))
-    frames = ltx.decode(decoding, latents, watch_that(reports.append), (0, 1), generator())
+    frames = frames_of(ltx.decode(decoding, latents, generator(), watch_that(reports.append)))
     next(frames)
     assert (reports[-1].stage, reports[-1].step, reports[-1].steps) == ("decode", 1, 40)
     assert len(list(frames)) == 39 * 8
@@ -233,10 +237,10 @@ def test_frames_come_while_latents_still_wait(decoding: Networks) -> None:
 
 def test_time_that_runs_out_stops_denoising_at_its_step(networks: Networks) -> None:
     reports: list[Progress] = []
-    states, _ = ltx.encode_prompt(networks, [PROMPT], None)
+    states, _ = ltx.encode_prompts(networks, [PROMPT], None)
     late = watch_that(reports.append, time_limit=1e-9)
     with pytest.raises(JobError) as caught:
-        ltx.denoise(networks, noise_for(networks), states, None, Sampling(STEPS, 1.0), late, (0, 1), generator())
+        denoise(ltx.start(networks, Inputs(noise_for(networks), states, None, Sampling(STEPS, 1.0), generator())), late)
     assert caught.value.code is Code.GENERATION_TIMEOUT
     assert [(report.stage, report.step) for report in reports] == [("denoise", 1)]
 
@@ -244,12 +248,12 @@ def test_time_that_runs_out_stops_denoising_at_its_step(networks: Networks) -> N
 def test_time_that_runs_out_stops_decoding_before_the_first_latent(networks: Networks) -> None:
     latents = torch.zeros((1, 4, LATENT_CHANNELS, 1, 1))
     with pytest.raises(JobError) as caught:
-        next(ltx.decode(networks, latents, watch_that(time_limit=1e-9), (0, 1), generator()))
+        next(frames_of(ltx.decode(networks, latents, generator(), watch_that(time_limit=1e-9))))
     assert caught.value.code is Code.GENERATION_TIMEOUT
 
 
 def test_numbers_that_are_not_finite_are_no_video(checkpoints: dict[str, Path]) -> None:
-    broken = ltx.load(checkpoints[""], CPU, torch.float32)
+    broken = ltx.load(reader(checkpoints[""]))
     broken.transformer.proj_out.bias.data[0] = float("nan")
     with pytest.raises(JobError) as caught:
         denoised(broken, noise_for(broken), Sampling(STEPS, 1.0))

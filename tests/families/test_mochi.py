@@ -11,12 +11,15 @@ from diffusers.models.attention_dispatch import attention_backend
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from builder.tiny import mochi as tiny_mochi
-from tests.engine.watches import watch_that
-from videoworker.engine import mochi
-from videoworker.engine.mochi import Networks
+from tests.families.running import frames_of, reader
+from tests.watches import watch_that
 from videoworker.errors import Code, JobError
-from videoworker.models.plan import Sampling
+from videoworker.families.mochi import family as mochi
+from videoworker.families.mochi.family import Networks
+from videoworker.models.sampling import Sampling
 from videoworker.request import Progress
+from videoworker.sampling.denoise import Inputs, denoise
+from videoworker.sampling.latent_space import Shape
 
 CPU = torch.device("cpu")
 PROMPT, NEGATIVE = "a red circle moving right", "a blue square"
@@ -34,7 +37,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def networks(checkpoint: Path) -> Networks:
-    return mochi.load(checkpoint, CPU, torch.float32)
+    return mochi.load(reader(checkpoint))
 
 
 @pytest.fixture(scope="module")
@@ -49,17 +52,17 @@ def generator(seed: int = 7) -> torch.Generator:
 
 
 def noise_for(networks: Networks, width: int = WIDTH, height: int = HEIGHT, num_frames: int = FRAMES) -> torch.Tensor:
-    return mochi.get_noise(networks, num_frames, width, height, generator())
+    return mochi.get_noise(networks, Shape(num_frames, width, height), generator())
 
 
 def denoised(
     networks: Networks, noise: torch.Tensor, guidance_scale: float, negative_prompt: str = NEGATIVE, steps: int = STEPS
 ) -> torch.Tensor:
     prompts = [negative_prompt, PROMPT] if guidance_scale > 1 else [PROMPT]
-    states, cut = mochi.encode_prompt(networks, prompts, None)
+    states, cut = mochi.encode_prompts(networks, prompts, None)
     assert cut == 0
     sampling = Sampling(steps, guidance_scale)
-    return mochi.denoise(networks, noise, states, None, sampling, watch_that(), (0, 1), generator())
+    return denoise(mochi.start(networks, Inputs(noise, states, None, sampling, generator())), watch_that())
 
 
 @pytest.mark.parametrize("negative_prompt", [NEGATIVE, ""])
@@ -141,9 +144,9 @@ def test_the_transformer_looks_for_no_padding(networks: Networks) -> None:
 
 def test_tokens_that_do_not_fit_are_counted_and_the_end_mark_stays(networks: Networks) -> None:
     longest = tiny_mochi.MAX_TEXT_TOKENS
-    (states,), cut = mochi.encode_prompt(networks, ["r" * (longest + 4)], None)
+    (states,), cut = mochi.encode_prompts(networks, ["r" * (longest + 4)], None)
     assert (states.shape[1], cut) == (longest, 6)  # the mark where the text begins, and the end mark
-    (states,), cut = mochi.encode_prompt(networks, ["r" * (longest - 2)], None)
+    (states,), cut = mochi.encode_prompts(networks, ["r" * (longest - 2)], None)
     assert (states.shape[1], cut) == (longest, 0)
 
 
@@ -158,7 +161,7 @@ def test_latents_decoded_one_by_one_give_the_frames_of_the_whole_decode(
         whole = pipeline.vae.decode(encoded.transpose(1, 2)).sample[0]
     expected = ((whole.clamp(-1, 1) + 1) * 127.5).permute(1, 2, 3, 0).numpy()
 
-    streamed = list(mochi.decode(networks, latents, watch_that(), (0, 1), generator()))
+    streamed = list(frames_of(mochi.decode(networks, latents, generator(), watch_that())))
     assert len(streamed) == len(expected) == (count - 1) * 6 + 1
     for frame, exact in zip(streamed, expected, strict=True):
         assert frame.shape == (32, 48, 3) and frame.dtype == np.uint8
@@ -179,7 +182,7 @@ def test_pieces_of_a_clip_decode_to_the_whole_within_rounding(networks: Networks
 def test_decoding_is_reported_latent_by_latent_before_its_frames_come(networks: Networks) -> None:
     reports: list[Progress] = []
     latents = torch.zeros((1, 3, 12, 2, 2))
-    frames = mochi.decode(networks, latents, watch_that(reports.append), (0, 1), generator())
+    frames = frames_of(mochi.decode(networks, latents, generator(), watch_that(reports.append)))
     seen = [len(reports) for _ in frames]
     assert [(report.stage, report.step, report.steps) for report in reports] == [
         ("decode", 1, 3),
@@ -191,16 +194,18 @@ def test_decoding_is_reported_latent_by_latent_before_its_frames_come(networks: 
 
 def test_time_that_runs_out_stops_denoising_at_its_step(networks: Networks) -> None:
     reports: list[Progress] = []
-    states, _ = mochi.encode_prompt(networks, [PROMPT], None)
+    states, _ = mochi.encode_prompts(networks, [PROMPT], None)
     late = watch_that(reports.append, time_limit=1e-9)
     with pytest.raises(JobError) as caught:
-        mochi.denoise(networks, noise_for(networks), states, None, Sampling(STEPS, 1.0), late, (0, 1), generator())
+        denoise(
+            mochi.start(networks, Inputs(noise_for(networks), states, None, Sampling(STEPS, 1.0), generator())), late
+        )
     assert caught.value.code is Code.GENERATION_TIMEOUT
     assert [(report.stage, report.step) for report in reports] == [("denoise", 1)]
 
 
 def test_numbers_that_are_not_finite_are_no_video(checkpoint: Path) -> None:
-    broken = mochi.load(checkpoint, CPU, torch.float32)
+    broken = mochi.load(reader(checkpoint))
     broken.transformer.proj_out.bias.data[0] = float("nan")
     with pytest.raises(JobError) as caught:
         denoised(broken, noise_for(broken), 1.0)

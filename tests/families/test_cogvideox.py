@@ -16,13 +16,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from builder.tiny.cogvideox import DDIM, LATENT_CHANNELS, SKETCH_TEXT_TOKENS, VARIANTS, save
-from tests.engine.conftest import Checkpoint
-from tests.engine.watches import watch_that
-from videoworker.engine import carried_convolution, cogvideox
-from videoworker.engine.cogvideox import Networks
+from tests.conftest import Checkpoint
+from tests.families.running import frames_of, reader
+from tests.watches import watch_that
 from videoworker.errors import Code, JobError
-from videoworker.models.plan import Sampling
+from videoworker.families.cogvideox import family as cogvideox
+from videoworker.families.cogvideox.family import Networks
+from videoworker.models.sampling import Sampling
 from videoworker.request import Progress
+from videoworker.sampling import carried_convolution
+from videoworker.sampling.denoise import Inputs, denoise
+from videoworker.sampling.latent_space import Shape
 
 CPU = torch.device("cpu")
 PROMPT, NEGATIVE = "a red circle moving right", "a blue square"
@@ -37,7 +41,7 @@ LEARNED_POSITIONS = [(6.0, WIDTH, HEIGHT, FRAMES), (1.0, WIDTH, HEIGHT, FRAMES)]
 
 @pytest.fixture(scope="module")
 def networks(image_checkpoint: Path) -> Networks:
-    return cogvideox.load(image_checkpoint, CPU, torch.float32)
+    return cogvideox.load(reader(image_checkpoint))
 
 
 def generator(seed: int) -> torch.Generator:
@@ -47,17 +51,17 @@ def generator(seed: int) -> torch.Generator:
 def noise_for(
     networks: Networks, seed: int = 7, width: int = WIDTH, height: int = HEIGHT, num_frames: int = FRAMES
 ) -> torch.Tensor:
-    return cogvideox.get_noise(networks, num_frames, width, height, generator(seed))
+    return cogvideox.get_noise(networks, Shape(num_frames, width, height), generator(seed))
 
 
 def denoised(
     networks: Networks, guidance_scale: float, noise: torch.Tensor, given: torch.Tensor | None = None
 ) -> torch.Tensor:
     prompts = [NEGATIVE, PROMPT] if guidance_scale > 1 else [PROMPT]
-    states, cut = cogvideox.encode_prompt(networks, prompts, None)
+    states, cut = cogvideox.encode_prompts(networks, prompts, None)
     assert cut == 0
     sampling = Sampling(STEPS, guidance_scale)
-    return cogvideox.denoise(networks, noise, states, given, sampling, watch_that(), (0, 1), generator(5))
+    return denoise(cogvideox.start(networks, Inputs(noise, states, given, sampling, generator(5))), watch_that())
 
 
 def picture(width: int = WIDTH, height: int = HEIGHT, frames: int = 1) -> NDArray[np.uint8]:
@@ -81,7 +85,7 @@ def test_the_latents_are_those_of_diffusers_own_pipeline(
     if variant == "5b-i2v":  # for which that size shall be this one
         save(tmp_path, variant, sample_width=WIDTH // 8, sample_height=HEIGHT // 8, sample_frames=FRAMES)
         folder = tmp_path
-    networks = cogvideox.load(folder, CPU, torch.float32)
+    networks = cogvideox.load(reader(folder))
     noise = noise_for(networks, width=width, height=height, num_frames=num_frames)
     asked = {
         "prompt": PROMPT,
@@ -132,7 +136,7 @@ def test_a_scheduler_of_another_family_is_refused(image_checkpoint: Path, tmp_pa
     config = folder / "scheduler" / "scheduler_config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"_class_name": "DDPMScheduler"}))
     with pytest.raises(ValueError, match="DDPMScheduler"):
-        cogvideox.load(folder, CPU, torch.float32)
+        cogvideox.load(reader(folder))
 
 
 def test_a_chosen_attention_kernel_is_the_one_that_runs(networks: Networks) -> None:
@@ -147,9 +151,11 @@ def test_a_chosen_attention_kernel_is_the_one_that_runs(networks: Networks) -> N
 def test_guidance_the_negative_prompt_and_the_picture_each_change_the_latents(networks: Networks) -> None:
     noise = noise_for(networks)
     given = cogvideox.encode_frames(networks, picture())
-    states, _ = cogvideox.encode_prompt(networks, ["", PROMPT], None)
+    states, _ = cogvideox.encode_prompts(networks, ["", PROMPT], None)
     sampling = Sampling(STEPS, 6.0)
-    without_negative = cogvideox.denoise(networks, noise, states, None, sampling, watch_that(), (0, 1), generator(5))
+    without_negative = denoise(
+        cogvideox.start(networks, Inputs(noise, states, None, sampling, generator(5))), watch_that()
+    )
     made = [
         denoised(networks, 1.0, noise),
         denoised(networks, 3.0, noise),
@@ -168,10 +174,10 @@ def test_noise_is_the_numbers_that_diffusers_draws_for_the_seed(networks: Networ
 
 
 def test_tokens_that_do_not_fit_are_counted(networks: Networks) -> None:
-    states, cut = cogvideox.encode_prompt(networks, ["red " * (SKETCH_TEXT_TOKENS)], None)
+    (states,), cut = cogvideox.encode_prompts(networks, ["red " * (SKETCH_TEXT_TOKENS)], None)
     assert states.shape == (1, SKETCH_TEXT_TOKENS, 16)
     assert cut == 3 * SKETCH_TEXT_TOKENS + 1  # four tokens a word, and the end mark
-    assert cogvideox.encode_prompt(networks, ["r" * (SKETCH_TEXT_TOKENS - 2)], None)[1] == 0
+    assert cogvideox.encode_prompts(networks, ["r" * (SKETCH_TEXT_TOKENS - 2)], None)[1] == 0
 
 
 @pytest.mark.parametrize(("frames", "latents"), [(1, 1), (5, 2)])
@@ -191,18 +197,11 @@ def test_frames_decoded_a_few_at_a_time_are_those_of_the_whole_decode(
     with torch.inference_mode():
         whole = stock.decode(latents.transpose(1, 2) / stock.config.scaling_factor).sample
 
-    shown: list[torch.Tensor] = []
-
-    def show(pixels: torch.Tensor) -> list[NDArray[np.uint8]]:
-        shown.append(pixels)
-        return []
-
-    monkeypatch.setattr(cogvideox, "to_frames", show)
     monkeypatch.setattr(carried_convolution, "_BYTES_AT_ONCE", bytes_at_once)
-    networks = cogvideox.load(image_checkpoint, CPU, torch.float32)
-    list(cogvideox.decode(networks, latents, watch_that(), (0, 1), generator(5)))
+    networks = cogvideox.load(reader(image_checkpoint))
+    pieces = list(cogvideox.decode(networks, latents, generator(5), watch_that()))
     assert whole.shape == (1, 3, (count - 1) * 4 + 1 if count % 2 else count * 4, 48, 64)
-    assert (torch.cat(shown, dim=2) - whole).abs().max() < 2e-6
+    assert (torch.cat(pieces, dim=2) - whole).abs().max() < 2e-6
 
 
 def test_frames_are_pixels_from_black_to_white(networks: Networks) -> None:
@@ -210,7 +209,7 @@ def test_frames_are_pixels_from_black_to_white(networks: Networks) -> None:
     with torch.inference_mode():
         whole, _ = networks.vae.decoder(latents.transpose(1, 2) / networks.vae.config.scaling_factor)
     expected = ((whole[0].clamp(-1, 1) + 1) * 127.5).permute(1, 2, 3, 0).numpy()
-    frames = list(cogvideox.decode(networks, latents, watch_that(), (0, 1), generator(5)))
+    frames = list(frames_of(cogvideox.decode(networks, latents, generator(5), watch_that())))
     assert all(frame.shape == (48, 64, 3) and frame.dtype == np.uint8 for frame in frames)
     assert np.abs(np.stack(frames) - expected).max() <= 0.501
 
@@ -218,17 +217,22 @@ def test_frames_are_pixels_from_black_to_white(networks: Networks) -> None:
 def test_decoding_is_reported_chunk_by_chunk_before_the_chunks_frames_come(networks: Networks) -> None:
     latents = torch.zeros((1, 7, LATENT_CHANNELS, 4, 4))
     reports: list[Progress] = []
-    seen = [len(reports) for _ in cogvideox.decode(networks, latents, watch_that(reports.append), (0, 1), generator(5))]
+    seen = [
+        len(reports) for _ in frames_of(cogvideox.decode(networks, latents, generator(5), watch_that(reports.append)))
+    ]
     assert [(report.step, report.steps) for report in reports] == [(3, 7), (5, 7), (7, 7)]
     assert seen == [1] * 9 + [2] * 8 + [3] * 8
 
 
 def test_time_that_runs_out_stops_denoising_at_its_step(networks: Networks) -> None:
     reports: list[Progress] = []
-    states, _ = cogvideox.encode_prompt(networks, [PROMPT], None)
+    states, _ = cogvideox.encode_prompts(networks, [PROMPT], None)
     late = watch_that(reports.append, time_limit=1e-9)
     with pytest.raises(JobError) as caught:
-        cogvideox.denoise(networks, noise_for(networks), states, None, Sampling(STEPS, 1.0), late, (0, 1), generator(5))
+        denoise(
+            cogvideox.start(networks, Inputs(noise_for(networks), states, None, Sampling(STEPS, 1.0), generator(5))),
+            late,
+        )
     assert caught.value.code is Code.GENERATION_TIMEOUT
     assert [(report.stage, report.step) for report in reports] == [("denoise", 1)]
 
@@ -236,7 +240,7 @@ def test_time_that_runs_out_stops_denoising_at_its_step(networks: Networks) -> N
 def test_time_that_runs_out_stops_decoding_at_its_chunk(networks: Networks) -> None:
     reports: list[Progress] = []
     latents = torch.zeros((1, 7, LATENT_CHANNELS, 4, 4))
-    frames = cogvideox.decode(networks, latents, watch_that(reports.append, time_limit=1e-9), (0, 1), generator(5))
+    frames = frames_of(cogvideox.decode(networks, latents, generator(5), watch_that(reports.append, time_limit=1e-9)))
     with pytest.raises(JobError) as caught:
         next(frames)
     assert caught.value.code is Code.GENERATION_TIMEOUT
@@ -244,7 +248,7 @@ def test_time_that_runs_out_stops_decoding_at_its_chunk(networks: Networks) -> N
 
 
 def test_numbers_that_are_not_finite_are_no_video(image_checkpoint: Path) -> None:
-    broken = cogvideox.load(image_checkpoint, CPU, torch.float32)
+    broken = cogvideox.load(reader(image_checkpoint))
     broken.transformer.proj_out.bias.data[0] = float("nan")
     with pytest.raises(JobError) as caught:
         denoised(broken, 1.0, noise_for(broken))
@@ -254,6 +258,8 @@ def test_numbers_that_are_not_finite_are_no_video(image_checkpoint: Path) -> Non
 def test_sampling_leaves_no_gradient_behind(networks: Networks) -> None:
     assert denoised(networks, 1.0, noise_for(networks)).requires_grad is False
     assert not torch.is_inference_mode_enabled()
-    frames = cogvideox.decode(networks, torch.zeros((1, 3, LATENT_CHANNELS, 4, 4)), watch_that(), (0, 1), generator(5))
+    frames = frames_of(
+        cogvideox.decode(networks, torch.zeros((1, 3, LATENT_CHANNELS, 4, 4)), generator(5), watch_that())
+    )
     next(frames)
     assert not torch.is_inference_mode_enabled()  # between two frames the caller's own mode holds

@@ -17,14 +17,17 @@ from PIL import Image
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from builder.tiny import hunyuanvideo_1_5 as tiny
-from tests.engine.stopping import cancelled_at
-from tests.engine.watches import watch_that
-from videoworker.engine import hunyuanvideo_1_5
-from videoworker.engine.hunyuanvideo_1_5 import Networks
-from videoworker.engine.hunyuanvideo_1_5_decoder import stream
+from tests.families.running import frames_of, reader
+from tests.stopping import cancelled_at
+from tests.watches import watch_that
 from videoworker.errors import Code, JobError
-from videoworker.models.plan import Sampling
+from videoworker.families.hunyuanvideo_1_5 import family as hunyuanvideo_1_5
+from videoworker.families.hunyuanvideo_1_5.decoder import stream
+from videoworker.families.hunyuanvideo_1_5.family import Networks
+from videoworker.models.sampling import Sampling
 from videoworker.request import Progress
+from videoworker.sampling.denoise import Inputs, denoise
+from videoworker.sampling.latent_space import Shape
 
 CPU = torch.device("cpu")
 PROMPT, NEGATIVE = 'A cup that says "tea" and “hot”', 'blue, "tea"'
@@ -66,7 +69,7 @@ def pairs(folders: Callable[[str], Path]) -> Callable[[str], Pair]:
             kind = HunyuanVideo15Pipeline if "t2v" in variant else HunyuanVideo15ImageToVideoPipeline
             theirs = kind.from_pretrained(folders(variant))
             theirs.set_progress_bar_config(disable=True)
-            made[variant] = Pair(variant, hunyuanvideo_1_5.load(folders(variant), CPU, torch.float32), theirs)
+            made[variant] = Pair(variant, hunyuanvideo_1_5.load(reader(folders(variant))), theirs)
         return made[variant]
 
     return load
@@ -85,7 +88,7 @@ def picture(pair: Pair, size: tuple[int, int, int]) -> NDArray[np.uint8] | None:
 
 def noise_for(networks: Networks, size: tuple[int, int, int] = SMALL) -> torch.Tensor:
     height, width, frames = size
-    return hunyuanvideo_1_5.get_noise(networks, frames, width, height, torch.Generator().manual_seed(7))
+    return hunyuanvideo_1_5.get_noise(networks, Shape(frames, width, height), torch.Generator().manual_seed(7))
 
 
 def ours(
@@ -98,10 +101,12 @@ def ours(
     """Our latents in diffusers' layout."""
     image = picture(pair, size)
     prompts = [prompt] if negative is None else [negative, prompt]
-    conditioning, _ = hunyuanvideo_1_5.encode_prompt(pair.ours, prompts, image)
+    conditioning, _ = hunyuanvideo_1_5.encode_prompts(pair.ours, prompts, image)
     given = None if image is None else hunyuanvideo_1_5.encode_frames(pair.ours, image[np.newaxis])
     noise = noise_for(pair.ours, size)
-    latents = hunyuanvideo_1_5.denoise(pair.ours, noise, conditioning, given, sampling, watch_that(), WHOLE, UNUSED)
+    latents = denoise(
+        hunyuanvideo_1_5.start(pair.ours, Inputs(noise, conditioning, given, sampling, UNUSED)), watch_that()
+    )
     return latents.transpose(1, 2)
 
 
@@ -165,7 +170,7 @@ def test_frames_are_those_of_diffusers_own_pipeline(pairs: Callable[[str], Pair]
     pair, sampling = pairs(variant), Sampling(1, 1.0)
     expected = theirs(pair, sampling, WIDE, output_type="pt")[0].permute(0, 2, 3, 1).numpy() * 255
     latents = ours(pair, sampling, WIDE).transpose(1, 2)
-    made = list(hunyuanvideo_1_5.decode(pair.ours, latents, watch_that(), WHOLE, UNUSED))
+    made = list(frames_of(hunyuanvideo_1_5.decode(pair.ours, latents, UNUSED, watch_that())))
     assert len(made) == len(expected) == WIDE[2]
     assert np.abs(np.stack(made) - expected).max() <= 0.6  # half a level is rounding
 
@@ -191,7 +196,7 @@ def test_the_checkpoints_guider_says_when_guidance_begins_and_how_it_is_rescaled
 ) -> None:
     folder = shutil.copytree(folders(TEXT), tmp_path / "guided")
     edit(folder / "guider" / "guider_config.json", start=0.4, guidance_rescale=0.7)
-    networks = hunyuanvideo_1_5.load(folder, CPU, torch.float32)
+    networks = hunyuanvideo_1_5.load(reader(folder))
     pipeline = HunyuanVideo15Pipeline.from_pretrained(folder)
     pipeline.set_progress_bar_config(disable=True)
     pair, sampling = Pair(TEXT, networks, pipeline), Sampling(STEPS, 6.0)
@@ -202,14 +207,13 @@ def test_quoted_words_the_prompt_and_the_picture_each_change_the_latents(pairs: 
     pair, sampling = pairs(IMAGE), Sampling(STEPS, 1.0)
     quoted, unquoted = 'a sign "tea"', "a sign tea"
     black = hunyuanvideo_1_5.encode_frames(pair.ours, np.zeros((1, 64, 64, 3), np.uint8))
-    conditioning, _ = hunyuanvideo_1_5.encode_prompt(pair.ours, [quoted], np.zeros((64, 64, 3), np.uint8))
+    conditioning, _ = hunyuanvideo_1_5.encode_prompts(pair.ours, [quoted], np.zeros((64, 64, 3), np.uint8))
+    inputs = Inputs(noise_for(pair.ours), conditioning, black, sampling, UNUSED)
     made = [
         ours(pair, sampling, prompt=quoted),
         ours(pair, sampling, prompt=unquoted),
         ours(pair, sampling, prompt="another"),
-        hunyuanvideo_1_5.denoise(
-            pair.ours, noise_for(pair.ours), conditioning, black, sampling, watch_that(), WHOLE, UNUSED
-        ).transpose(1, 2),
+        denoise(hunyuanvideo_1_5.start(pair.ours, inputs), watch_that()).transpose(1, 2),
     ]
     for number, one in enumerate(made):
         assert all(difference(one, other) > CLOSE for other in made[:number])
@@ -226,10 +230,10 @@ def test_no_attention_mask_is_passed_so_that_every_kernel_may_run(pairs: Callabl
 
 
 def test_only_the_prompts_own_tokens_are_encoded(text: Networks) -> None:
-    (empty, short), _ = hunyuanvideo_1_5.encode_prompt(text, ["", "abc"], None)
+    (empty, short), _ = hunyuanvideo_1_5.encode_prompts(text, ["", "abc"], None)
     assert short.states.shape[1] - empty.states.shape[1] == 2  # an empty prompt is read as a space
     assert short.glyphs.shape[1] == short.picture.shape[1] == 0
-    (quoted,), _ = hunyuanvideo_1_5.encode_prompt(text, ['"é"'], None)
+    (quoted,), _ = hunyuanvideo_1_5.encode_prompts(text, ['"é"'], None)
     assert quoted.glyphs.shape[1] == len('Text "é". '.encode()) + 1  # and the end mark
 
 
@@ -242,7 +246,7 @@ def test_tokens_that_do_not_fit_are_counted_and_the_rest_is_what_diffusers_takes
     pairs: Callable[[str], Pair], prompt: str, expected: int
 ) -> None:
     pair = pairs(TEXT)
-    (mine,), cut = hunyuanvideo_1_5.encode_prompt(pair.ours, [prompt], None)
+    (mine,), cut = hunyuanvideo_1_5.encode_prompts(pair.ours, [prompt], None)
     assert cut == expected
     with torch.no_grad():
         states, mask, glyphs, glyph_mask = pair.theirs.encode_prompt(prompt, device=CPU)
@@ -294,7 +298,7 @@ def test_known_frames_become_the_latents_of_the_autoencoders_own_encode(
 def test_decoding_is_reported_latent_by_latent_before_their_frames_come(text: Networks) -> None:
     reports: list[Progress] = []
     latents = torch.zeros((1, 3, tiny.LATENT_CHANNELS, 2, 2))
-    frames = hunyuanvideo_1_5.decode(text, latents, watch_that(reports.append), WHOLE, UNUSED)
+    frames = frames_of(hunyuanvideo_1_5.decode(text, latents, UNUSED, watch_that(reports.append)))
     seen = [len(reports) for _ in frames]
     assert [(report.step, report.steps) for report in reports] == [(1, 3), (2, 3), (3, 3)]
     assert seen == [1] + [2] * 4 + [3] * 4
@@ -307,29 +311,29 @@ def test_a_cancelled_clip_stops_at_its_step_and_leaves_nothing_behind(
     pair = pairs(variant)
     before = ours(pair, Sampling(STEPS, 1.0))
     latents = torch.randn((1, 4, tiny.LATENT_CHANNELS, 3, 3), generator=torch.Generator().manual_seed(4))
-    shown = list(hunyuanvideo_1_5.decode(pair.ours, latents, watch_that(), WHOLE, UNUSED))
+    shown = list(frames_of(hunyuanvideo_1_5.decode(pair.ours, latents, UNUSED, watch_that())))
     image = picture(pair, WIDE)
-    conditioning, _ = hunyuanvideo_1_5.encode_prompt(pair.ours, [NEGATIVE, PROMPT], image)
+    conditioning, _ = hunyuanvideo_1_5.encode_prompts(pair.ours, [NEGATIVE, PROMPT], image)
     given = None if image is None else hunyuanvideo_1_5.encode_frames(pair.ours, image[np.newaxis])
     sampling = Sampling(9, 3.0, flow_shift=3.0)
     watch, reports = cancelled_at(2)
     with pytest.raises(JobError) as caught:
         noise = noise_for(pair.ours, WIDE)
-        hunyuanvideo_1_5.denoise(pair.ours, noise, conditioning, given, sampling, watch, WHOLE, UNUSED)
+        denoise(hunyuanvideo_1_5.start(pair.ours, Inputs(noise, conditioning, given, sampling, UNUSED)), watch)
     assert caught.value.code is Code.CANCELLED
     assert [report.step for report in reports] == [1, 2]
 
     watch, reports = cancelled_at(2)
     with pytest.raises(JobError):
-        list(hunyuanvideo_1_5.decode(pair.ours, latents, watch, WHOLE, UNUSED))
+        list(frames_of(hunyuanvideo_1_5.decode(pair.ours, latents, UNUSED, watch)))
     assert [report.step for report in reports] == [1, 2]
     assert torch.equal(ours(pair, Sampling(STEPS, 1.0)), before)
-    again = list(hunyuanvideo_1_5.decode(pair.ours, latents, watch_that(), WHOLE, UNUSED))
+    again = list(frames_of(hunyuanvideo_1_5.decode(pair.ours, latents, UNUSED, watch_that())))
     assert np.array_equal(np.stack(again), np.stack(shown))
 
 
 def test_numbers_that_are_not_finite_are_no_video(folders: Callable[[str], Path]) -> None:
-    broken = hunyuanvideo_1_5.load(folders(TEXT), CPU, torch.float32)
+    broken = hunyuanvideo_1_5.load(reader(folders(TEXT)))
     broken.transformer.proj_out.bias.data[0] = float("nan")
     with pytest.raises(JobError) as caught:
         ours(Pair(TEXT, broken, None), Sampling(1, 1.0))
@@ -338,10 +342,10 @@ def test_numbers_that_are_not_finite_are_no_video(folders: Callable[[str], Path]
 
 @pytest.mark.parametrize("variant", [TEXT, FEW_STEPS])
 def test_bfloat16_networks_keep_timesteps_and_latents_exact(folders: Callable[[str], Path], variant: str) -> None:
-    networks = hunyuanvideo_1_5.load(folders(variant), CPU, torch.bfloat16)
+    networks = hunyuanvideo_1_5.load(reader(folders(variant), torch.bfloat16))
     latents = ours(Pair(variant, networks, None), Sampling(STEPS, 2.0), negative="blue")
     assert latents.dtype == torch.float32
-    assert len(list(hunyuanvideo_1_5.decode(networks, latents.transpose(1, 2), watch_that(), WHOLE, UNUSED))) == 5
+    assert len(list(frames_of(hunyuanvideo_1_5.decode(networks, latents.transpose(1, 2), UNUSED, watch_that())))) == 5
     with torch.inference_mode():
         one, next_one = (networks.transformer.time_embed(torch.tensor([step])) for step in (901.0, 902.0))
     assert one.dtype == torch.bfloat16  # in which 901 and 902 are the same number
@@ -354,7 +358,7 @@ def test_a_tokenizer_that_reads_the_template_otherwise_is_refused_at_load(
     folder = shutil.copytree(folders(TEXT), tmp_path / "damaged")
     edit(folder / "tokenizer" / "tokenizer.json", pre_tokenizer={"type": "WhitespaceSplit"})
     with pytest.raises(JobError, match=r"prompt template as \d+ tokens, not as 108") as caught:
-        hunyuanvideo_1_5.load(folder, CPU, torch.float32)
+        hunyuanvideo_1_5.load(reader(folder))
     assert caught.value.code is Code.MODEL_NOT_LOADED
 
 

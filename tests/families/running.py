@@ -1,0 +1,23 @@
+"""What the tests of every family need to run it on a small checkpoint."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from videoworker.sampling.pixels import Picture, to_frames
+from videoworker.sampling.reader import Reader
+
+CPU = torch.device("cpu")
+
+
+def reader(folder: Path, dtype: torch.dtype = torch.float32) -> Reader:
+    """Reads every network in the same dtype."""
+    return Reader(folder, CPU, defaultdict(lambda: dtype))
+
+
+def frames_of(pieces: Iterator[torch.Tensor]) -> Iterator[Picture]:
+    """The frames of decoded pieces, one by one."""
+    for pixels in pieces:
+        yield from to_frames(pixels)
