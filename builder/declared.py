@@ -10,3 +10,8 @@ RUN: dict[str, tuple[VideoModel, ...]] = {name: variants for name, variants in V
 SHIPPED: tuple[VideoModel, ...] = tuple(
     model for variants in RUN.values() for model in variants if not model.checkpoint.repository
 )
+
+# Of each family the model that comes first, by the family's name.
+FIRST_OF_FAMILY: dict[str, VideoModel] = {}
+for _variants in RUN.values():
+    FIRST_OF_FAMILY.setdefault(_variants[0].family or "", _variants[0])

@@ -1,5 +1,5 @@
-"""Writes the two files of an image's build that name models: docker-bake.hcl, with a target for what an image can bring,
-and .dockerignore, which lets the weights of this repository in.
+"""Writes the two files of an image's build that name models: docker-bake.hcl, which has a target for each image that
+makes sense, and .dockerignore, which lets the weights of this repository in.
 
 python -m builder.image_files
 """
@@ -22,10 +22,10 @@ ROOT = Path(__file__).parent.parent
 _LARGEST_BYTES = 80_000_000_000
 
 _BAKE_HEAD = f"""\
-# Made by `python -m builder.image_files`: one image for each model, with its weights. `docker buildx bake` alone makes the
+# Made by `python -m builder.image_files`: for each model an image with its weights. `docker buildx bake` alone makes the
 # image without weights. It serves the models of this repository, RunPod's cached models, and those on a network volume.
-# A target of two variants is there if the one continues the clips of the other. Weights whose terms must be accepted
-# need HF_TOKEN in the environment. `videoworker models` says how many GB each has; RunPod takes images of up to 80 GB.
+# A target has two variants if the one continues the clips of the other. Weights whose terms must be accepted need
+# HF_TOKEN in the environment. `videoworker models` says how many GB each has. RunPod takes images of up to 80 GB.
 
 variable "IMAGE" {{
   default = "worker-video"
@@ -50,8 +50,8 @@ group "shipped" {{
 """
 
 _DOCKERIGNORE_HEAD = """\
-# Made by `python -m builder.image_files`. Only what the Dockerfile copies: no weights that lie about, no videos, no jobs,
-# no history.
+# Made by `python -m builder.image_files`. Only what the Dockerfile copies: no weights that lie about, no videos, no
+# jobs, no history.
 """
 
 

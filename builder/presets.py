@@ -90,7 +90,9 @@ class Preset:
 
     def needed(self, placement: Placement) -> int:
         """Bytes of device memory for the default clip of any of its variants."""
-        return max(needed(declared_bytes(model.checkpoint), default_activations(model), placement) for model in self.models)
+        return max(
+            needed(declared_bytes(model.checkpoint), default_activations(model), placement) for model in self.models
+        )
 
 
 def _preset(variants: tuple[VideoModel, ...]) -> Preset:

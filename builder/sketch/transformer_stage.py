@@ -21,7 +21,7 @@ from builder.sketch.guide import Guide, outlines
 from builder.sketch.networks import NUM_FRAMES
 from builder.sketch.scenes import TRAINED, draw_centred_scene, draw_scene, render
 from builder.sketch.text_stage import describe, tokenize
-from videoworker.engine.cogvideox import rotary_positions
+from videoworker.families.cogvideox.family import rotary_positions
 
 _GUIDED_LAYER = 4  # of 8: what is right there is drawn by the layers after it
 _POOL = 700  # clips kept for each size
