@@ -26,11 +26,11 @@ import psutil
 import requests
 import typer
 
+from bench.servers.endpoint import FINAL, EndpointProcess
+from bench.servers.fault_proxy import Fault, FaultProxy
+from bench.servers.processes import VIDEOWORKER
+from bench.servers.swift import ACCESS_KEY, SECRET, new_bucket, swift
 from builder.tiny import cogvideox
-from tests.commands.command_line import VIDEOWORKER
-from tests.delivery.fault_proxy import Fault, FaultProxy
-from tests.delivery.store import ACCESS_KEY, SECRET, new_bucket, swift
-from tests.endpoint.running_endpoint import FINAL, EndpointProcess
 
 WORKERS = 2
 AT_ONCE = 8  # jobs that are not final

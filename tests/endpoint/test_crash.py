@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.endpoint.running_endpoint import EndpointProcess, eventually
+from bench.servers.endpoint import EndpointProcess, eventually
 
 
 @pytest.fixture

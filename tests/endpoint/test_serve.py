@@ -14,8 +14,8 @@ import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.commands.command_line import VIDEOWORKER
-from tests.endpoint.running_endpoint import PATIENCE, EndpointProcess, eventually
+from bench.servers.endpoint import PATIENCE, EndpointProcess, eventually
+from bench.servers.processes import VIDEOWORKER
 from tests.handler_process import environment
 
 SERVE_NULL = [sys.executable, str(Path(__file__).with_name("serve_null.py"))]

@@ -8,7 +8,8 @@ from pathlib import Path
 import av
 import pytest
 
-from tests.endpoint.running_endpoint import TOKEN, EndpointHere, eventually
+from bench.servers.endpoint import TOKEN, eventually
+from tests.endpoint.running_endpoint import EndpointHere
 from tests.image.conftest import Image, Run
 from tests.image.container import Container, running
 from videoworker import __version__
