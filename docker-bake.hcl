@@ -1,7 +1,7 @@
-# Made by `python -m builder.image_files`: for each model an image with its weights. `docker buildx bake` alone makes the
-# image without weights. It serves the models of this repository, RunPod's cached models, and those on a network volume.
-# A target has two variants if the one continues the clips of the other. Weights whose terms must be accepted need
-# HF_TOKEN in the environment. `videoworker models` says how many GB each has. RunPod takes images of up to 80 GB.
+# Made by `python -m builder.image_files`: for each model an image with its weights. `docker buildx bake` alone makes
+# the image without weights. It serves the models of this repository, RunPod's cached models, and those on a network
+# volume. A target has two variants if the one continues the clips of the other. Weights whose terms must be accepted
+# need HF_TOKEN in the environment. `videoworker models` says how many GB each has. RunPod takes images up to 80 GB.
 
 variable "IMAGE" {
   default = "worker-video"
