@@ -41,8 +41,8 @@ class Counted:
     denoiser: int
 
 
-class _Shapes(FakeTensorMode):
-    """Tensors without numbers. Where a program asks for one, the answer is yes, and every mask chooses all, but what
+class _Shapes(FakeTensorMode):  # type: ignore[no-untyped-call]
+    """Tensors without numbers. If a program asks for one, the answer is yes, and every mask chooses all, but what
     was made by inverting one nothing."""
 
     def dispatch(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -51,17 +51,17 @@ class _Shapes(FakeTensorMode):
             return True
         if packet is _aten.index and args[1][0] is not None and args[1][0].dtype is torch.bool:
             return args[0][:0] if getattr(args[1][0], "chooses_none", False) else args[0].clone()
-        made = super().dispatch(func, types, args, kwargs or {})
+        made: Any = super().dispatch(func, types, args, kwargs or {})
         if packet is _aten.bitwise_not:
             made.chooses_none = True
         return made
 
 
-class _Count(TorchDispatchMode):
+class _Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the bytes of the storages that operations make, while they are alive."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.now = self.peak = 0
         self._alive: dict[int, int] = {}
 

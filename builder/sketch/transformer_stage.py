@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKLCogVideoX, CogVideoXDDIMScheduler, CogVideoXTransformer3DModel
+from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from transformers import PreTrainedTokenizerFast, T5EncoderModel
 
@@ -92,7 +93,7 @@ def _given_latents(rng: random.Random, clip: _Clip) -> int:
 
 def average(model: CogVideoXTransformer3DModel) -> AveragedModel:
     """The running mean of the weights over about the last 250 steps, which is what is shipped."""
-    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.996))
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.996))  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ def train(
         model.transformer_blocks[_GUIDED_LAYER], model.config.attention_head_dim * model.config.num_attention_heads
     ).to(device)
     others = [p for p in model.parameters() if id(p) not in chosen] + list(guide.parameters())
-    optimizers = (
+    optimizers: tuple[Optimizer, ...] = (
         torch.optim.Muon(matrices, lr=2e-3, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
         torch.optim.AdamW(others, lr=1e-3, weight_decay=0.0, betas=(0.9, 0.98)),
     )
