@@ -29,7 +29,7 @@ import typer
 from bench.servers.endpoint import FINAL, EndpointProcess
 from bench.servers.fault_proxy import Fault, FaultProxy
 from bench.servers.processes import VIDEOWORKER
-from bench.servers.swift import ACCESS_KEY, SECRET, new_bucket, swift
+from bench.servers.store import ACCESS_KEY, SECRET, new_bucket, swift
 from builder.tiny import cogvideox
 
 WORKERS = 2

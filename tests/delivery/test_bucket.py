@@ -19,7 +19,7 @@ from botocore.auth import S3SigV4QueryAuth
 from PIL import Image
 
 from bench.servers.fault_proxy import FaultProxy
-from bench.servers.swift import SECRET, Store
+from bench.servers.store import SECRET, Store
 from tests.delivery import videos
 from videoworker.apis import APIS
 from videoworker.delivery import choose

@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from bench.servers.fault_proxy import Fault, FaultProxy
-from bench.servers.swift import ACCESS_KEY, SECRET, Store
+from bench.servers.store import ACCESS_KEY, SECRET, Store
 from tests.delivery import videos
 from videoworker.delivery import choose
 from videoworker.delivery.destination import Destination

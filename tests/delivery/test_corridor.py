@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from bench.servers.swift import Store
+from bench.servers.store import Store
 from builder.tiny import cogvideox
 from videoworker import job
 from videoworker.engine.engine import Engine

@@ -10,7 +10,7 @@ import requests
 import trustme
 
 from bench.servers.fault_proxy import FaultProxy
-from bench.servers.swift import ACCESS_KEY, SECRET, Store
+from bench.servers.store import ACCESS_KEY, SECRET, Store
 from tests.delivery import videos
 from videoworker.delivery import choose
 from videoworker.delivery.destination import Destination
