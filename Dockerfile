@@ -8,19 +8,24 @@ ARG MODEL=
 ARG MODEL_VARIANT=
 
 
-# What pip installs, in two folders: torch with CUDA's libraries, which is nearly all of the image and changes seldom,
-# and the rest. Both are compiled here, into bytecode that no file's date makes stale; one module of torch's own tests
-# is written for a later Python.
+# pip, which the image needs for its making alone.
+FROM ${BASE_IMAGE} AS pip
+RUN python -m venv /opt/pip
+
+
+# What pip installs, in two layers: torch with CUDA's libraries, which is nearly all of the image and changes seldom, and
+# the rest. Both are compiled here, into bytecode that no file's date makes stale; one module of torch's own tests is
+# written for a later Python. pip and its cache are mounted on folders that every Debian has, so nothing of them stays.
 FROM ${BASE_IMAGE} AS dependencies
-RUN python -m venv /opt/pip && python -m venv --without-pip /opt/venv
-COPY builder/requirements.txt /build/
-RUN --mount=type=cache,target=/root/.cache/pip \
-    /opt/pip/bin/pip --python /opt/venv/bin/python install --no-compile \
-        --require-hashes --no-deps --only-binary :all: -r /build/requirements.txt
-COPY builder/requirements-torch.txt builder/constraints-torch.txt /build/
-RUN --mount=type=cache,target=/root/.cache/pip \
-    /opt/pip/bin/pip --python /opt/venv/bin/python install --no-compile --prefix /opt/torch \
-        -r /build/requirements-torch.txt -c /build/constraints-torch.txt \
+COPY builder/requirements.txt /opt/venv/
+RUN --mount=type=bind,from=pip,source=/opt/pip,target=/mnt --mount=type=cache,target=/media \
+    python -m venv --without-pip /opt/venv \
+    && XDG_CACHE_HOME=/media /mnt/bin/python -m pip --python /opt/venv/bin/python install --no-compile \
+        --require-hashes --no-deps --only-binary :all: -r /opt/venv/requirements.txt
+COPY builder/requirements-torch.txt builder/constraints-torch.txt /opt/torch/
+RUN --mount=type=bind,from=pip,source=/opt/pip,target=/mnt --mount=type=cache,target=/media \
+    XDG_CACHE_HOME=/media /mnt/bin/python -m pip --python /opt/venv/bin/python install --no-compile --prefix /opt/torch \
+        -r /opt/torch/requirements-torch.txt -c /opt/torch/constraints-torch.txt \
     && echo /opt/torch/lib/python3.11/site-packages > /opt/venv/lib/python3.11/site-packages/torch.pth \
     && printf '#!/opt/venv/bin/python\nfrom videoworker.cli import main\nmain()\n' > /opt/venv/bin/videoworker \
     && chmod +x /opt/venv/bin/videoworker \
@@ -46,11 +51,9 @@ RUN --mount=type=secret,id=HF_TOKEN \
 
 
 # The worker, what changes least first.
-FROM ${BASE_IMAGE} AS worker
+FROM dependencies AS worker
 ARG MODEL
 COPY --from=weights /weights /app/weights
-COPY --from=dependencies /opt/torch /opt/torch
-COPY --from=dependencies /opt/venv /opt/venv
 WORKDIR /app
 # MODEL: a worker with a model's weights serves every API with it, and asks no hub for others.
 # RUNPOD_INIT_TIMEOUT: in seconds; weights of tens of GB may have to be fetched first.

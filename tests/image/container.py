@@ -6,8 +6,9 @@ Only /tmp (in memory) and /outputs (a folder of the test's) can be written to.
 import json
 import subprocess
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,19 +43,28 @@ class Container:
         }
 
 
+@dataclass(frozen=True)
+class Image:
+    """`config` is what docker calls its configuration, `root` are its files, not to be written to."""
+
+    config: Mapping[str, Any]
+    root: Path
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How a container is run. `words` follow the image's command. It has this machine's network, or none at all; its
+    own weights, or those of a folder."""
+
+    words: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    network: bool = False
+    weights: Path | None = None
+
+
 @contextmanager
-def running(
-    image: dict[str, Any],
-    root: Path,
-    folder: Path,
-    *words: str,
-    network: bool = False,
-    weights: Path | None = None,
-    **environment: str,
-) -> Iterator[Container]:
-    """`image`: its configuration; `root`: its files; `folder`: an empty one. `words` follow the image's command. It
-    has this machine's network, or none at all; its own weights, or those of the folder given. It is killed with the
-    block."""
+def running(image: Image, folder: Path, setup: Setup) -> Iterator[Container]:
+    """A container that is killed with the block. `folder` is empty, and its own."""
     name = f"worker-{uuid.uuid4().hex[:12]}"
     outputs = folder / "outputs"
     outputs.mkdir()
@@ -62,28 +72,28 @@ def running(
     command(*_RUNC, "spec", f"--bundle={folder}")
     file = folder / "config.json"
     spec = json.loads(file.read_text())
-    user, _, group = image["User"].partition(":")
+    user, _, group = image.config["User"].partition(":")
     spec["process"] |= {
         "terminal": False,
-        "args": [*image["Cmd"], *words],
-        "env": [*image["Env"], *(f"{variable}={value}" for variable, value in environment.items())],
-        "cwd": image["WorkingDir"],
+        "args": [*image.config["Cmd"], *setup.words],
+        "env": [*image.config["Env"], *(f"{variable}={value}" for variable, value in setup.environment.items())],
+        "cwd": image.config["WorkingDir"],
         "user": {"uid": int(user), "gid": int(group)},
         "capabilities": {},
     }
-    spec["root"] = {"path": str(root), "readonly": True}
+    spec["root"] = {"path": str(image.root), "readonly": True}
     memory = ["nosuid", "nodev", "noexec", "mode=1777"]
     spec["mounts"] += [
         {"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": memory},
         {"destination": "/outputs", "type": "bind", "source": str(outputs), "options": ["bind", "nosuid", "nodev"]},
     ]
-    if weights is not None:
+    if setup.weights is not None:
         read_only = ["bind", "ro", "nosuid", "nodev"]
         spec["mounts"].append(
-            {"destination": "/app/weights", "type": "bind", "source": str(weights), "options": read_only}
+            {"destination": "/app/weights", "type": "bind", "source": str(setup.weights), "options": read_only}
         )
     del spec["linux"]["resources"]  # no limits: not every machine lets them be set
-    if network:
+    if setup.network:
         spec["linux"]["namespaces"] = [one for one in spec["linux"]["namespaces"] if one["type"] != "network"]
     file.unlink()  # root's, where this process is not
     file.write_text(json.dumps(spec))

@@ -11,8 +11,7 @@ from builder.tiny import cogvideox
 from tests.commands.hub import Hub, serving
 from tests.handler_process import ROOT
 from tests.image import buildah
-from tests.image.conftest import Image
-from tests.image.container import running
+from tests.image.container import Image, Setup, running
 from videoworker.models.cogvideox import COGVIDEOX_5B as MODEL
 
 pytestmark = [pytest.mark.needs_buildah, pytest.mark.needs_mmdebstrap, pytest.mark.needs_runc]
@@ -56,7 +55,7 @@ def hub(tmp_path: Path, tokens: set[str | None]) -> Iterator[Hub]:
         yield hub
 
 
-def test_they_come_with_a_secret_token_serve_without_a_network_and_stay_when_code_changes(
+def test_they_come_by_a_secret_token_and_stay_when_code_changes(
     image: Image, context: Path, hub: Hub, tokens: set[str | None], tmp_path: Path
 ) -> None:
     (tmp_path / "token").write_text(TOKEN)
@@ -77,9 +76,8 @@ def test_they_come_with_a_secret_token_serve_without_a_network_and_stay_when_cod
         (tmp_path / "container").mkdir()
         job = json.dumps({"input": JOB})
         at = {"MODEL": "cogvideox", "HF_HUB_OFFLINE": "1"}
-        with running(
-            image.config, image.root, tmp_path / "container", "--test_input", job, weights=root / "weights", **at
-        ) as container:
+        setup = Setup(("--test_input", job), at, weights=root / "weights")
+        with running(image, tmp_path / "container", setup) as container:
             code, printed, errors = container.ended()
     assert code == 0, errors
     assert "9 frames" in printed.splitlines()[-1] and ", cogvideox, made" in printed.splitlines()[-1]
