@@ -113,7 +113,7 @@ def test_nothing_of_its_making_stays(image: Image) -> None:
     assert not programs & {"cc", "gcc", "g++", "c++", "clang", "ld", "make", "nvcc"}
     assert not list((image.root / "opt/venv/lib/python3.11/site-packages").glob("pip*"))
     assert not any((image.root / folder).exists() for folder in ("root/.cache", "build", "opt/pip", "run/secrets"))
-    assert not any(list((image.root / folder).iterdir()) for folder in ("tmp", "mnt", "media"))
+    assert not list((image.root / "tmp").iterdir())
     assert (image.root / "etc/pip.conf").stat().st_size == 0
 
 
