@@ -28,7 +28,7 @@ POOLS = {
     "BLACKWELL_180": 180,
 }
 
-# Error correction takes a sixteenth of a card's memory where it is done in it: an L40S of 48 GB has 45.0 GiB.
+# Error correction takes a sixteenth of a card's memory if it is done there: an L40S of 48 GB has 45.0 GiB.
 _USABLE_BYTES_PER_GB = GIB * 15 // 16
 
 IMAGE_BYTES = 8_000_000_000  # without weights; nearly all of it is torch with CUDA
@@ -42,7 +42,7 @@ _JOB_TIMEOUT_SECONDS = 14_400
 @dataclass(frozen=True)
 class Preset:
     """`models` are the variants that are fetched: the one that the worker starts with, then the one that an image
-    brings, where that is another."""
+    brings, if that is another."""
 
     models: tuple[VideoModel, ...]
 
@@ -85,7 +85,7 @@ class Preset:
 
     @property
     def seconds(self) -> float | None:
-        """To denoise the default clip, as published; None where nobody has done so."""
+        """To denoise the default clip, as published; None if nobody has done so."""
         return denoise_seconds(plan_clip(VideoRequest(api="native", prompt="-"), self.model))
 
     def needed(self, placement: Placement) -> int:

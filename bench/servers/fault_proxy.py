@@ -1,4 +1,4 @@
-"""A way to a server that fails on purpose, over TLS where a test wants it, and counts what was sent through it."""
+"""A way to a server that fails on purpose, over TLS if a test wants it, and counts what was sent through it."""
 
 import asyncio
 import contextlib

@@ -17,7 +17,7 @@ def rows(*arguments: str) -> list[list[str]]:
     return [[cell.strip() for cell in line] for line in table[2:]]
 
 
-def test_a_long_clip_takes_no_more_memory_as_a_stream_and_as_a_whole_more_than_there_is() -> None:
+def test_a_longer_clip_takes_no_more_memory_as_a_stream() -> None:
     lengths = ["--frames", "37", "--frames", "151"]
     short, long = rows("--family", "mochi", "--width", "60", "--height", "64", *lengths, "--memory", "0.3")
     assert (short[:3], long[:3]) == (["mochi", "64x64", "37"], ["mochi", "64x64", "151"])

@@ -25,7 +25,7 @@ from videoworker.settings import Settings
 from videoworker.watch import Watch
 from videoworker.worker.handler import Handler
 
-# GiB of a GB where error correction takes a sixteenth: an A40 has 45.0 of 48.
+# GiB of a GB if error correction takes a sixteenth: an A40 has 45.0 of 48.
 USABLE = 15 / 16
 # Set by the image or by the platform, or of no use there.
 NOT_FOR_USERS = {
@@ -202,14 +202,14 @@ def test_both_files_are_those_of_the_code(tmp_path: Path) -> None:
         {"config": {"env": [{"key": "A"}]}},
     ],
 )
-def test_what_the_hub_would_refuse_is_refused_here(change: dict[str, Any]) -> None:
+def test_what_the_hub_refuses_is_refused_here(change: dict[str, Any]) -> None:
     wrong = json.loads((FOLDER / "hub.json").read_text("utf-8"))
     wrong |= change | ({"config": wrong["config"] | change["config"]} if "config" in change else {})
     with pytest.raises(ValidationError):
         Hub.model_validate_json(json.dumps(wrong))
 
 
-def test_every_setting_is_a_variable_unless_it_is_not_for_users() -> None:
+def test_every_setting_for_users_is_a_variable() -> None:
     keys = [variable.key for variable in hub().config.env]
     assert len(keys) == len(set(keys))
     settings = {name.upper() for name in Settings.model_fields}
@@ -217,12 +217,12 @@ def test_every_setting_is_a_variable_unless_it_is_not_for_users() -> None:
     assert set(keys) == settings - NOT_FOR_USERS | {"HF_TOKEN", "RUNPOD_INIT_TIMEOUT"}
 
 
-def test_secrets_are_texts_that_nobody_has_filled_in() -> None:
+def test_secrets_are_empty_texts() -> None:
     assert all((form(key).type, form(key).default, form(key).options) == ("string", None, None) for key in SECRETS)
 
 
 @pytest.mark.parametrize("key", FOR_USERS)
-def test_the_worker_takes_what_the_form_offers_and_refuses_what_it_does_not(
+def test_the_worker_takes_what_the_form_offers(
     key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown = form(key)
@@ -254,7 +254,7 @@ def test_the_form_offers_all_that_there_is(key: str, monkeypatch: pytest.MonkeyP
     assert re.findall(r"'(\w+)'", expected) == [option.value for option in form(key).options or []]
 
 
-def test_each_model_that_runs_has_one_preset_and_one_option() -> None:
+def test_each_model_has_one_preset_and_one_option() -> None:
     assert [entry.defaults["MODEL"] for entry in hub().config.presets] == RUNNING
     assert [option.value for option in form("MODEL").options or []] == RUNNING
 
@@ -280,40 +280,40 @@ def chosen(preset: Preset, pool: str) -> str | None:
 
 
 @each_preset
-def test_a_presets_pools_are_those_on_which_the_worker_finds_a_placement(preset: Preset) -> None:
+def test_the_worker_finds_a_placement_on_a_presets_pools(preset: Preset) -> None:
     assert set(preset.models) <= set(VARIANTS[preset.model.name])
     said = {pool: placement.value for placement, pools in preset.pools.items() for pool in pools}
     assert said == {pool: placement for pool in POOLS if (placement := chosen(preset, pool))}
 
 
 @each_preset
-def test_the_gpu_that_a_preset_names_is_the_smallest_that_makes_its_clip_exactly(preset: Preset) -> None:
+def test_a_preset_names_the_smallest_exact_gpu(preset: Preset) -> None:
     gb = int(re.findall(r"GPU of (\d+) GB", listed(preset.model.name).name)[0])
     for pool, size in POOLS.items():
         assert (chosen(preset, pool) not in (None, "fp8")) == (size >= gb), pool
 
 
-def test_every_preset_is_exact_on_the_pools_that_the_listing_begins_with() -> None:
+def test_every_preset_is_exact_on_the_listings_pools() -> None:
     pools = hub().config.gpuIds.split(",")
     assert len(pools) <= 3  # as many as RunPod takes
     assert {chosen(preset, pool) for preset in PRESETS for pool in pools}.isdisjoint({None, "fp8"})
 
 
 @each_preset
-def test_the_disk_has_room_for_a_presets_weights_and_a_tenth_free(preset: Preset) -> None:
+def test_the_disk_has_room_for_a_presets_weights(preset: Preset) -> None:
     kept = sum(component.size for model in preset.models for component in model.checkpoint.components)
     assert kept < 0.9e9 * preset.disk_gb
     assert preset.disk_gb <= hub().config.containerDiskInGb
 
 
-def test_both_files_allow_hosts_of_the_cuda_that_torch_is_built_for_and_of_no_older_one() -> None:
+def test_both_files_allow_hosts_of_torchs_cuda() -> None:
     assert version("torch").partition("+")[0] == "2.13.0", "look up which CUDA its build on PyPI requires"
     versions = [tuple(map(int, allowed.split("."))) for allowed in hub().config.allowedCudaVersions]
     assert min(versions) == (13, 0) and {major for major, _ in versions} == {13}
     assert hub_tests().config.allowedCudaVersions == hub().config.allowedCudaVersions
 
 
-def test_each_job_of_the_hub_becomes_a_video_within_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_job_of_the_hub_becomes_a_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the real handler on the shipped model. Its own limit ends a job that takes longer than the test allows."""
     for pair in hub_tests().config.env:
         monkeypatch.setenv(pair.key, pair.value)

@@ -10,7 +10,7 @@ from builder.sketch.scenes import Scene, all_combinations, draw_centred_scene, d
 
 
 @pytest.mark.parametrize("draw", [draw_scene, draw_centred_scene])
-def test_every_attribute_of_drawn_scenes_is_read_from_their_pixels(draw: Callable[..., Scene]) -> None:
+def test_attributes_of_drawn_scenes_are_read(draw: Callable[..., Scene]) -> None:
     rng = random.Random(7)
     wrong = []
     for combination in rng.sample(all_combinations(), 60):

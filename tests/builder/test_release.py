@@ -24,7 +24,7 @@ APACHE_2_0 = "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"
 
 
 def tool(name: str, *arguments: str | Path) -> None:
-    """Runs an installed command, which fails where it finds fault."""
+    """Runs an installed command, which fails if it finds fault."""
     command = [Path(sys.executable).parent / name, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -43,7 +43,7 @@ def run(script: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
 
 
-def test_the_changelog_has_a_dated_section_for_the_version() -> None:
+def test_the_changelog_has_the_version() -> None:
     sections = re.findall(r"^## (.*)", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
     assert sections[0] == "[Unreleased]"
     assert re.fullmatch(rf"\[{re.escape(__version__)}\] - \d{{4}}-\d\d-\d\d", sections[1])
@@ -57,17 +57,17 @@ def test_the_installed_package_has_the_version_and_the_licence() -> None:
     assert hashlib.sha256((ROOT / "LICENSE").read_bytes()).hexdigest() == APACHE_2_0
 
 
-def test_the_workflow_is_one_that_github_runs_and_gives_nobody_more_than_it_needs() -> None:
+def test_the_workflow_is_valid_and_needs_few_rights() -> None:
     tool("check-jsonschema", "--builtin-schema", "vendor.github-workflows", WORKFLOW)
     tool("zizmor", "--offline", "--pedantic", "--strict-collection", ROOT / ".github")
 
 
-def test_the_forms_for_issues_are_ones_that_github_shows() -> None:
+def test_the_forms_for_issues_are_valid() -> None:
     assert [form.stem for form in FORMS] == ["bug", "feature"]
     tool("check-jsonschema", "--builtin-schema", "vendor.github-issue-forms", *FORMS)
 
 
-def test_a_change_passes_the_gate_and_an_image_only_follows_it() -> None:
+def test_an_image_follows_the_gate() -> None:
     assert step("test", "Run all tests") == ".ci/run"
     assert JOBS["image"]["needs"] == "test"
     names = [step.get("name") for step in JOBS["image"]["steps"]]
@@ -81,7 +81,7 @@ def test_only_a_tag_that_is_the_version_becomes_an_image(tag: str) -> None:
     assert done.stdout == ("" if tag == f"v{__version__}" else f"The tag is {tag}, the version {__version__}.\n")
 
 
-def test_the_images_of_a_tag_are_pushed_under_the_repositorys_name_and_the_version(tmp_path: Path) -> None:
+def test_a_tags_images_are_pushed_with_name_and_version(tmp_path: Path) -> None:
     docker = tmp_path / "docker"  # there is no registry here: says what it is asked for
     docker.write_text('#!/bin/sh\necho "$IMAGE $VERSION $*"\n[ "$1" != login ] || cat\n')
     docker.chmod(0o755)

@@ -72,7 +72,7 @@ def test_each_pin_has_its_hashes(file: str) -> None:
     assert "torch" not in pins(file)
 
 
-def test_all_that_the_named_packages_need_is_pinned_to_a_version_that_they_accept() -> None:
+def test_everything_needed_is_pinned_to_an_accepted_version() -> None:
     named = [Requirement(line) for lines in NAMED.values() for line in lines]
     seen: set[tuple[str, str]] = set()
     for requirement in (further for name in named for further in needed(name, seen)):
@@ -93,7 +93,7 @@ def test_what_is_installed_is_what_is_pinned() -> None:
     assert {name: Version(version(name)).public for name in pinned} == pinned
 
 
-def test_what_every_build_of_torch_needs_is_what_the_project_says_of_it() -> None:
+def test_torchs_declared_needs_are_those_of_every_build() -> None:
     (said,) = PROJECT["tool"]["uv"]["dependency-metadata"]
     everywhere = {line for line in map(Requirement, requires("torch") or []) if line.marker is None}
     assert {str(line) for line in everywhere} == set(said["requires-dist"])
@@ -129,7 +129,7 @@ requires-dist = ["everywhere"]
 """
 
 
-def test_the_command_pins_what_is_named_and_moves_no_pin_that_it_is_not_told_to_move(tmp_path: Path) -> None:
+def test_the_command_pins_and_moves_no_pin_untold(tmp_path: Path) -> None:
     wheels, checkout = tmp_path / "wheels", tmp_path / "checkout"
     (checkout / ".venv").mkdir(parents=True)
     (checkout / ".venv" / "bin").symlink_to(Path(sys.executable).parent)

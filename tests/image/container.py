@@ -95,7 +95,7 @@ def running(image: Image, folder: Path, setup: Setup) -> Iterator[Container]:
     del spec["linux"]["resources"]  # no limits: not every machine lets them be set
     if setup.network:
         spec["linux"]["namespaces"] = [one for one in spec["linux"]["namespaces"] if one["type"] != "network"]
-    file.unlink()  # root's, where this process is not
+    file.unlink()  # root's, if this process is not
     file.write_text(json.dumps(spec))
     with subprocess.Popen(
         [*AS_ROOT, *_RUNC, "run", f"--bundle={folder}", name],
