@@ -8,7 +8,11 @@ import pytest
 from tests.handler_process import ROOT
 
 FILES = [path for folder in ("builder", "bench", "src") for path in sorted((ROOT / folder).rglob("*.py"))]
-MAY_IMPORT = {"src": {"videoworker"}, "builder": {"videoworker", "builder"}, "bench": {"videoworker", "builder", "bench"}}
+MAY_IMPORT = {
+    "src": {"videoworker"},
+    "builder": {"videoworker", "builder"},
+    "bench": {"videoworker", "builder", "bench"},
+}
 
 
 def imported(path: Path) -> set[str]:

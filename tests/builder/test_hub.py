@@ -222,9 +222,7 @@ def test_secrets_are_empty_texts() -> None:
 
 
 @pytest.mark.parametrize("key", FOR_USERS)
-def test_the_worker_takes_what_the_form_offers(
-    key: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_worker_takes_what_the_form_offers(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = form(key)
     take = partial(read, monkeypatch, key)
     if shown.default is not None:
