@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from diffusers.models.autoencoders.autoencoder_kl_cogvideox import CogVideoXEncoder3D
 from PIL import Image
+from videoworker.models.plan import make_plan
 
 from builder.tiny import cogvideox
 from tests.engine.pictures_shown import Picture, pictures_shown
@@ -20,7 +21,6 @@ from videoworker import job
 from videoworker.engine.engine import Engine
 from videoworker.errors import Code, JobError
 from videoworker.media.picture import crop_to
-from videoworker.models.plan import make_plan
 from videoworker.request import Progress, Result, VideoRequest
 from videoworker.settings import Settings
 from videoworker.watch import Watch

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from videoworker.models.placement import GIB, LADDER, choose, declared_weights, default_activations
 
 from builder.hub import FOLDER, main
 from builder.presets import POOLS, PRESETS, Preset
@@ -19,7 +20,6 @@ from videoworker.apis import APIS
 from videoworker.engine.engine import Engine
 from videoworker.errors import JobError
 from videoworker.models import MODELS, VARIANTS
-from videoworker.models.placement import GIB, LADDER, choose, declared_weights, default_activations
 from videoworker.settings import Settings
 from videoworker.worker.handler import Handler
 

@@ -1,10 +1,10 @@
 """NOTICE says of every model's weights what the declarations say."""
 
 import pytest
+from videoworker.models.declaration import Model
 
 from builder.notice import NOTICE, main
 from videoworker.models import VARIANTS
-from videoworker.models.declaration import Model
 
 EVERY = [model for variants in VARIANTS.values() for model in variants]
 

@@ -5,16 +5,16 @@ import re
 from pathlib import Path
 
 import pytest
+from videoworker.models.declaration import Model
+from videoworker.models.placement import LADDER
+from videoworker.models.plan import make_plan
+from videoworker.models.published_seconds import denoise_seconds
 
 from builder.tiny import mochi
 from tests.commands.command_line import run
 from videoworker.models.cogvideox import COGVIDEOX_1_5_5B, COGVIDEOX_5B
-from videoworker.models.declaration import Model
 from videoworker.models.hunyuanvideo import HUNYUANVIDEO
 from videoworker.models.mochi import MOCHI
-from videoworker.models.placement import LADDER
-from videoworker.models.plan import make_plan
-from videoworker.models.published_seconds import denoise_seconds
 from videoworker.request import VideoRequest
 
 HUNYUANVIDEO_JOB = json.dumps({"prompt": "a cat", "model": "hunyuanvideo"})

@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 
 from builder.make_tiny import FAMILIES
-from tests.engine.clips import STEPS, clip, loaded
+from tests.engine.clips import STEPS, clip
+from tests.engine.making import loaded
 from tests.handler_process import ROOT, environment
 from videoworker.engine.engine import Engine
 from videoworker.errors import Code, JobError
 from videoworker.models import MODELS
 from videoworker.request import Progress, Stage
+from videoworker.settings import Settings
 from videoworker.watch import Watch
 
-WITH_A_SAMPLER = [family for family in FAMILIES if MODELS[family].runner]
+WITH_A_SAMPLER = [family for family in FAMILIES if MODELS[family].family]
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +27,7 @@ def weights_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Small checkpoints of every family."""
     folder = tmp_path_factory.mktemp("weights")
     for family in WITH_A_SAMPLER:
-        FAMILIES[family].save(folder / MODELS[family].folder, FAMILIES[family].VARIANTS[0])
+        FAMILIES[family].save(folder / MODELS[family].checkpoint.folder, FAMILIES[family].VARIANTS[0])
     return folder
 
 
@@ -72,7 +74,7 @@ def stop(engine: Engine, family: str, stage: Stage, step: int, code: Code) -> No
 def test_after_stopped_jobs_the_next_clip_is_that_of_a_new_process(
     weights_dir: Path, made_anew: Path, family: str
 ) -> None:
-    engine = loaded(family, weights_dir)
+    engine = loaded(family, Settings(weights_dir=weights_dir))
     stop(engine, family, "denoise", 2, Code.CANCELLED)
     stop(engine, family, "denoise", 3, Code.GENERATION_TIMEOUT)
     stop(engine, family, "decode", 1, Code.CANCELLED)
