@@ -62,7 +62,7 @@ def start(database_url: str, tmp_path: Path) -> Iterator[Start]:
 
 @pytest.fixture(scope="module")
 def shared(new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EndpointHere]:
-    settings = EndpointSettings(database_url=new_database())  # type: ignore[arg-type]
+    settings = EndpointSettings(database_url=new_database())
     with EndpointHere(settings, tmp_path_factory.mktemp("files")) as endpoint:
         yield endpoint
 

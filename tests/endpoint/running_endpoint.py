@@ -21,7 +21,6 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 
 from tests.commands.command_line import VIDEOWORKER
 from tests.handler_process import environment
-from videoworker.endpoint.access import Access
 from videoworker.endpoint.app import make_app
 from videoworker.endpoint.database import Database
 from videoworker.endpoint.process import GUARD
@@ -155,7 +154,7 @@ class EndpointHere(Endpoint):
         self._database = Database(self._settings.database_url.get_secret_value())
         clocks = [lambda: time.time() + self._ahead, lambda: time.monotonic() + self._ahead]
         self.queue = Queue(self._database, self._settings, *clocks)
-        app = make_app(self.queue, self._settings, Access(self._settings.keys, TOKEN), self._files)
+        app = make_app(self.queue, self._settings, TOKEN, self._files)
         await self.queue.open()
         self._server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1))
         self._serving = asyncio.create_task(self._server.serve([sock]))

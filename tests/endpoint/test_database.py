@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from sqlalchemy import Connection, event, text
@@ -28,7 +28,7 @@ def test_changes_that_wait_together_are_committed_together_and_one_that_fails_ha
         blocked.set()
         go.wait()
 
-    async def run() -> list[object]:
+    async def run() -> Sequence[object]:
         nonlocal commits
         await database.write(lambda connection: connection.execute(text("CREATE TABLE t (n INTEGER UNIQUE)")).close())
         holding = database.write(hold)

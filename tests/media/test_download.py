@@ -14,7 +14,7 @@ from PIL import Image
 from tests.media.pictures import BLUE, encoded, flat
 from videoworker import settings as settings_module
 from videoworker.errors import Code, JobError
-from videoworker.media import download as download_module
+from videoworker.http import public_address
 from videoworker.media.download import DownloadRefused, download
 from videoworker.media.picture import decode_picture
 
@@ -181,7 +181,7 @@ def test_the_refusal_reaches_the_caller_as_an_invalid_image(server: Server) -> N
 @pytest.fixture
 def only_first_is_public(monkeypatch: pytest.MonkeyPatch) -> None:
     """No address of this machine is public, so one is declared to be."""
-    monkeypatch.setattr(download_module, "is_public", lambda host: host == "127.0.0.1")
+    monkeypatch.setattr(public_address, "is_public", lambda host: host == "127.0.0.1")
 
 
 @pytest.mark.usefixtures("only_first_is_public")
