@@ -21,9 +21,7 @@ def chance() -> random.Random:
     return random.Random(seed)
 
 
-def test_every_run_that_was_answered_is_there_after_kill_9(
-    tmp_path: Path, database_url: str, chance: random.Random
-) -> None:
+def test_accepted_jobs_are_kept(tmp_path: Path, database_url: str, chance: random.Random) -> None:
     """Callers submit all the time; the endpoint is killed in the midst of it."""
     accepted: list[str] = []
     enough, end = threading.Event(), threading.Event()
@@ -52,9 +50,8 @@ def test_every_run_that_was_answered_is_there_after_kill_9(
             assert {endpoint.status(job_id)["status"] for job_id in accepted} == {"IN_QUEUE"}
 
 
-def test_every_job_is_finished_though_endpoint_and_workers_are_killed(
-    tmp_path: Path, database_url: str, chance: random.Random
-) -> None:
+def test_jobs_are_finished(tmp_path: Path, database_url: str, chance: random.Random) -> None:
+    """Every job is finished although the endpoint and workers are killed."""
     settings = {"DATABASE_URL": database_url, "HEARTBEAT_TIMEOUT_SECONDS": "3", "MAX_ATTEMPTS": "10"}
     with EndpointProcess(tmp_path, **settings) as endpoint, ExitStack() as stack:
         workers = {name: stack.enter_context(endpoint.worker(name)) for name in ("first", "second")}

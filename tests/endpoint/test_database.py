@@ -19,7 +19,8 @@ def numbers(connection: Connection) -> list[int]:
     return list(connection.scalars(text("SELECT n FROM t ORDER BY n")))
 
 
-def test_changes_that_wait_together_are_committed_together_and_one_that_fails_harms_no_other(database_url: str) -> None:
+def test_group_commit(database_url: str) -> None:
+    """Changes that wait together are committed together. One that fails harms no other."""
     database = Database(database_url)
     commits = 0
     blocked, go = threading.Event(), threading.Event()
@@ -64,7 +65,7 @@ def test_changes_that_wait_together_are_committed_together_and_one_that_fails_ha
     assert isinstance(results[2], SQLAlchemyError)
 
 
-def test_a_database_serves_one_endpoint_at_a_time(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_endpoint_at_a_time(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     first = Database(database_url)
     monkeypatch.setattr("videoworker.endpoint.database._CLAIM_SECONDS", 0.0)
     with pytest.raises(DatabaseInUseError):

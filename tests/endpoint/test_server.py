@@ -43,7 +43,8 @@ def worker_of(endpoint: EndpointProcess, job_id: str) -> str:
     return worker
 
 
-def test_a_worker_that_dies_is_replaced_and_its_job_done_by_another(endpoint: EndpointProcess) -> None:
+def test_dead_worker(endpoint: EndpointProcess) -> None:
+    """It is replaced, and another worker does its job."""
     job_id = endpoint.run({"do": "run for ever"})
     first = eventually(lambda: worker_of(endpoint, job_id))
     handlers = [process for process in children(endpoint) if "null_handler.py" in " ".join(process.cmdline())]
@@ -59,7 +60,8 @@ def test_a_worker_that_dies_is_replaced_and_its_job_done_by_another(endpoint: En
     endpoint.post(f"cancel/{job_id}")
 
 
-def test_a_worker_that_falls_silent_is_ended_before_another_does_its_job(endpoint: EndpointProcess) -> None:
+def test_silent_worker(endpoint: EndpointProcess) -> None:
+    """It is killed before another worker does its job."""
     job_id = endpoint.run({"do": "run for ever"})
     first = eventually(lambda: worker_of(endpoint, job_id))
     handlers = [process for process in children(endpoint) if process.environ().get("RUNPOD_POD_ID") == first]
@@ -74,13 +76,15 @@ def test_a_worker_that_falls_silent_is_ended_before_another_does_its_job(endpoin
     endpoint.post(f"cancel/{job_id}")
 
 
-def test_a_worker_that_asks_to_be_replaced_is(endpoint: EndpointProcess) -> None:
+def test_fresh_worker(endpoint: EndpointProcess) -> None:
+    """A worker that asks to be replaced gets no more jobs."""
     before = endpoint.final(endpoint.run({"do": "ask for a fresh worker"}))["workerId"]
     fresh = {endpoint.final(endpoint.run({"n": number}))["workerId"] for number in range(4)}
     assert before not in fresh
 
 
-def test_told_to_end_it_lets_its_workers_finish_and_leaves_none(endpoint: EndpointProcess) -> None:
+def test_first_signal(endpoint: EndpointProcess) -> None:
+    """Its workers finish their jobs, and none is left."""
     job_id = endpoint.run({"do": "run a while"})
     eventually(lambda: worker_of(endpoint, job_id))
     left = children(endpoint)
@@ -90,7 +94,8 @@ def test_told_to_end_it_lets_its_workers_finish_and_leaves_none(endpoint: Endpoi
     assert endpoint.status(job_id)["status"] == "COMPLETED"
 
 
-def test_a_second_signal_ends_it_at_once_and_the_job_is_done_after_the_next_start(endpoint: EndpointProcess) -> None:
+def test_second_signal(endpoint: EndpointProcess) -> None:
+    """It ends at once. The job is done after the next start."""
     job_id = endpoint.run({"do": "run for ever"})
     first = eventually(lambda: worker_of(endpoint, job_id))
     left = children(endpoint)
@@ -102,7 +107,8 @@ def test_a_second_signal_ends_it_at_once_and_the_job_is_done_after_the_next_star
     assert eventually(lambda: worker_of(endpoint, job_id)) != first
 
 
-def test_killed_it_leaves_no_worker(endpoint: EndpointProcess) -> None:
+def test_kill(endpoint: EndpointProcess) -> None:
+    """After kill -9 no worker is left."""
     job_id = endpoint.run({"do": "run for ever"})
     eventually(lambda: worker_of(endpoint, job_id))
     left = children(endpoint)
@@ -123,10 +129,8 @@ def test_killed_it_leaves_no_worker(endpoint: EndpointProcess) -> None:
         (["--workers", "2"], {"METRICS_PORT": "65535"}, "METRICS_PORT"),
     ],
 )
-def test_what_it_cannot_serve_with_ends_it_with_one_line(
-    tmp_path: Path, options: list[str], settings: dict[str, str], told: str
-) -> None:
-
+def test_unusable_settings(tmp_path: Path, options: list[str], settings: dict[str, str], told: str) -> None:
+    """It ends at once, with one line that names the setting."""
     command = [*VIDEOWORKER, "serve", "--workers", "0", "--port", "0", *options]
     ended = subprocess.run(
         command, cwd=tmp_path, env=environment(**settings), capture_output=True, text=True, timeout=PATIENCE
@@ -136,7 +140,8 @@ def test_what_it_cannot_serve_with_ends_it_with_one_line(
     assert told in line and "secret" not in line
 
 
-def test_a_video_of_the_shipped_model_is_made_and_fetched(tmp_path: Path) -> None:
+def test_video(tmp_path: Path) -> None:
+    """A video of the shipped model is made, and fetched from the endpoint."""
     with EndpointProcess(tmp_path, [*VIDEOWORKER, "serve", "--workers", "1"], OMP_NUM_THREADS="1") as endpoint:
         job = {"prompt": "a red circle", "width": 64, "height": 64, "num_frames": 1, "num_inference_steps": 1}
         state = endpoint.final(endpoint.run(job))
@@ -168,7 +173,8 @@ def metrics(port: int) -> dict[str, float]:
     }
 
 
-def test_each_worker_has_metrics_of_its_own_and_one_of_them_the_jobs_wait(tmp_path: Path) -> None:
+def test_metrics(tmp_path: Path) -> None:
+    """Each worker has metrics of its own. Those of the worker that took a job hold the job's wait."""
     port = two_free_ports()
     command = [*VIDEOWORKER, "serve", "--workers", "2"]
     with EndpointProcess(tmp_path, command, OMP_NUM_THREADS="1", METRICS_PORT=str(port)) as endpoint:
