@@ -1,4 +1,4 @@
-"""The two databases, and an endpoint on each."""
+"""The two databases, and endpoints on each. Every test runs on both unless it is marked `on_sqlite`."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -14,6 +14,9 @@ from videoworker.endpoint.settings import EndpointSettings
 
 Start = Callable[..., EndpointHere]
 NewDatabase = Callable[[], str]
+
+# For tests whose behaviour does not depend on the database.
+on_sqlite = pytest.mark.parametrize("new_database", ["sqlite"], indirect=True)
 
 _numbers = itertools.count()
 
@@ -69,7 +72,7 @@ def shared(new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture
 def endpoint(shared: EndpointHere) -> EndpointHere:
-    """With the default settings, and no jobs or workers: whatever a test before this one left has expired."""
+    """It has the default settings, and no jobs or workers: what an earlier test left has expired."""
     month = 30 * 24 * 3600
     shared.advance(month)
     shared.advance(month)

@@ -1,4 +1,4 @@
-"""The callers' side of the job API, over HTTP, against workers that speak the wire."""
+"""The callers' side of the job API, over HTTP."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.endpoint.conftest import Start
+from tests.endpoint.conftest import Start, on_sqlite
 from tests.endpoint.running_endpoint import EndpointHere, Worker
 
 
@@ -193,12 +193,14 @@ def test_runsync(endpoint: EndpointHere, worker: Worker) -> None:
     assert (state["id"], state["status"], state["output"]) == (job_id, "COMPLETED", 5)
 
 
+@on_sqlite
 def test_runsync_timeout(endpoint: EndpointHere) -> None:
     """The answer is the job as it is, so the caller has its id."""
     state = endpoint.post("runsync?wait=1000", {"input": 1}).json()
     assert state["status"] == "IN_QUEUE" and endpoint.status(state["id"]) == state
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("body", "told"),
     [
@@ -222,12 +224,14 @@ def test_wrong_body(endpoint: EndpointHere, body: Any, told: str) -> None:
     assert endpoint.get("health").json()["jobs"]["inQueue"] == 0
 
 
+@on_sqlite
 @pytest.mark.parametrize("text", [b"", b"{", b'{"input": NaN}', b"\xff", b"[" * 100_000])
 def test_not_json(endpoint: EndpointHere, text: bytes) -> None:
     answer = endpoint.post("run", data=text)
     assert (answer.status_code, answer.json()) == (400, {"error": "The body is not JSON."})
 
 
+@on_sqlite
 def test_payload_limits(endpoint: EndpointHere) -> None:
     over_ten, over_twenty = {"input": "x" * 10_000_000}, {"input": "x" * 20_000_000}
     assert endpoint.post("run", over_ten).status_code == 413
@@ -247,10 +251,12 @@ def test_not_found(endpoint: EndpointHere, path: str, code: int) -> None:
         assert endpoint.post(f"{operation}/none").status_code == 404
 
 
+@on_sqlite
 def test_other_endpoint_id(endpoint: EndpointHere) -> None:
     assert endpoint.post("../other/run", {"input": 1}).status_code == 404
 
 
+@on_sqlite
 def test_keys(start: Start) -> None:
     """With API keys, callers need one. Workers need the endpoint's token or a key."""
     endpoint = start(api_keys="first, second")
@@ -263,12 +269,14 @@ def test_keys(start: Start) -> None:
     assert endpoint.get("job-take/w2?token=old").status_code == 401
 
 
+@on_sqlite
 def test_browser_without_keys(endpoint: EndpointHere) -> None:
     """Without API keys, a page in a browser cannot call."""
     assert endpoint.post("purge-queue", headers={"Origin": "https://example.org"}).status_code == 403
     assert endpoint.post("purge-queue", headers={"Host": "example.org"}).status_code == 403
 
 
+@on_sqlite
 def test_files(start: Start, tmp_path: Path) -> None:
     """Files are served, with ranges. Nothing beside them is."""
     endpoint = start()

@@ -55,7 +55,7 @@ def test_jobs_are_finished(tmp_path: Path, database_url: str, chance: random.Ran
     settings = {"DATABASE_URL": database_url, "HEARTBEAT_TIMEOUT_SECONDS": "3", "MAX_ATTEMPTS": "10"}
     with EndpointProcess(tmp_path, **settings) as endpoint, ExitStack() as stack:
         workers = {name: stack.enter_context(endpoint.worker(name)) for name in ("first", "second")}
-        job_ids = [endpoint.run({"do": "run a while", "n": number}) for number in range(8)]
+        job_ids = [endpoint.run({"do": "run a while", "steps": 100, "n": number}) for number in range(8)]
 
         def finished(count: int) -> None:
             done = sum(endpoint.status(job_id)["status"] == "COMPLETED" for job_id in job_ids)

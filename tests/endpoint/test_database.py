@@ -1,10 +1,11 @@
-"""Grouped commits, and who owns a database."""
+"""Changes that are committed together, and which endpoint may use a database."""
 
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
 
 import pytest
+import structlog
 from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -57,12 +58,14 @@ def test_group_commit(database_url: str) -> None:
         commits += 1
 
     try:
-        results = asyncio.run(run())
+        with structlog.testing.capture_logs() as log:
+            results = asyncio.run(run())
     finally:
         go.set()
         database.close()
     assert results[:2] == [1, 1] and results[3] == 1
     assert isinstance(results[2], SQLAlchemyError)
+    assert [entry["event"] for entry in log] == ["database refused a change"]
 
 
 def test_one_endpoint_at_a_time(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

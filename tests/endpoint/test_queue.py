@@ -1,6 +1,7 @@
 """What time and silence do to jobs. Time is advanced, not waited for."""
 
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import pytest
@@ -63,9 +64,11 @@ def test_execution_timeout(endpoint: EndpointHere, worker: Worker, policy: dict[
 def test_retention(endpoint: EndpointHere, worker: Worker) -> None:
     """Results are kept for half an hour, those of /runsync for a minute."""
     asynchronous = endpoint.run(1)
-    synchronous = endpoint.post("runsync?wait=1000", {"input": 2}).json()["id"]
-    for _ in range(2):
-        worker.done(worker.take()["id"], {"output": 1})
+    with ThreadPoolExecutor() as pool:
+        answer = pool.submit(endpoint.post, "runsync", {"input": 2})
+        for _ in range(2):
+            worker.done(worker.take()["id"], {"output": 1})
+        synchronous = answer.result().json()["id"]
     endpoint.advance(50)
     assert is_kept(endpoint, synchronous)
     endpoint.advance(11)

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.endpoint.conftest import Start
+from tests.endpoint.conftest import Start, on_sqlite
 from tests.endpoint.running_endpoint import PATIENCE, EndpointHere, eventually
+
+pytestmark = on_sqlite
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,7 @@
-"""The endpoint and its workers as one program: replaced when they die, finished when it is told to end, never left."""
+"""The endpoint and its workers as one program.
+
+Workers that die are replaced. When the endpoint is told to end, they finish their jobs. None is ever left behind.
+"""
 
 import hashlib
 import os
@@ -7,9 +10,10 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
@@ -23,17 +27,37 @@ SERVE_NULL = [sys.executable, str(Path(__file__).with_name("serve_null.py"))]
 
 def children(endpoint: EndpointProcess) -> list[psutil.Process]:
     assert endpoint.process is not None
-    return psutil.Process(endpoint.process.pid).children(recursive=True)
+    found: list[psutil.Process] = psutil.Process(endpoint.process.pid).children(recursive=True)
+    return found
+
+
+def handlers(endpoint: EndpointProcess) -> list[psutil.Process]:
+    """The workers and their heartbeats' processes."""
+    found = []
+    for process in children(endpoint):
+        with suppress(psutil.NoSuchProcess):
+            if "null_handler.py" in " ".join(process.cmdline()):
+                found.append(process)
+    return found
 
 
 def are_gone(processes: list[psutil.Process]) -> None:
     assert not [process for process in processes if process.is_running() and process.status() != "zombie"]
 
 
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EndpointProcess]:
+    with EndpointProcess(tmp_path_factory.mktemp("program"), SERVE_NULL, HEARTBEAT_TIMEOUT_SECONDS="3") as program:
+        yield program
+
+
 @pytest.fixture
-def endpoint(tmp_path: Path) -> Iterator[EndpointProcess]:
-    with EndpointProcess(tmp_path, SERVE_NULL, HEARTBEAT_TIMEOUT_SECONDS="3") as endpoint:
-        yield endpoint
+def endpoint(program: EndpointProcess) -> EndpointProcess:
+    """It runs and has two workers, whatever an earlier test did to it."""
+    assert program.process is not None
+    if program.process.poll() is not None:
+        program.start()
+    return program
 
 
 def worker_of(endpoint: EndpointProcess, job_id: str) -> str:
@@ -47,8 +71,8 @@ def test_dead_worker(endpoint: EndpointProcess) -> None:
     """It is replaced, and another worker does its job."""
     job_id = endpoint.run({"do": "run for ever"})
     first = eventually(lambda: worker_of(endpoint, job_id))
-    handlers = [process for process in children(endpoint) if "null_handler.py" in " ".join(process.cmdline())]
-    for process in handlers:
+    killed = handlers(endpoint)
+    for process in killed:
         if process.is_running():
             process.send_signal(signal.SIGKILL)
 
@@ -56,7 +80,7 @@ def test_dead_worker(endpoint: EndpointProcess) -> None:
         assert worker_of(endpoint, job_id) != first
 
     eventually(taken_by_another)
-    are_gone(handlers)
+    are_gone(killed)
     endpoint.post(f"cancel/{job_id}")
 
 
@@ -64,15 +88,15 @@ def test_silent_worker(endpoint: EndpointProcess) -> None:
     """It is killed before another worker does its job."""
     job_id = endpoint.run({"do": "run for ever"})
     first = eventually(lambda: worker_of(endpoint, job_id))
-    handlers = [process for process in children(endpoint) if process.environ().get("RUNPOD_POD_ID") == first]
-    for process in handlers:
+    silent = [process for process in handlers(endpoint) if process.environ().get("RUNPOD_POD_ID") == first]
+    for process in silent:
         process.suspend()
 
     def taken_by_another() -> None:
         assert worker_of(endpoint, job_id) != first
 
     eventually(taken_by_another)
-    are_gone(handlers)
+    are_gone(silent)
     endpoint.post(f"cancel/{job_id}")
 
 
@@ -105,14 +129,19 @@ def test_second_signal(endpoint: EndpointProcess) -> None:
     are_gone(left)
     endpoint.start()
     assert eventually(lambda: worker_of(endpoint, job_id)) != first
+    endpoint.post(f"cancel/{job_id}")
 
 
 def test_kill(endpoint: EndpointProcess) -> None:
     """After kill -9 no worker is left."""
     job_id = endpoint.run({"do": "run for ever"})
     eventually(lambda: worker_of(endpoint, job_id))
+
+    def are_complete() -> None:
+        assert len(handlers(endpoint)) == 4  # two workers, each with its heartbeat
+
+    eventually(are_complete)
     left = children(endpoint)
-    assert len(left) >= 4  # two workers, each with its heartbeat
     endpoint.kill()
     eventually(lambda: are_gone(left))
 
@@ -140,20 +169,6 @@ def test_unusable_settings(tmp_path: Path, options: list[str], settings: dict[st
     assert told in line and "secret" not in line
 
 
-def test_video(tmp_path: Path) -> None:
-    """A video of the shipped model is made, and fetched from the endpoint."""
-    with EndpointProcess(tmp_path, [*VIDEOWORKER, "serve", "--workers", "1"], OMP_NUM_THREADS="1") as endpoint:
-        job = {"prompt": "a red circle", "width": 64, "height": 64, "num_frames": 1, "num_inference_steps": 1}
-        state = endpoint.final(endpoint.run(job))
-        assert state["status"] == "COMPLETED", state
-        video = state["output"]["video"]
-        assert video["url"].startswith(f"{endpoint.url.removesuffix('/v2/local')}/files/{state['id']}/video.")
-        content = requests.get(video["url"], timeout=60).content
-        assert hashlib.sha256(content).hexdigest() == video["sha256"]
-        assert endpoint.kill(signal.SIGTERM) == 0
-    assert [path.name for path in tmp_path.rglob("video.*")] == [os.path.basename(video["url"])]
-
-
 def two_free_ports() -> int:
     """The first of two that follow one another."""
     while True:
@@ -166,6 +181,32 @@ def two_free_ports() -> int:
             return port
 
 
+@pytest.fixture(scope="module")
+def metrics_port() -> int:
+    return two_free_ports()
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory, metrics_port: int) -> Iterator[EndpointProcess]:
+    """`videoworker serve` with two workers that make videos with the shipped model."""
+    folder, command = tmp_path_factory.mktemp("real"), [*VIDEOWORKER, "serve", "--workers", "2"]
+    with EndpointProcess(folder, command, OMP_NUM_THREADS="1", METRICS_PORT=str(metrics_port)) as endpoint:
+        yield endpoint
+        assert endpoint.kill(signal.SIGTERM) == 0
+
+
+def test_video(real: EndpointProcess) -> None:
+    """A video of the shipped model is made, and fetched from the endpoint."""
+    job = {"prompt": "a red circle", "width": 64, "height": 64, "num_frames": 1, "num_inference_steps": 1}
+    state = real.final(real.run(job))
+    assert state["status"] == "COMPLETED", state
+    video = state["output"]["video"]
+    assert video["url"].startswith(f"{real.url.removesuffix('/v2/local')}/files/{state['id']}/video.")
+    content = requests.get(video["url"], timeout=60).content
+    assert hashlib.sha256(content).hexdigest() == video["sha256"]
+    assert [path.name for path in real.folder.rglob("video.*")] == [os.path.basename(video["url"])]
+
+
 def metrics(port: int) -> dict[str, float]:
     scraped = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE).text
     return {
@@ -173,15 +214,19 @@ def metrics(port: int) -> dict[str, float]:
     }
 
 
-def test_metrics(tmp_path: Path) -> None:
+def test_metrics(real: EndpointProcess, metrics_port: int) -> None:
     """Each worker has metrics of its own. Those of the worker that took a job hold the job's wait."""
-    port = two_free_ports()
-    command = [*VIDEOWORKER, "serve", "--workers", "2"]
-    with EndpointProcess(tmp_path, command, OMP_NUM_THREADS="1", METRICS_PORT=str(port)) as endpoint:
-        state = endpoint.final(endpoint.run({"prompt": 5}))  # refused by the worker that takes it
-        both = [eventually(lambda port=port: metrics(port)) for port in (port, port + 1)]  # type: ignore[misc]
-        assert endpoint.kill(signal.SIGTERM) == 0
+    ports = (metrics_port, metrics_port + 1)
+    before = [eventually(lambda port=port: metrics(port)) for port in ports]  # type: ignore[misc]
+    state = real.final(real.run({"prompt": 5}))  # refused by the worker that takes it
+    after = [metrics(port) for port in ports]
     assert state["status"] == "FAILED"
-    assert sorted(one["videoworker_queue_wait_seconds_count"] for one in both) == [0, 1]
-    waited = sum(one["videoworker_queue_wait_seconds_sum"] for one in both)
-    assert waited == pytest.approx(state["delayTime"] / 1000) and waited > 0
+    grown = [
+        [
+            new[f"videoworker_queue_wait_seconds_{name}"] - old[f"videoworker_queue_wait_seconds_{name}"]
+            for name in ("count", "sum")
+        ]
+        for old, new in zip(before, after, strict=True)
+    ]
+    assert sorted(count for count, _ in grown) == [0, 1]
+    assert sum(waited for _, waited in grown) == pytest.approx(state["delayTime"] / 1000)

@@ -12,7 +12,7 @@ import pytest
 import structlog
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from tests.endpoint.conftest import Start
+from tests.endpoint.conftest import Start, on_sqlite
 from tests.endpoint.running_endpoint import PATIENCE, EndpointHere, Worker, eventually
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -56,7 +56,7 @@ class Receiver:
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     receiver = Receiver()
-    thread = threading.Thread(target=receiver.server.serve_forever)
+    thread = threading.Thread(target=receiver.server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield receiver
     receiver.server.shutdown()
@@ -77,6 +77,7 @@ def finished(endpoint: EndpointHere, webhook: str, body: dict[str, Any]) -> str:
     return job_id
 
 
+@on_sqlite
 def test_signature(signing: EndpointHere, receiver: Receiver) -> None:
     """A finished job is posted, and the standard's own library accepts the signature."""
     job_id = finished(signing, receiver.url, {"output": {"url": "ü"}})
@@ -129,6 +130,7 @@ def test_sent_after_restart(start: Start, receiver: Receiver) -> None:
     assert receiver.next().body["id"] == job_id
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "2130706433", "10.0.0.1", "169.254.169.254", "[::1]", "[::ffff:10.0.0.1]", "localhost"]
 )
@@ -141,16 +143,14 @@ def test_private_webhook(start: Start, host: str) -> None:
     assert endpoint.get("health", headers=holder).json()["jobs"]["inQueue"] == 0
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("settings", "webhook", "code"),
     [
         ({"api_keys": "key"}, "http://1.1.1.1/hook", 200),
         ({"api_keys": "key"}, "http://[2606:4700::1111]/hook", 200),
-        (
-            {"api_keys": "key"},
-            "http://no..name/hook",
-            200,
-        ),  # it cannot be known now; it is judged again when it is sent
+        # Its addresses cannot be found out now. It is judged again when it is sent.
+        ({"api_keys": "key"}, "http://no..name/hook", 200),
         ({"api_keys": "key", "webhook_private_addresses": True}, "http://10.0.0.1/hook", 200),
         ({"webhook_private_addresses": False}, "http://10.0.0.1/hook", 400),
     ],
@@ -161,6 +161,7 @@ def test_which_webhooks_are_taken(start: Start, settings: dict[str, Any], webhoo
     assert endpoint.post("run", body, headers={"Authorization": "Bearer key"}).status_code == code
 
 
+@on_sqlite
 def test_name_turned_private(start: Start, receiver: Receiver) -> None:
     """A webhook's name leads to a private address when it is sent: it is not called, and the log says so."""
     webhook = receiver.url.replace("127.0.0.1", "localhost")
