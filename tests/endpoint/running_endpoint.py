@@ -21,7 +21,6 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 
 from tests.commands.command_line import VIDEOWORKER
 from tests.handler_process import environment
-from videoworker.endpoint.access import Access
 from videoworker.endpoint.app import make_app
 from videoworker.endpoint.database import Database
 from videoworker.endpoint.process import GUARD
@@ -50,7 +49,7 @@ def eventually(check: Callable[[], Answer]) -> Answer:
 
 @contextmanager
 def guard() -> Iterator[int]:
-    """A process group that is killed with the block, and with this process."""
+    """A process group that is killed when the block ends, and when this process ends."""
     guard = subprocess.Popen(GUARD, stdin=subprocess.PIPE, process_group=0)
     try:
         yield guard.pid
@@ -61,7 +60,7 @@ def guard() -> Iterator[int]:
 
 
 class Endpoint:
-    """An endpoint as its callers see it: `url` is the endpoint's, without the operation."""
+    """An endpoint as its callers see it. `url` is that of the endpoint, without an operation."""
 
     url: str
     query = f"token={TOKEN}"  # of the workers' URLs
@@ -107,18 +106,17 @@ class Endpoint:
     @contextmanager
     def worker(self, worker_id: str, handler: str = NULL_HANDLER, **more: str) -> Iterator[subprocess.Popen[bytes]]:
         """The SDK's own worker, unmodified, around `handler`. Its whole process group ends with the block."""
-        settings = EndpointSettings(heartbeat_timeout_seconds=3)
-        given = wire(self.url, TOKEN, settings)
-        wired = {name: value.replace(f"token={TOKEN}", self.query) for name, value in given.items()}
-        given = wired | {"RUNPOD_POD_ID": worker_id} | more
+        wiring = wire(self.url, TOKEN, EndpointSettings(heartbeat_timeout_seconds=3))
+        wiring = {name: value.replace(f"token={TOKEN}", self.query) for name, value in wiring.items()}
+        settings = wiring | {"RUNPOD_POD_ID": worker_id} | more
         with guard() as group:
-            process = subprocess.Popen([sys.executable, handler], env=environment(**given), process_group=group)
+            process = subprocess.Popen([sys.executable, handler], env=environment(**settings), process_group=group)
             yield process
         process.wait()
 
 
 class EndpointHere(Endpoint):
-    """In this process, on a thread of its own; a context manager. `advance` lets time pass at once."""
+    """An endpoint in this process, on a thread of its own; a context manager. `advance` lets time pass at once."""
 
     def __init__(self, settings: EndpointSettings, files: Path) -> None:
         self._settings, self._files, self._ahead = settings, files, 0.0
@@ -144,7 +142,7 @@ class EndpointHere(Endpoint):
         self._database.close()
 
     def advance(self, seconds: float) -> None:
-        """It is so much later, and the endpoint has looked."""
+        """Lets time pass. The endpoint has done what is due when this returns."""
         self._ahead += seconds
         self._here(self.queue.sweep())
 
@@ -155,7 +153,7 @@ class EndpointHere(Endpoint):
         self._database = Database(self._settings.database_url.get_secret_value())
         clocks = [lambda: time.time() + self._ahead, lambda: time.monotonic() + self._ahead]
         self.queue = Queue(self._database, self._settings, *clocks)
-        app = make_app(self.queue, self._settings, Access(self._settings.keys, TOKEN), self._files)
+        app = make_app(self.queue, self._settings, TOKEN, self._files)
         await self.queue.open()
         self._server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1))
         self._serving = asyncio.create_task(self._server.serve([sock]))
@@ -167,14 +165,15 @@ class EndpointHere(Endpoint):
 
 
 class EndpointProcess(Endpoint):
-    """An endpoint in a process of its own, without workers unless said. It can be killed, and started again on the same
-    port."""
+    """An endpoint in a process of its own, by default without workers.
 
-    query = "gpu=x"  # its token is new with each start; without API keys it asks for none
+    It can be killed, and started again on the same port."""
 
-    def __init__(self, folder: Path, command: list[str] = SERVE, **settings: str) -> None:
-        """`command` takes `--port` and prints where it serves."""
-        self._folder, self._command, self._port, self._settings = folder, command, 0, settings
+    query = "gpu=x"  # no token: the endpoint makes a new one at each start, and needs none if there are no API keys
+
+    def __init__(self, folder: Path, command: list[str] = SERVE, /, **settings: str) -> None:
+        """`command` takes `--port` and prints the URL that it serves."""
+        self.folder, self._command, self._port, self._settings = folder, command, 0, settings
         self.process: subprocess.Popen[str] | None = None
         self._stack = ExitStack()
 
@@ -183,7 +182,7 @@ class EndpointProcess(Endpoint):
         command = [*self._command, "--port", str(self._port)]
         self.process = subprocess.Popen(
             command,
-            cwd=self._folder,
+            cwd=self.folder,
             env=environment(**self._settings),
             stdout=subprocess.PIPE,
             text=True,
@@ -215,7 +214,7 @@ class EndpointProcess(Endpoint):
 
 
 class Worker:
-    """A worker that speaks the wire's calls one by one, as a test wants them."""
+    """A worker whose requests a test makes one by one."""
 
     def __init__(self, endpoint: Endpoint, worker_id: str) -> None:
         self._endpoint, self.id = endpoint, worker_id
