@@ -108,13 +108,18 @@ def words_of(job_input: dict[str, Any]) -> str:
     return f"{job_input.get('api', 'native')} {job_input.get('prompt', '')}".strip()
 
 
+def left_out(folder: str, names: list[str]) -> set[str]:
+    """Of the repository's own folder what git ignores, and weights that were fetched."""
+    if Path(folder) != ROOT:
+        return {"__pycache__"}
+    made = {"build", "outputs", "weights", *(name for name in names if name.startswith("jobs.db"))}
+    return made | {name for name in names if name.startswith(".") and name != ".runpod"}
+
+
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the repository with the virtual environment of this process, which counts as installed."""
     folder = tmp_path_factory.mktemp("documents") / "worker-video"
-    left_out = shutil.ignore_patterns(
-        ".*_cache", ".git", ".hypothesis", ".venv", "__pycache__", "build", "outputs", "weights"
-    )
     shutil.copytree(ROOT, folder, ignore=left_out)
     (folder / "weights").mkdir()
     (folder / "weights" / "sketch").symlink_to(ROOT / "weights" / "sketch")
