@@ -25,13 +25,18 @@ JOBS: dict[str, dict[str, Any]] = {
 }
 
 
-def main(model: Annotated[str, typer.Option(help="the model that makes every job's video")] = "sketch") -> None:
+def main(
+    model: Annotated[str, typer.Option(help="the model that makes every job's video")] = "sketch",
+    api: Annotated[list[str] | None, typer.Option(help="whose job; may be given again. Else all")] = None,
+) -> None:
     """Prints a line for each job: seconds in all and by stage."""
     current = settings().model_copy(update={"model": model})
     engine = Engine(current)
     engine.load(model)
     print(f"{model} on {torch.get_num_threads()} threads, {platform.machine()}, torch {torch.__version__}")
     for name, job_input in JOBS.items():
+        if api and job_input["api"] not in api:
+            continue
         request = apis.APIS[job_input["api"]].parse(job_input)
         with tempfile.TemporaryDirectory() as folder:
             here = current.model_copy(update={"output_dir": Path(folder)})
