@@ -19,15 +19,15 @@ import typer
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+from videoworker.engine.parts import Parts
+from videoworker.models.declaration import Model
+from videoworker.models.placement import GIB
+from videoworker.models.plan import Sampling
 
 from builder.make_tiny import FAMILIES
 from videoworker.engine import hunyuanvideo, hunyuanvideo_1_5
 from videoworker.engine.engine import RUNNERS
-from videoworker.engine.parts import Parts
 from videoworker.models import VARIANTS
-from videoworker.models.declaration import Model
-from videoworker.models.placement import GIB
-from videoworker.models.plan import Sampling
 from videoworker.watch import Watch
 
 _aten = torch.ops.aten

@@ -22,11 +22,11 @@ from typing import Annotated, Any
 
 import torch
 import typer
+from videoworker.models.sizes import up
 
 from builder.make_tiny import FAMILIES
 from videoworker.engine.engine import RUNNERS
 from videoworker.models import MODELS
-from videoworker.models.sizes import up
 from videoworker.watch import Watch
 
 _MIB, _GIB = 2**20, 2**30

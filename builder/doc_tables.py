@@ -20,9 +20,9 @@ from videoworker.apis.words import FieldWords, described
 from videoworker.endpoint.settings import EndpointSettings
 from videoworker.errors import WORDS
 from videoworker.models import VARIANTS
-from videoworker.models.declaration import Model
-from videoworker.models.placement import GIB
-from videoworker.models.published_seconds import GPU
+from videoworker.models.video_model import VideoModel
+from videoworker.planning.placement import GIB
+from videoworker.planning.published_seconds import GPU
 from videoworker.settings import Settings
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -121,31 +121,35 @@ def _apis() -> str:
 def _models() -> str:
     head = ("model", "variant", "makes video from", "default clip", "GB", "licence")
     models = [model for variants in VARIANTS.values() for model in variants]
-    return _table(head, map(_model, models)) + "\n\n" + _restrictions((model.licence, model) for model in models)
+    return (
+        _table(head, map(_model, models))
+        + "\n\n"
+        + _restrictions((model.checkpoint.licence, model) for model in models)
+    )
 
 
-def _model(model: Model) -> tuple[str, ...]:
-    is_run = model.runner is not None
+def _model(model: VideoModel) -> tuple[str, ...]:
+    is_run = model.family is not None
     return (
         model.name,
         model.variant or "-",
         "image" if model.needs_image else "text, image" if model.takes_image else "text",
         _default_clip(model) if is_run else "in a later version",
-        f"{model.size / 1e9:.{1 if model.size > 1e9 else 3}f}" if is_run else "-",
-        model.licence,
+        f"{model.checkpoint.size / 1e9:.{1 if model.checkpoint.size > 1e9 else 3}f}" if is_run else "-",
+        model.checkpoint.licence,
     )
 
 
-def _default_clip(model: Model) -> str:
+def _default_clip(model: VideoModel) -> str:
     size = f"{model.default_width}x{model.default_height}"
     return f"{size}, {model.default_frames} frames, {model.default_steps} steps"
 
 
-def _restrictions(models: Iterable[tuple[str, Model]]) -> str:
+def _restrictions(models: Iterable[tuple[str, VideoModel]]) -> str:
     """What licences restrict, each with the names of those that it holds for."""
     restricted: dict[str, dict[str, None]] = {}
     for name, model in models:
-        for note in model.notes:
+        for note in model.checkpoint.notes:
             restricted.setdefault(note, {})[name] = None
     return "\n".join(f"- {', '.join(names)}: {note}" for note, names in restricted.items())
 
@@ -154,7 +158,7 @@ def _presets() -> str:
     seconds = f"seconds to denoise on an {GPU}, estimated from published figures"
     head = ("preset", "model", "default clip", "disk", "placement", "GiB needed", "GPU pools that fit", seconds)
     rows = [row for preset in PRESETS for row in _preset_rows(preset)]
-    fetched = [(model.title, model) for preset in PRESETS for model in preset.models]
+    fetched = [(model.checkpoint.title, model) for preset in PRESETS for model in preset.models]
     return _table(head, rows) + "\n\n" + _restrictions(fetched)
 
 

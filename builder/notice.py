@@ -10,9 +10,9 @@ from textwrap import fill
 from typing import Annotated
 
 import typer
+from videoworker.models.declaration import Model
 
 from videoworker.models import VARIANTS
-from videoworker.models.declaration import Model
 
 NOTICE = Path(__file__).parent.parent / "NOTICE"
 

@@ -4,12 +4,13 @@ arithmetic of `videoworker estimate`. Nothing here is measured."""
 import math
 from dataclasses import dataclass
 
-from videoworker.models import VARIANTS
 from videoworker.models.declaration import Model
 from videoworker.models.placement import GIB, LADDER, Placement, declared_weights, default_activations, needed
 from videoworker.models.plan import make_plan
 from videoworker.models.published_seconds import denoise_seconds
 from videoworker.models.suited import suited
+
+from videoworker.models import VARIANTS
 from videoworker.request import VideoRequest
 
 # RunPod's GPU pools and the GB of their cards, smallest first: docs.runpod.io/references/gpu-types, and for the pools

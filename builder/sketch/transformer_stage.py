@@ -15,13 +15,13 @@ import torch
 from diffusers import AutoencoderKLCogVideoX, CogVideoXDDIMScheduler, CogVideoXTransformer3DModel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from transformers import PreTrainedTokenizerFast, T5EncoderModel
+from videoworker.engine.cogvideox import rotary_positions
 
 from builder.sketch.checkpoints import Checkpoint
 from builder.sketch.guide import Guide, outlines
 from builder.sketch.networks import NUM_FRAMES
 from builder.sketch.scenes import TRAINED, draw_centred_scene, draw_scene, render
 from builder.sketch.text_stage import describe, tokenize
-from videoworker.engine.cogvideox import rotary_positions
 
 _GUIDED_LAYER = 4  # of 8: what is right there is drawn by the layers after it
 _POOL = 700  # clips kept for each size

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from tests.engine.making import NEGATIVE, PROMPT, frames, loaded
+from videoworker.canvas import Picture
 from videoworker.engine.engine import Engine
 from videoworker.models import MODELS
 from videoworker.planning.plan import plan_clip
 from videoworker.request import VideoRequest
-from videoworker.sampling.pixels import Picture
 from videoworker.settings import Settings
 from videoworker.watch import Watch
 

@@ -12,12 +12,12 @@ import numpy as np
 
 from tests.engine import making
 from tests.watches import watch_that
+from videoworker.canvas import Frames
 from videoworker.engine.engine import Engine
 from videoworker.models import VARIANTS
 from videoworker.models.hunyuanvideo_1_5 import HUNYUANVIDEO_1_5, HUNYUANVIDEO_1_5_720P_I2V
 from videoworker.planning.plan import make_plan
 from videoworker.request import Progress, VideoRequest
-from videoworker.sampling.pixels import Frames
 from videoworker.settings import Settings
 from videoworker.watch import Watch
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.watches import watch_that
+from videoworker.canvas import Picture
 from videoworker.engine.clip import Clip
 from videoworker.engine.engine import Engine
 from videoworker.models import MODELS
 from videoworker.planning.plan import Plan
-from videoworker.sampling.pixels import Picture
 from videoworker.settings import Settings
 from videoworker.watch import Watch
 

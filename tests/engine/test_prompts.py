@@ -11,7 +11,7 @@ from transformers import Qwen2_5_VLTextModel, T5EncoderModel
 
 from builder.tiny import hunyuanvideo_1_5
 from tests.engine.making import frames
-from videoworker.canvas import Canvas
+from videoworker.canvas import Canvas, Frames, Picture
 from videoworker.engine.clip import Clip
 from videoworker.engine.engine import Engine
 from videoworker.models.hunyuanvideo_1_5 import HUNYUANVIDEO_1_5_480P_I2V
@@ -19,7 +19,6 @@ from videoworker.models.sampling import Sampling
 from videoworker.models.sketch import SKETCH
 from videoworker.models.video_model import VideoModel
 from videoworker.planning.plan import Plan, Segment
-from videoworker.sampling.pixels import Frames, Picture
 from videoworker.settings import Settings
 
 ONE_SEGMENT = (Segment(5, 0, 5),)

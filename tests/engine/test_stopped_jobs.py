@@ -41,16 +41,6 @@ def made_anew(weights_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return folder
 
 
-class Hourglass(Watch):
-    """A watch whose time is over when somebody says so."""
-
-    is_over = False
-
-    @property
-    def elapsed(self) -> float:
-        return math.inf if self.is_over else 0.0
-
-
 def stop(engine: Engine, family: str, stage: Stage, step: int, code: Code) -> None:
     """Runs a job of another length, which is cancelled or has no more time as soon as it reports `step` of `stage`."""
     reached: list[Progress] = []
@@ -58,11 +48,13 @@ def stop(engine: Engine, family: str, stage: Stage, step: int, code: Code) -> No
     def report(progress: Progress) -> None:
         if reached or (progress.stage == stage and progress.step >= step):
             reached.append(progress)
-            watch.is_over = code is Code.GENERATION_TIMEOUT
             if code is Code.CANCELLED:
                 watch.cancel.set()
 
-    watch = Hourglass("a", report, 1000.0)
+    def clock() -> float:
+        return math.inf if reached and code is Code.GENERATION_TIMEOUT else 0.0
+
+    watch = Watch("a", report, 1000.0, clock)
     longer = MODELS[family].min_frames + MODELS[family].frame_step
     with pytest.raises(JobError) as caught:
         list(clip(engine, family, watch, num_frames=longer, num_inference_steps=STEPS + 1))

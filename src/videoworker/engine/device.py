@@ -16,6 +16,7 @@ import numpy as np
 import structlog
 import torch
 
+from videoworker.canvas import Picture
 from videoworker.engine.loading import checked
 from videoworker.engine.placing import place
 from videoworker.errors import Code, JobError
@@ -24,7 +25,6 @@ from videoworker.families.family import Conditioning, Family, Networks
 from videoworker.models.checkpoint import Checkpoint
 from videoworker.models.video_model import VideoModel
 from videoworker.planning.placement import Placement, WeightBytes, bytes_by_role
-from videoworker.sampling.pixels import Picture
 from videoworker.sampling.reader import Reader
 from videoworker.watch import Watch
 from videoworker.weights.parameters import parameters
