@@ -1,5 +1,5 @@
-# The worker's image. `docker build .` has no weights but those of `sketch`; with `--build-arg MODEL=mochi`, and perhaps
-# `--build-arg MODEL_VARIANT=...`, it brings that model's. docker-bake.hcl names the combinations that make sense.
+# The worker's image. `docker build .` has no weights but those of this repository. With `--build-arg MODEL=...`, and
+# perhaps `--build-arg MODEL_VARIANT=...`, it brings a model's. docker-bake.hcl has the combinations that make sense.
 
 # A Debian with Python 3.11 as `python`. Not a CUDA image: torch's wheels bring CUDA's libraries, which would lie in the
 # image twice; of the host it needs only the driver, which the NVIDIA_* variables below ask for.
@@ -27,8 +27,8 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     && /opt/venv/bin/python -m compileall -q -j 0 -x py312_ --invalidation-mode unchecked-hash /opt/torch /opt/venv
 
 
-# The weights to bake, by the code of `videoworker fetch` and nothing else of the worker's: other changes fetch nothing
-# again. A hub's token is a build secret: `--secret id=HF_TOKEN,env=HF_TOKEN`.
+# The weights to bake, by the code of `videoworker fetch`, the models' declarations, and nothing else of the worker's:
+# other changes fetch nothing again. A hub's token is a build secret: `--secret id=HF_TOKEN,env=HF_TOKEN`.
 FROM dependencies AS weights
 ARG HF_ENDPOINT=https://huggingface.co
 ARG MODEL
@@ -37,11 +37,9 @@ WORKDIR /build
 COPY builder/fetch.py builder/
 COPY src/videoworker/errors.py videoworker/
 COPY src/videoworker/commands/__init__.py src/videoworker/commands/named.py videoworker/commands/
-COPY src/videoworker/engine/__init__.py src/videoworker/engine/checkpoint.py src/videoworker/engine/convert.py \
-     src/videoworker/engine/fetch.py videoworker/engine/
-COPY src/videoworker/models/__init__.py src/videoworker/models/cogvideox.py src/videoworker/models/declaration.py \
-     src/videoworker/models/hunyuanvideo.py src/videoworker/models/ltx.py src/videoworker/models/mochi.py \
-     src/videoworker/models/open_sora.py videoworker/models/
+COPY src/videoworker/weights/__init__.py src/videoworker/weights/convert.py src/videoworker/weights/fetch.py \
+     src/videoworker/weights/verify.py videoworker/weights/
+COPY src/videoworker/models videoworker/models
 RUN --mount=type=secret,id=HF_TOKEN \
     HF_HOME=/tmp/hub HF_TOKEN_PATH=/run/secrets/HF_TOKEN \
     /opt/venv/bin/python -m builder.fetch --model "${MODEL}" --variant "${MODEL_VARIANT}" --to /weights
@@ -55,7 +53,7 @@ COPY --from=dependencies /opt/torch /opt/torch
 COPY --from=dependencies /opt/venv /opt/venv
 WORKDIR /app
 # MODEL: a worker with a model's weights serves every API with it, and asks no hub for others.
-# RUNPOD_INIT_TIMEOUT: in seconds; the largest weights are 44 GB, and may have to be fetched first.
+# RUNPOD_INIT_TIMEOUT: in seconds; weights of tens of GB may have to be fetched first.
 ENV PATH=/opt/venv/bin:${PATH} \
     PYTHONPATH=/app/src \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -69,7 +67,7 @@ ENV PATH=/opt/venv/bin:${PATH} \
     PYTORCH_ALLOC_CONF=expandable_segments:True \
     RUNPOD_LOG_LEVEL=INFO \
     RUNPOD_INIT_TIMEOUT=1800
-COPY weights/sketch weights/sketch
+COPY weights weights
 COPY LICENSE NOTICE handler.py test_input.json ./
 COPY src src
 # The user's own are the folders that a worker may write to: for videos, for what it fetches, and where a volume may be.

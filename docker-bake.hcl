@@ -1,6 +1,7 @@
-# One image per model, with its weights: `docker buildx bake mochi`. `docker buildx bake` alone makes the image without
-# weights, which serves `sketch`, RunPod's cached models and those on a network volume. Weights whose terms must be
-# accepted need HF_TOKEN in the environment. How many GB each has: `videoworker models`; RunPod takes images up to 80 GB.
+# Made by `python -m builder.image_files`: for each model an image with its weights. `docker buildx bake` alone makes
+# the image without weights. It serves the models of this repository, RunPod's cached models, and those on a network
+# volume. A target has two variants if the one continues the clips of the other. Weights whose terms must be accepted
+# need HF_TOKEN in the environment. `videoworker models` says how many GB each has. RunPod takes images up to 80 GB.
 
 variable "IMAGE" {
   default = "worker-video"
@@ -18,10 +19,9 @@ target "default" {
   tags      = ["${IMAGE}:${VERSION}"]
 }
 
-target "sketch" {
-  inherits = ["default"]
-  args     = { MODEL = "sketch" }
-  tags     = ["${IMAGE}:${VERSION}-sketch"]
+# What needs no weights from elsewhere.
+group "shipped" {
+  targets = ["default", "sketch"]
 }
 
 target "hunyuanvideo-1_5" {
@@ -30,17 +30,52 @@ target "hunyuanvideo-1_5" {
   tags     = ["${IMAGE}:${VERSION}-hunyuanvideo-1.5"]
 }
 
-# Both, because the 10 s that are the default of this model's API are begun by the one and continued by the other.
-target "hunyuanvideo-1_5-720p" {
+target "hunyuanvideo-1_5-720p-t2v" {
   inherits = ["default"]
   args     = { MODEL = "hunyuanvideo-1.5", MODEL_VARIANT = "720p-t2v,720p-i2v" }
-  tags     = ["${IMAGE}:${VERSION}-hunyuanvideo-1.5-720p"]
+  tags     = ["${IMAGE}:${VERSION}-hunyuanvideo-1.5-720p-t2v"]
 }
 
-target "hunyuanvideo-1_5-480p" {
+target "hunyuanvideo-1_5-720p-i2v" {
+  inherits = ["default"]
+  args     = { MODEL = "hunyuanvideo-1.5", MODEL_VARIANT = "720p-i2v" }
+  tags     = ["${IMAGE}:${VERSION}-hunyuanvideo-1.5-720p-i2v"]
+}
+
+target "hunyuanvideo-1_5-720p-i2v-distilled" {
+  inherits = ["default"]
+  args     = { MODEL = "hunyuanvideo-1.5", MODEL_VARIANT = "720p-i2v-distilled" }
+  tags     = ["${IMAGE}:${VERSION}-hunyuanvideo-1.5-720p-i2v-distilled"]
+}
+
+target "hunyuanvideo-1_5-480p-t2v" {
+  inherits = ["default"]
+  args     = { MODEL = "hunyuanvideo-1.5", MODEL_VARIANT = "480p-t2v,480p-i2v" }
+  tags     = ["${IMAGE}:${VERSION}-hunyuanvideo-1.5-480p-t2v"]
+}
+
+target "hunyuanvideo-1_5-480p-t2v-distilled" {
   inherits = ["default"]
   args     = { MODEL = "hunyuanvideo-1.5", MODEL_VARIANT = "480p-t2v-distilled,480p-i2v-distilled" }
-  tags     = ["${IMAGE}:${VERSION}-hunyuanvideo-1.5-480p"]
+  tags     = ["${IMAGE}:${VERSION}-hunyuanvideo-1.5-480p-t2v-distilled"]
+}
+
+target "hunyuanvideo-1_5-480p-i2v" {
+  inherits = ["default"]
+  args     = { MODEL = "hunyuanvideo-1.5", MODEL_VARIANT = "480p-i2v" }
+  tags     = ["${IMAGE}:${VERSION}-hunyuanvideo-1.5-480p-i2v"]
+}
+
+target "hunyuanvideo-1_5-480p-i2v-distilled" {
+  inherits = ["default"]
+  args     = { MODEL = "hunyuanvideo-1.5", MODEL_VARIANT = "480p-i2v-distilled" }
+  tags     = ["${IMAGE}:${VERSION}-hunyuanvideo-1.5-480p-i2v-distilled"]
+}
+
+target "hunyuanvideo-1_5-480p-i2v-step-distilled" {
+  inherits = ["default"]
+  args     = { MODEL = "hunyuanvideo-1.5", MODEL_VARIANT = "480p-i2v-step-distilled" }
+  tags     = ["${IMAGE}:${VERSION}-hunyuanvideo-1.5-480p-i2v-step-distilled"]
 }
 
 target "hunyuanvideo" {
@@ -53,6 +88,12 @@ target "hunyuanvideo-i2v" {
   inherits = ["default"]
   args     = { MODEL = "hunyuanvideo", MODEL_VARIANT = "i2v" }
   tags     = ["${IMAGE}:${VERSION}-hunyuanvideo-i2v"]
+}
+
+target "hunyuanvideo-i2v-33ch" {
+  inherits = ["default"]
+  args     = { MODEL = "hunyuanvideo", MODEL_VARIANT = "i2v-33ch" }
+  tags     = ["${IMAGE}:${VERSION}-hunyuanvideo-i2v-33ch"]
 }
 
 target "mochi" {
@@ -73,14 +114,38 @@ target "cogvideox" {
   tags     = ["${IMAGE}:${VERSION}-cogvideox"]
 }
 
+target "cogvideox-2b" {
+  inherits = ["default"]
+  args     = { MODEL = "cogvideox", MODEL_VARIANT = "2b,5b-i2v" }
+  tags     = ["${IMAGE}:${VERSION}-cogvideox-2b"]
+}
+
 target "cogvideox-5b" {
   inherits = ["default"]
   args     = { MODEL = "cogvideox", MODEL_VARIANT = "5b,5b-i2v" }
   tags     = ["${IMAGE}:${VERSION}-cogvideox-5b"]
 }
 
+target "cogvideox-5b-i2v" {
+  inherits = ["default"]
+  args     = { MODEL = "cogvideox", MODEL_VARIANT = "5b-i2v" }
+  tags     = ["${IMAGE}:${VERSION}-cogvideox-5b-i2v"]
+}
+
 target "cogvideox-1_5-5b" {
   inherits = ["default"]
   args     = { MODEL = "cogvideox", MODEL_VARIANT = "1.5-5b,1.5-5b-i2v" }
   tags     = ["${IMAGE}:${VERSION}-cogvideox-1.5-5b"]
+}
+
+target "cogvideox-1_5-5b-i2v" {
+  inherits = ["default"]
+  args     = { MODEL = "cogvideox", MODEL_VARIANT = "1.5-5b-i2v" }
+  tags     = ["${IMAGE}:${VERSION}-cogvideox-1.5-5b-i2v"]
+}
+
+target "sketch" {
+  inherits = ["default"]
+  args     = { MODEL = "sketch" }
+  tags     = ["${IMAGE}:${VERSION}-sketch"]
 }

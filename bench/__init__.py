@@ -1,1 +1,1 @@
-"""What prints the numbers in the README."""
+"""What prints the numbers in the documents."""

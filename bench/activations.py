@@ -7,76 +7,42 @@ a placement keeps a reserve for both. Attention counts as a fused kernel's, with
 
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
-from unittest.mock import patch
 
 import torch
 import typer
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from videoworker.engine.parts import Parts
-from videoworker.models.declaration import Model
-from videoworker.models.placement import GIB
-from videoworker.models.plan import Sampling
 
-from builder.make_tiny import FAMILIES
-from videoworker.engine import hunyuanvideo, hunyuanvideo_1_5
-from videoworker.engine.engine import RUNNERS
-from videoworker.models import VARIANTS
+from builder import tiny
+from builder.declared import FIRST_OF_FAMILY, RUN
+from videoworker.families import family as family_called
+from videoworker.models.checkpoint import Role
+from videoworker.models.sampling import Sampling
+from videoworker.models.video_model import VideoModel
+from videoworker.planning.placement import GIB
+from videoworker.sampling.denoise import Inputs, denoise
+from videoworker.sampling.latent_space import Shape
+from videoworker.sampling.reader import Reader
 from videoworker.watch import Watch
 
 _aten = torch.ops.aten
-_DTYPE = torch.bfloat16
-
-# How the published transformers differ from the defaults of diffusers' classes: config.json of each repository.
-_5B = {"num_attention_heads": 48, "num_layers": 42, "use_rotary_positional_embeddings": True}
-_1_5_5B = _5B | {"patch_size_t": 2, "patch_bias": False, "sample_width": 300, "sample_height": 300}
-TRANSFORMERS: dict[tuple[str, str], dict[str, Any]] = {
-    ("cogvideox", "2b"): {},
-    ("cogvideox", "5b"): _5B,
-    ("cogvideox", "1.5-5b"): _1_5_5B,
-    ("hunyuanvideo", "t2v"): {},
-    ("hunyuanvideo-1.5", "720p-t2v"): {},
-    ("hunyuanvideo-1.5", "480p-t2v"): {},
-    ("ltx", ""): {},
-    ("mochi", ""): {},
-}
-
-
-def _states(tokens: int, width: int = 4096) -> torch.Tensor:
-    return torch.empty(1, tokens, width, dtype=_DTYPE)
-
-
-# What the longest prompt comes to, once for each prompt.
-_CONDITIONING: dict[str, Callable[[int], Any]] = {
-    "cogvideox": lambda prompts: _states(226).expand(prompts, -1, -1).clone(),
-    "hunyuanvideo": lambda prompts: [
-        hunyuanvideo.Conditioning(_states(256), torch.ones(1, 256), _states(1, 768)[0]) for _ in range(prompts)
-    ],
-    "hunyuanvideo-1.5": lambda prompts: [
-        hunyuanvideo_1_5.Conditioning(_states(1000, 3584), _states(256, 1472), _states(0, 1152)) for _ in range(prompts)
-    ],
-    "ltx": lambda prompts: [_states(128) for _ in range(prompts)],
-    "mochi": lambda prompts: [_states(256) for _ in range(prompts)],
-}
 
 
 @dataclass(frozen=True)
 class Counted:
-    """Bytes beside the weights at the worst moment of a step and of decoding, and the transformer's own."""
+    """Bytes beside the weights at the worst moment of a step and of decoding, and those of the denoiser's weights."""
 
     denoise: int
     decode: int
-    transformer: int
+    denoiser: int
 
 
-class _Shapes(FakeTensorMode):
-    """Tensors without numbers. Where a program asks for one, the answer is yes, and every mask chooses all, but what
+class _Shapes(FakeTensorMode):  # type: ignore[no-untyped-call]
+    """Tensors without numbers. If a program asks for one, the answer is yes, and every mask chooses all, but what
     was made by inverting one nothing."""
 
     def dispatch(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -85,17 +51,17 @@ class _Shapes(FakeTensorMode):
             return True
         if packet is _aten.index and args[1][0] is not None and args[1][0].dtype is torch.bool:
             return args[0][:0] if getattr(args[1][0], "chooses_none", False) else args[0].clone()
-        made = super().dispatch(func, types, args, kwargs or {})
+        made: Any = super().dispatch(func, types, args, kwargs or {})
         if packet is _aten.bitwise_not:
             made.chooses_none = True
         return made
 
 
-class _Count(TorchDispatchMode):
+class _Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the bytes of the storages that operations make, while they are alive."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.now = self.peak = 0
         self._alive: dict[int, int] = {}
 
@@ -118,57 +84,72 @@ class _Count(TorchDispatchMode):
         self.now -= self._alive.pop(key)
 
 
-@contextmanager
-def _published(transformer: dict[str, Any]) -> Iterator[None]:
-    """While it is entered, networks are loaded as they are published but without numbers, and encoders not at all."""
+@dataclass(frozen=True)
+class _Published(Reader):
+    """Reads networks as they are published but without numbers, and encoders not at all. `configurations`: by network,
+    what is otherwise than in diffusers' defaults."""
 
-    def network(_: Parts, kind: Any, name: str) -> Any:
-        return kind(**(transformer if name == "transformer" else {})).eval()
+    configurations: dict[str, dict[str, Any]]
 
-    torch.set_default_dtype(_DTYPE)
-    try:
-        with patch.object(Parts, "network", network), patch.object(Parts, "encoder", lambda *_: None):
-            yield
-    finally:
-        torch.set_default_dtype(torch.float32)
+    def network(self, kind: Any, name: str) -> Any:
+        default = torch.get_default_dtype()
+        torch.set_default_dtype(self.dtypes[name])
+        try:
+            return kind(**self.configurations.get(name, {})).eval()
+        finally:
+            torch.set_default_dtype(default)
+
+    def encoder(self, kind: Any, name: str) -> Any:
+        return None
 
 
-def count(model: Model, transformer: dict[str, Any]) -> Counted:
+def counted_models() -> list[VideoModel]:
+    """Of the variants whose declarations cannot differ in this, one alone; of models of this repository none."""
+    found = dict[tuple[str, float, float, int, int], VideoModel]()
+    for model in (variant for variants in RUN.values() for variant in variants if variant.checkpoint.repository):
+        key = model.name, model.denoise_bytes, model.decode_bytes, model.default_width, model.default_height
+        found.setdefault(key, model)
+    return list(found.values())
+
+
+def count(model: VideoModel) -> Counted:
     """What the model's default clip takes."""
-    runner, generator = RUNNERS[model.runner or ""], torch.Generator().manual_seed(0)
-    watch = Watch("bench", lambda _: None, float("inf"))
-    shape = model.default_frames, model.default_width, model.default_height
-    prompts = 2 if model.default_guidance_scale > 1 else 1
+    family, small = family_called(model.family or ""), tiny.of_family(model.family or "")
+    generator, watch = torch.Generator().manual_seed(0), Watch("bench", lambda _: None, float("inf"))
+    components = {component.name: component for component in model.checkpoint.components}
+    dtypes = {name: getattr(torch, component.dtype) for name, component in components.items()}
     with tempfile.TemporaryDirectory() as folder:
-        FAMILIES[model.name].save(Path(folder), model.variant)  # for all that is not a network
+        tiny.save(model, Path(folder))  # for all that is not a network
         with _Shapes(allow_non_fake_inputs=True), torch.inference_mode():
-            with _published(transformer):
-                networks = runner.load(Path(folder), torch.device("cpu"), _DTYPE)
-            noise = runner.get_noise(networks, *shape, generator)
-            conditioning = _CONDITIONING[model.name](prompts)
+            configurations = small.PUBLISHED.get(model.variant, {})
+            networks = family.load(_Published(Path(folder), torch.device("cpu"), dtypes, configurations))
+            shape = Shape(model.default_frames, model.default_width, model.default_height)
+            prompts = tuple(small.longest_prompt() for _ in range(2 if model.default_guidance_scale > 1 else 1))
             sampling = Sampling(1, model.default_guidance_scale)
+            inputs = Inputs(family.get_noise(networks, shape, generator), prompts, None, sampling, generator)
             with _Count() as denoising:
-                latents = runner.denoise(networks, noise, conditioning, None, sampling, watch, (0, 1), generator)
-            with _Count() as decoding, patch.object(runner, "to_frames", lambda _: []):
-                list(runner.decode(networks, latents, watch, (0, 1), generator))
-            weights = sum(one.numel() * one.element_size() for one in networks.transformer.parameters())
+                latents = denoise(family.start(networks, inputs), watch)
+            with _Count() as decoding:
+                for _ in family.decode(networks, latents, generator, watch):
+                    pass
+            denoisers = [getattr(networks, name) for name, one in components.items() if one.role is Role.DENOISER]
+            weights = sum(weight.nbytes for denoiser in denoisers for weight in denoiser.parameters())
     return Counted(denoising.peak, decoding.peak, weights)
 
 
 def main(
-    family: Annotated[list[str] | None, typer.Option(help="which one; may be given again. Else all")] = None,
+    family: Annotated[list[str] | None, typer.Option(help="whose models; may be given again. Else all")] = None,
 ) -> None:
     """Prints a row for each model: GiB of denoising and of decoding, and the bytes per pixel that its file declares for
     them, beside those that were counted."""
     print("| model | default clip | denoise, GiB | bytes per pixel | decode, GiB | bytes per pixel of a frame |")
     print("|---|---|---|---|---|---|")
-    for (name, variant), transformer in TRANSFORMERS.items():
-        if name in (family or RUNNERS):
-            (model,) = (one for one in VARIANTS[name] if one.variant == variant)
-            counted, pixels = count(model, transformer), model.default_width * model.default_height
+    for model in counted_models():
+        if model.family in (family or FIRST_OF_FAMILY):
+            counted, pixels = count(model), model.default_width * model.default_height
             per_clip, per_frame = counted.denoise / pixels / model.default_frames, counted.decode / pixels
             cells = [
-                f"{name} {variant}".strip(),
+                f"{model.name} {model.variant}".strip(),
                 f"{model.default_width}x{model.default_height}x{model.default_frames}",
                 f"{counted.denoise / GIB:.1f}",
                 f"{per_clip:.0f}, declared {model.denoise_bytes:g}",

@@ -22,11 +22,14 @@ from typing import Annotated, Any
 
 import torch
 import typer
-from videoworker.models.sizes import up
 
-from builder.make_tiny import FAMILIES
-from videoworker.engine.engine import RUNNERS
-from videoworker.models import MODELS
+from builder import tiny
+from builder.declared import FIRST_OF_FAMILY
+from videoworker.families import family as family_called
+from videoworker.models.video_model import VideoModel
+from videoworker.planning.sizes import up
+from videoworker.sampling.latent_space import Shape
+from videoworker.sampling.reader import Reader
 from videoworker.watch import Watch
 
 _MIB, _GIB = 2**20, 2**30
@@ -37,13 +40,11 @@ Decode = Callable[[torch.Tensor], int]
 
 @dataclass(frozen=True)
 class Clip:
-    """What is decoded, and the checkpoint that does it."""
+    """What is decoded, and the checkpoint that does it: `folder` has a small one of the model."""
 
-    family: str
+    model: VideoModel
     folder: Path
-    num_frames: int
-    width: int
-    height: int
+    shape: Shape
 
 
 @dataclass(frozen=True)
@@ -65,25 +66,20 @@ def main(
     frames: Annotated[list[int] | None, typer.Option(help="how many; may be given again. Else 33, 65, 129")] = None,
     memory: Annotated[float, typer.Option(help="GiB; a decode that needs more is given up")] = 16,
 ) -> None:
-    """Prints a row for each family and length, as they are measured."""
+    """Prints a row for each family's first model and each length, as they are measured."""
     print(f"float32 on {torch.get_num_threads()} threads, {platform.machine()}, torch {torch.__version__}\n")
     print("| model | size | frames | ours, MiB | diffusers, MiB | ours, s | diffusers, s |")
     print("|---|---|---|---|---|---|---|", flush=True)
-    for name in family or RUNNERS:
-        model = MODELS[name]
+    for name in family or FIRST_OF_FAMILY:
+        model = FIRST_OF_FAMILY[name]
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
-            alone(FAMILIES[name].save, folder, FAMILIES[name].VARIANTS[0])
+            alone(tiny.save, model, folder)
             for length in frames or (33, 65, 129):
-                clip = Clip(
-                    family=name,
-                    folder=folder,
-                    num_frames=up(length - 1, model.frame_step) + 1,
-                    width=up(width, model.grid),
-                    height=up(height, model.grid),
-                )
+                shape = Shape(up(length - 1, model.frame_step) + 1, up(width, model.grid), up(height, model.grid))
+                clip = Clip(model, folder, shape)
                 ours, stock = outcome(ours_in, clip, memory), outcome(stock_in, clip, memory)
-                cells = [name, f"{clip.width}x{clip.height}", str(clip.num_frames)]
+                cells = [model.name, f"{shape.width}x{shape.height}", str(shape.num_frames)]
                 cells += [made if isinstance(made, str) else f"{made.peak / _MIB:.0f}" for made in (ours, stock)]
                 cells += ["-" if isinstance(made, str) else f"{made.seconds:.1f}" for made in (ours, stock)]
                 print(f"| {' | '.join(cells)} |", flush=True)
@@ -108,10 +104,10 @@ def outcome(way: Callable[[Any, Clip], Decode], clip: Clip, memory: float) -> De
 
 
 def ours_in(networks: Any, clip: Clip) -> Decode:
-    """Ours; every frame is thrown away as the next one comes."""
+    """Ours; every piece is thrown away as the next one comes."""
     watch = Watch("bench", lambda _: None, float("inf"))
-    decode = RUNNERS[clip.family].decode
-    return lambda latents: sum(1 for _ in decode(networks, latents, watch, (0, 1), _generator()))
+    decode = family_called(clip.model.family or "").decode
+    return lambda latents: sum(pixels.shape[2] for pixels in decode(networks, latents, _generator(), watch))
 
 
 def stock_in(networks: Any, clip: Clip) -> Decode:
@@ -127,21 +123,22 @@ def stock_in(networks: Any, clip: Clip) -> Decode:
 
 
 def measure(way: Callable[[Any, Clip], Decode], clip: Clip, memory: float) -> Decoded:
-    """Raises `OutOfMemory` where the decode takes more than `memory` GiB."""
-    model, runner = MODELS[clip.family], RUNNERS[clip.family]
-    networks = runner.load(clip.folder, torch.device("cpu"), torch.float32)
+    """Raises `OutOfMemory` if the decode takes more than `memory` GiB."""
+    model, family = clip.model, family_called(clip.model.family or "")
+    dtypes = {component.name: torch.float32 for component in model.checkpoint.components}
+    networks = family.load(Reader(clip.folder, torch.device("cpu"), dtypes))
     decode = way(networks, clip)
     # What is there once for every clip (code, threads) is there before the measured one.
-    decode(runner.get_noise(networks, model.min_frames, model.grid, model.grid, _generator()))
-    noise = runner.get_noise(networks, clip.num_frames, clip.width, clip.height, _generator())
+    decode(family.get_noise(networks, Shape(model.min_frames, model.grid, model.grid), _generator()))
+    noise = family.get_noise(networks, clip.shape, _generator())
     limit = _of_this_process("VmData") + int(memory * _GIB)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     Path("/proc/self/clear_refs").write_text("5")  # the peak is counted anew from here
     before, started = _of_this_process("VmHWM"), time.perf_counter()
     made = _within_memory(decode, noise)
     seconds, peak = time.perf_counter() - started, _of_this_process("VmHWM") - before
-    if made != clip.num_frames:
-        raise RuntimeError(f"{clip.family} made {made} frames, not {clip.num_frames}")
+    if made != clip.shape.num_frames:
+        raise RuntimeError(f"{model.name} made {made} frames, not {clip.shape.num_frames}")
     return Decoded(peak, seconds)
 
 

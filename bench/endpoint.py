@@ -17,8 +17,8 @@ from typing import Annotated
 import aiohttp
 import typer
 
-from tests.endpoint.postgresql_server import postgresql
-from tests.endpoint.running_endpoint import EndpointProcess
+from bench.servers.endpoint import EndpointProcess
+from bench.servers.postgresql import postgresql
 
 CALLERS, WORKERS = 16, 8
 INPUT = {"input": {"prompt": "A red circle moves to the right over a blue background", "seed": 1}}

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import torch
 import typer
 
+from builder.declared import SHIPPED
 from videoworker import apis, job
 from videoworker.engine.engine import Engine
 from videoworker.settings import settings
@@ -26,13 +27,13 @@ JOBS: dict[str, dict[str, Any]] = {
 
 
 def main(
-    model: Annotated[str, typer.Option(help="the model that makes every job's video")] = "sketch",
+    model: Annotated[str, typer.Option(help="the model that makes every job's video")] = SHIPPED[0].name,
     api: Annotated[list[str] | None, typer.Option(help="whose job; may be given again. Else all")] = None,
 ) -> None:
     """Prints a line for each job: seconds in all and by stage."""
     current = settings().model_copy(update={"model": model})
     engine = Engine(current)
-    engine.load(model)
+    engine.load(engine.survey().variant_for(model), Watch("bench", lambda _: None, float("inf")))
     print(f"{model} on {torch.get_num_threads()} threads, {platform.machine()}, torch {torch.__version__}")
     for name, job_input in JOBS.items():
         if api and job_input["api"] not in api:

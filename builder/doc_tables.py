@@ -166,7 +166,7 @@ def _preset_rows(preset: Preset) -> Iterator[tuple[str, ...]]:
     """One row for each placement that some pool is best used with."""
     first = (
         preset.name,
-        ", ".join(variant.title for variant in preset.models),
+        ", ".join(variant.checkpoint.title for variant in preset.models),
         _default_clip(preset.model),
         f"{preset.disk_gb} GB",
     )

@@ -19,6 +19,7 @@ from builder.sketch.prompts import sentence
 from builder.sketch.scenes import all_combinations, is_held_out
 from videoworker import job
 from videoworker.engine.engine import Engine
+from videoworker.models.sketch import SKETCH
 from videoworker.request import VideoRequest
 from videoworker.settings import settings
 from videoworker.watch import Watch
@@ -47,17 +48,17 @@ def main(
     width: int = 256,
     height: int = 256,
     count: int = 64,
-    steps: Annotated[int | None, typer.Option(help="denoising steps; the model's default where absent")] = None,
-    guidance_scale: Annotated[float | None, typer.Option(help="the model's default where absent")] = None,
+    steps: Annotated[int | None, typer.Option(help="denoising steps; the model's default if absent")] = None,
+    guidance_scale: Annotated[float | None, typer.Option(help="the model's default if absent")] = None,
     seed: int = 0,
 ) -> None:
     """Prints the share of clips that show each attribute as asked for."""
     engine = Engine(settings())
-    engine.load("sketch")
+    engine.load(SKETCH, Watch("evaluate", lambda _: None, 3600))
     right: collections.Counter[str] = collections.Counter()
     for number, (combination, prompt) in enumerate(held_out(count, seed)):
         request = VideoRequest(
-            "native", prompt, model="sketch", width=width, height=height, num_inference_steps=steps,
+            "native", prompt, model=SKETCH.name, width=width, height=height, num_inference_steps=steps,
             guidance_scale=guidance_scale, seed=seed * 1000 + number, quality="high",
         )  # fmt: skip
         with tempfile.TemporaryDirectory() as folder:

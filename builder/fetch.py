@@ -1,7 +1,7 @@
 """Weights for an image, at its build: `python -m builder.fetch --model mochi --variant "" --to /weights`.
 
 It needs of the worker only what `videoworker fetch` does its work with, so that the layer that it makes is made again
-only where that changes.
+only if that changes.
 """
 
 import sys
@@ -17,16 +17,16 @@ from videoworker.errors import JobError
 def main(
     model: Annotated[str, typer.Option(help="empty: none")],
     variant: Annotated[str, typer.Option(help="empty: the first; several with commas between")],
-    to: Annotated[Path, typer.Option(help="directory that gets the model's folders; made where it is absent")],
+    to: Annotated[Path, typer.Option(help="directory that gets the model's folders; made if it is absent")],
 ) -> None:
-    """Fetches the variants of a model. The process ends with one line where it cannot."""
+    """Fetches the variants of a model. The process ends with one line if it cannot."""
     to.mkdir(parents=True, exist_ok=True)
     if not model:
         sys.exit(f"MODEL_VARIANT: {variant!r} of no MODEL" if variant else 0)
     try:
-        wanted = [named(model, one or None) for one in variant.split(",")]
+        wanted = [named(model, one or None).checkpoint for one in variant.split(",")]
         if all(one.repository for one in wanted):  # else they ship with the repository
-            from videoworker.engine.fetch import fetch  # torch takes seconds to import
+            from videoworker.weights.fetch import fetch  # torch takes seconds to import
 
             for one in wanted:
                 print("; ".join([f"fetching {one.title}", f"licence: {one.licence}", *one.notes]), flush=True)

@@ -6,10 +6,12 @@ python -m builder.hub
 
 import json
 from pathlib import Path
+from textwrap import shorten
 from typing import Annotated, Any
 
 import typer
 
+from builder.declared import SHIPPED
 from builder.presets import PRESETS
 from videoworker.apis import APIS
 from videoworker.settings import Settings
@@ -48,6 +50,9 @@ _LEFT_OUT = {
     "runpod_webhook_post_output",
 }
 
+# The database behind the Hub refuses longer texts.
+_LONGEST_TEXT = 189
+
 # Texts in the settings, since what they may be is another room's to know.
 _NAMES = {"model": [preset.model.name for preset in PRESETS], "api": list(APIS)}
 
@@ -67,14 +72,23 @@ _OTHERS: list[dict[str, Any]] = [
 
 _INITIALS = {"api", "id", "s3", "ttl", "url"}
 
-# Small jobs of the small model: a few seconds each on two cores. The time also covers a busy machine.
+# Small jobs of the small model that the image has: a few seconds each on two cores. The time also covers a busy
+# machine.
+_MODEL = SHIPPED[0]
 _TIMEOUT_MILLISECONDS = 300_000
 _PROMPT = "a red circle moving right on a blue background"
 _YELLOW_PICTURE = (
     "data:image/png;base64,"
     "iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAIAAACQkWg2AAAAGElEQVR42mP8f4eBJMDEwDCqYVTDcNUAAOBUAfv37w+pAAAAAElFTkSuQmCC"
 )
-_SMALL = {"prompt": _PROMPT, "width": 192, "height": 192, "num_frames": 9, "num_inference_steps": 2, "seed": 42}
+_SMALL = {
+    "prompt": _PROMPT,
+    "width": _MODEL.min_side,
+    "height": _MODEL.min_side,
+    "num_frames": 9,
+    "num_inference_steps": 2,
+    "seed": 42,
+}
 _TESTS = {
     "text_to_video": _SMALL,
     "image_to_video_webm": _SMALL | {"image": _YELLOW_PICTURE, "container": "webm"},
@@ -105,8 +119,12 @@ def main(folder: Annotated[Path, typer.Argument(help="where the two files go")] 
 def _hub() -> dict[str, Any]:
     return {
         "title": "Open video models",
-        "description": "Text or an image in, a video out: HunyuanVideo, HunyuanVideo-1.5, Mochi, LTX-Video, CogVideoX "
-        "and a small model to try, in six request formats, with progress and cancellation.",
+        "description": shorten(
+            f"Text or an image in, a video out, in {len(APIS)} request formats, with progress and cancellation: "
+            + ", ".join(_NAMES["model"]),
+            _LONGEST_TEXT,
+            placeholder=" and more",
+        ),
         "type": "serverless",
         "category": "video",
         "config": {
@@ -127,7 +145,7 @@ def _tests() -> dict[str, Any]:
         "config": {
             "gpuTypeId": "NVIDIA GeForce RTX 4090",
             "gpuCount": 1,
-            "env": [{"key": "MODEL", "value": "sketch"}],
+            "env": [{"key": "MODEL", "value": _MODEL.name}],
             "allowedCudaVersions": _CUDA_VERSIONS,
         },
     }

@@ -10,9 +10,9 @@ from textwrap import fill
 from typing import Annotated
 
 import typer
-from videoworker.models.declaration import Model
 
 from videoworker.models import VARIANTS
+from videoworker.models.checkpoint import Checkpoint
 
 NOTICE = Path(__file__).parent.parent / "NOTICE"
 
@@ -22,15 +22,15 @@ Copyright the authors of worker-video
 
 Licensed under the Apache License, Version 2.0: see LICENSE.
 
-The weights of the models that worker-video runs are works of others, under licences of their own, and no part of it;
-only those of sketch are its own. Whoever fetches weights, or makes videos with them, keeps to their licence. The
-repositories named here are those of the Hugging Face hub.
+The weights of the models that worker-video runs are works of others, under licences of their own, and no part of it.
+Only those that lie in this repository are its own. Whoever fetches weights, or makes videos with them, keeps to their
+licence. The repositories named here are those of the Hugging Face hub.
 """
 
 
 def notice() -> str:
     """The whole file."""
-    return "\n".join([_HEAD, *(_entry(name, list(models)) for name, models in _alike())])
+    return "\n".join([_HEAD, *map(_entry, _alike())])
 
 
 def main(path: Annotated[Path, typer.Argument(help="the file to write")] = NOTICE) -> None:
@@ -38,24 +38,25 @@ def main(path: Annotated[Path, typer.Argument(help="the file to write")] = NOTIC
     path.write_text(notice(), "utf-8")
 
 
-def _alike() -> Iterator[tuple[str, Iterator[Model]]]:
-    """The variants of each model that stand under the same terms."""
-    for name, variants in VARIANTS.items():
-        for _, models in groupby(variants, key=lambda model: (model.licence, model.notes, model.gated)):
-            yield name, models
+def _alike() -> Iterator[list[Checkpoint]]:
+    """Those of each model that stand under the same terms."""
+    for variants in VARIANTS.values():
+        checkpoints = [variant.checkpoint for variant in variants]
+        for _, alike in groupby(checkpoints, key=lambda one: (one.licence, one.notes, one.gated)):
+            yield list(alike)
 
 
-def _entry(name: str, models: list[Model]) -> str:
-    first = models[0]
+def _entry(checkpoints: list[Checkpoint]) -> str:
+    first = checkpoints[0]
     terms = {
         "licence": first.licence,
         "territory": first.territory,
         "conditions": first.conditions,
         "access": "The hub asks for an account that accepted the licence." if first.gated else "",
     }
-    lines = [name, *(_line(word, meaning) for word, meaning in terms.items() if meaning)]
-    for model in models:
-        lines.append(_line("weights", model.repository or f"weights/{model.folder}, in this repository"))
+    lines = [first.model, *(_line(word, meaning) for word, meaning in terms.items() if meaning)]
+    for one in checkpoints:
+        lines.append(_line("weights", one.repository or f"weights/{one.folder}, in this repository"))
     return "\n".join(lines) + "\n"
 
 

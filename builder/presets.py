@@ -4,13 +4,12 @@ arithmetic of `videoworker estimate`. Nothing here is measured."""
 import math
 from dataclasses import dataclass
 
-from videoworker.models.declaration import Model
-from videoworker.models.placement import GIB, LADDER, Placement, declared_weights, default_activations, needed
-from videoworker.models.plan import make_plan
-from videoworker.models.published_seconds import denoise_seconds
-from videoworker.models.suited import suited
-
-from videoworker.models import VARIANTS
+from builder.declared import RUN
+from videoworker.models.video_model import VideoModel
+from videoworker.planning.placement import GIB, LADDER, Placement, declared_bytes, default_activations, needed
+from videoworker.planning.plan import plan_clip
+from videoworker.planning.published_seconds import denoise_seconds
+from videoworker.planning.variants import suited
 from videoworker.request import VideoRequest
 
 # RunPod's GPU pools and the GB of their cards, smallest first: docs.runpod.io/references/gpu-types, and for the pools
@@ -45,10 +44,10 @@ class Preset:
     """`models` are the variants that are fetched: the one that the worker starts with, then the one that an image
     brings, where that is another."""
 
-    models: tuple[Model, ...]
+    models: tuple[VideoModel, ...]
 
     @property
-    def model(self) -> Model:
+    def model(self) -> VideoModel:
         """The variant that the worker starts with."""
         return self.models[0]
 
@@ -61,7 +60,7 @@ class Preset:
     @property
     def defaults(self) -> dict[str, str | int | bool]:
         """Values of environment variables."""
-        if not self.model.repository:
+        if not self.model.checkpoint.repository:
             return {"MODEL": self.model.name}
         return {"MODEL": self.model.name, "ALLOW_DOWNLOAD": True, "JOB_TIMEOUT_SECONDS": _JOB_TIMEOUT_SECONDS}
 
@@ -79,23 +78,26 @@ class Preset:
     def disk_gb(self) -> int:
         """For image, weights and videos, in steps of 5 GB. A text encoder that the hub has in float32 lies there twice
         as large beside its cast until all are cast."""
-        casting = max(2 * declared_weights(model).text_encoders if model.repository else 0 for model in self.models)
-        weights = sum(model.size for model in self.models) + casting
+        checkpoints = [model.checkpoint for model in self.models]
+        casting = max(2 * declared_bytes(one).encoders if one.repository else 0 for one in checkpoints)
+        weights = sum(one.size for one in checkpoints) + casting
         return 5 * math.ceil((IMAGE_BYTES + _VIDEOS_BYTES + weights) / (1 - _FREE_SHARE) / 5e9)
 
     @property
     def seconds(self) -> float | None:
         """To denoise the default clip, as published; None where nobody has done so."""
-        return denoise_seconds(make_plan(VideoRequest(api="native", prompt="-"), self.model))
+        return denoise_seconds(plan_clip(VideoRequest(api="native", prompt="-"), self.model))
 
     def needed(self, placement: Placement) -> int:
         """Bytes of device memory for the default clip of any of its variants."""
-        return max(needed(declared_weights(model), default_activations(model), placement) for model in self.models)
+        return max(
+            needed(declared_bytes(model.checkpoint), default_activations(model), placement) for model in self.models
+        )
 
 
-def _preset(variants: tuple[Model, ...]) -> Preset:
+def _preset(variants: tuple[VideoModel, ...]) -> Preset:
     for_image = suited(variants, VideoRequest(api="native", prompt="-", image="-"))[0]
     return Preset(tuple(dict.fromkeys((variants[0], for_image))))
 
 
-PRESETS = tuple(_preset(variants) for variants in VARIANTS.values() if variants[0].runner)
+PRESETS = tuple(_preset(variants) for variants in RUN.values())

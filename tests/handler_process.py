@@ -2,23 +2,16 @@
 
 import ast
 import json
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from videoworker.settings import Settings
+from bench.servers.processes import ROOT as ROOT
+from bench.servers.processes import environment as environment
 
-ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = 900.0  # seconds for one job on the slowest machine
-
-
-def environment(**settings: str) -> dict[str, str]:
-    """This process's, with nothing of the worker configured but `settings`."""
-    clean = {name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields}
-    return clean | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"} | settings
 
 
 def run_job(folder: Path, job_input: Any, **settings: str) -> subprocess.CompletedProcess[str]:

@@ -10,6 +10,7 @@ from diffusers import AutoencoderKLCogVideoX
 from diffusers.models.autoencoders.autoencoder_kl_cogvideox import CogVideoXSpatialNorm3D
 from torch import nn
 from torch.nn.utils import parametrize
+from torch.optim import Optimizer
 
 from builder.sketch.checkpoints import Checkpoint
 from builder.sketch.scenes import TRAINED, draw_scene, render
@@ -111,7 +112,7 @@ def train(
     """
     as_matrices(model)
     model.to(device).train()
-    optimizers = (
+    optimizers: tuple[Optimizer, ...] = (
         torch.optim.Muon(
             [p for p in model.parameters() if p.ndim == 2], lr=2e-3, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"
         ),

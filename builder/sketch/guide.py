@@ -47,7 +47,8 @@ class Guide(nn.Module):
 
     def error(self, told: torch.Tensor) -> torch.Tensor:
         """The reading's error per clip [B] in the forward pass just made; `told` is [B, tokens, 32]."""
-        return (self.read(self._tokens.pop()).float() - told).square().flatten(1).mean(1)
+        read: torch.Tensor = self.read(self._tokens.pop())
+        return (read.float() - told).square().flatten(1).mean(1)
 
     def weights(self, errors: torch.Tensor, noise_levels: torch.Tensor) -> torch.Tensor:
         """For each clip's error [B] at its noise level [B] (0..1) the weight that makes all levels count alike."""

@@ -55,7 +55,8 @@ def _spectrum(mask: np.ndarray, centre: np.ndarray) -> np.ndarray:
     within = (y >= 0) & (y < mask.shape[0]) & (x >= 0) & (x < mask.shape[1])
     covered = within & mask[np.clip(y, 0, mask.shape[0] - 1), np.clip(x, 0, mask.shape[1] - 1)]
     outline = covered.sum(1) * 0.5
-    return np.fft.rfft(outline) / max(outline.sum(), 1e-6)
+    spectrum: np.ndarray = np.fft.rfft(outline) / max(outline.sum(), 1e-6)
+    return spectrum
 
 
 def _shape(spectra: np.ndarray) -> str:

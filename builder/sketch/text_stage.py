@@ -37,7 +37,8 @@ def describe(rng: random.Random, combination: tuple[str, str, str, str]) -> tupl
 def tokenize(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> torch.Tensor:
     """Token ids [B, MAX_TEXT_TOKENS] of the texts, padded."""
     batch = tokenizer(texts, padding="max_length", max_length=MAX_TEXT_TOKENS, truncation=True, return_tensors="pt")
-    return batch.input_ids
+    ids: torch.Tensor = batch.input_ids
+    return ids
 
 
 def train(

@@ -13,15 +13,16 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKLCogVideoX, CogVideoXDDIMScheduler, CogVideoXTransformer3DModel
+from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from transformers import PreTrainedTokenizerFast, T5EncoderModel
-from videoworker.engine.cogvideox import rotary_positions
 
 from builder.sketch.checkpoints import Checkpoint
 from builder.sketch.guide import Guide, outlines
 from builder.sketch.networks import NUM_FRAMES
 from builder.sketch.scenes import TRAINED, draw_centred_scene, draw_scene, render
 from builder.sketch.text_stage import describe, tokenize
+from videoworker.families.cogvideox.family import rotary_positions
 
 _GUIDED_LAYER = 4  # of 8: what is right there is drawn by the layers after it
 _POOL = 700  # clips kept for each size
@@ -92,7 +93,7 @@ def _given_latents(rng: random.Random, clip: _Clip) -> int:
 
 def average(model: CogVideoXTransformer3DModel) -> AveragedModel:
     """The running mean of the weights over about the last 250 steps, which is what is shipped."""
-    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.996))
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.996))  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ def train(
         model.transformer_blocks[_GUIDED_LAYER], model.config.attention_head_dim * model.config.num_attention_heads
     ).to(device)
     others = [p for p in model.parameters() if id(p) not in chosen] + list(guide.parameters())
-    optimizers = (
+    optimizers: tuple[Optimizer, ...] = (
         torch.optim.Muon(matrices, lr=2e-3, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
         torch.optim.AdamW(others, lr=1e-3, weight_decay=0.0, betas=(0.9, 0.98)),
     )

@@ -54,6 +54,16 @@ _TRANSFORMERS: dict[str, dict[str, Any]] = {
 VARIANTS = tuple(_TRANSFORMERS)
 DDIM = ("2b", "sketch")
 
+# transformer/config.json of each repository.
+_5B = {"num_attention_heads": 48, "num_layers": 42, "use_rotary_positional_embeddings": True}
+_1_5_5B = _5B | {"patch_size_t": 2, "patch_bias": False, "sample_width": 300, "sample_height": 300}
+PUBLISHED: dict[str, dict[str, dict[str, Any]]] = {"5b": {"transformer": _5B}, "1.5-5b": {"transformer": _1_5_5B}}
+
+
+def longest_prompt() -> torch.Tensor:
+    """T5-XXL's states."""
+    return torch.empty(1, MAX_TEXT_TOKENS, 4096, dtype=torch.bfloat16)
+
 
 def save(folder: Path, variant: str, **changed: Any) -> None:
     """Saves random networks, the same at every call, in diffusers layout. `changed`: what shall stand otherwise in the

@@ -4,6 +4,7 @@ Compression ratios, patch size, latent channels, layers read and prompt template
 """
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import (
@@ -26,13 +27,21 @@ from transformers import (
 )
 
 from builder.tiny.byte_level import make_tokenizer
+from videoworker.families.hunyuanvideo.family import Conditioning
 
 VARIANTS = ("t2v", "i2v", "i2v-33ch")
+PUBLISHED: dict[str, dict[str, dict[str, Any]]] = {}
 
 _DIM = 32
 _IMAGE_SIDE = 336  # in patches of 14 it has the 576 tokens that the image template makes room for
 _LLAMA_TOKENS = ["<|begin_of_text|>", "<pad>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<image>"]
 _CLIP_TOKENS = ["<|startoftext|>", "<|endoftext|>"]
+
+
+def longest_prompt() -> Conditioning:
+    """Llama's states, and CLIP's of the whole text."""
+    states = torch.empty(1, 256, 4096, dtype=torch.bfloat16)
+    return Conditioning(states, torch.ones(states.shape[:2]), torch.empty(1, 768, dtype=torch.bfloat16))
 
 
 def save(folder: Path, variant: str) -> None:
@@ -97,7 +106,7 @@ def save(folder: Path, variant: str) -> None:
     HunyuanVideoImageToVideoPipeline(image_processor=processor, **components).save_pretrained(folder)
 
 
-def _vision_and_language(language: LlamaConfig, tokenizer: object) -> LlavaForConditionalGeneration:
+def _vision_and_language(language: LlamaConfig, tokenizer: Any) -> LlavaForConditionalGeneration:
     vision = CLIPVisionConfig(
         hidden_size=8,
         intermediate_size=16,

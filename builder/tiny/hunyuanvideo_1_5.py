@@ -28,7 +28,7 @@ from transformers import (
 )
 
 from builder.tiny.byte_level import make_tokenizer
-from videoworker.families.hunyuanvideo_1_5.family import SYSTEM_MESSAGE
+from videoworker.families.hunyuanvideo_1_5.family import SYSTEM_MESSAGE, Conditioning
 
 # The schedule's shift of each.
 _SHIFTS = {
@@ -42,6 +42,7 @@ _SHIFTS = {
     "480p-i2v-step-distilled": 7.0,
 }
 VARIANTS = tuple(_SHIFTS)
+PUBLISHED: dict[str, dict[str, dict[str, Any]]] = {}
 LATENT_CHANNELS = 4
 TARGET_SIDE = 64  # diffusers' image pipeline makes areas of this side squared
 
@@ -51,6 +52,12 @@ _CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+
+
+def longest_prompt() -> Conditioning:
+    """Qwen's states, ByT5's of the quoted words, and no picture's."""
+    lengths = (1000, 3584), (256, 1472), (0, 1152)
+    return Conditioning(*(torch.empty(1, *length, dtype=torch.bfloat16) for length in lengths))
 
 
 def save(folder: Path, variant: str) -> None:

@@ -27,6 +27,12 @@ _DECODERS: dict[str, dict[str, Any]] = {
     },
 }
 VARIANTS = tuple(_DECODERS)
+PUBLISHED: dict[str, dict[str, dict[str, Any]]] = {}
+
+
+def longest_prompt() -> torch.Tensor:
+    """T5-XXL's states."""
+    return torch.empty(1, MAX_TEXT_TOKENS, 4096, dtype=torch.bfloat16)
 
 
 def save(folder: Path, variant: str) -> None:

@@ -1,6 +1,7 @@
 """A small checkpoint of Mochi 1."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKLMochi, FlowMatchEulerDiscreteScheduler, MochiPipeline, MochiTransformer3DModel
@@ -9,7 +10,13 @@ from builder.tiny import t5
 
 MAX_TEXT_TOKENS = 256
 VARIANTS = ("",)
+PUBLISHED: dict[str, dict[str, dict[str, Any]]] = {}
 _WIDTHS = (32, 32, 32, 32)  # the least that the autoencoder's norms of 32 groups take
+
+
+def longest_prompt() -> torch.Tensor:
+    """T5-XXL's states."""
+    return torch.empty(1, MAX_TEXT_TOKENS, 4096, dtype=torch.bfloat16)
 
 
 def save(folder: Path, variant: str) -> None:

@@ -57,6 +57,10 @@ class Watch:
         self._segment = (0, 1)
 
     @property
+    def job_id(self) -> str:
+        return self._state.job_id
+
+    @property
     def cancel(self) -> threading.Event:
         """Set it, and the job ends at its next check."""
         return self._state.cancel

@@ -1,26 +1,57 @@
-"""What an image's build fetches, in a process of its own; the fetching itself is in tests/commands/test_fetch.py, and
-the build with it in tests/image."""
+"""What an image's build fetches, in a process of its own, with no more of the worker than the Dockerfile copies. The
+fetching itself is in tests/commands/test_fetch.py, and the build with it in tests/image."""
 
+import os
 import subprocess
 import sys
+from collections.abc import Callable
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
 
-from tests.handler_process import environment
+from builder import tiny
+from tests.builder.weights_stage import copy_stage
+from tests.commands.hub import serving
+from tests.handler_process import ROOT, environment
+from videoworker.models.mochi import MOCHI
+
+Fetch = Callable[..., subprocess.CompletedProcess[str]]
 
 NO_HUB = "http://127.0.0.1:9"  # a port where nothing listens
 
 
-def fetch(to: Path, model: str, variant: str = "") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "builder.fetch", "--model", model, "--variant", variant, "--to", str(to)]
-    return subprocess.run(
-        command, env=environment(HF_ENDPOINT=NO_HUB), capture_output=True, text=True, timeout=300, check=False
-    )
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("stage")
+    copy_stage(ROOT, folder)
+    return folder
+
+
+@pytest.fixture
+def fetch(stage: Path) -> Fetch:
+    """Runs the command in the stage's folder. The installed packages are there, and the installed worker is not."""
+
+    def run(to: Path, model: str, variant: str = "", hub: str = NO_HUB) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-S", "-m", "builder.fetch", "--model", model, "--variant", variant, "--to", str(to)]
+        packages = str(distribution("typer").locate_file(""))
+        there = environment(HF_ENDPOINT=hub) | {"PYTHONPATH": f"{stage}{os.pathsep}{packages}"}
+        return subprocess.run(command, cwd=stage, env=there, capture_output=True, text=True, timeout=300, check=False)
+
+    return run
+
+
+def test_the_copied_files_fetch_a_checkpoint(fetch: Fetch, tmp_path: Path) -> None:
+    model = MOCHI
+    tiny.save(model, tmp_path / "repository")
+    with serving({model.checkpoint.repository: tmp_path / "repository"}) as hub:
+        done = fetch(tmp_path / "weights", model.name, hub=hub.url)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "weights" / model.checkpoint.folder / "model_index.json").is_file()
 
 
 @pytest.mark.parametrize("model", ["", "sketch"])
-def test_nothing_is_fetched_for_no_model_and_for_the_one_that_ships(tmp_path: Path, model: str) -> None:
+def test_nothing_is_fetched_for_no_model_and_for_one_that_ships(fetch: Fetch, tmp_path: Path, model: str) -> None:
     done = fetch(tmp_path / "weights", model)
     assert done.returncode == 0, done.stderr
     assert list((tmp_path / "weights").iterdir()) == []
@@ -36,13 +67,15 @@ def test_nothing_is_fetched_for_no_model_and_for_the_one_that_ships(tmp_path: Pa
         ("open-sora", "", "The hub has no weights of open-sora"),
     ],
 )
-def test_what_there_is_not_ends_the_build_with_one_line(tmp_path: Path, model: str, variant: str, told: str) -> None:
+def test_a_name_that_there_is_not_ends_the_build_with_one_line(
+    fetch: Fetch, tmp_path: Path, model: str, variant: str, told: str
+) -> None:
     done = fetch(tmp_path, model, variant)
     assert done.returncode == 1
     assert done.stderr.startswith(told) and len(done.stderr.splitlines()) == 1
 
 
-def test_a_hub_that_cannot_be_reached_ends_the_build_with_the_model_and_the_reason(tmp_path: Path) -> None:
+def test_an_unreachable_hub_ends_the_build_with_the_reason(fetch: Fetch, tmp_path: Path) -> None:
     done = fetch(tmp_path, "mochi")
     assert done.returncode == 1
     assert done.stderr.startswith("The weights of mochi could not be fetched (ConnectError")

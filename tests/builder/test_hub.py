@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from videoworker.models.placement import GIB, LADDER, choose, declared_weights, default_activations
 
+from builder.declared import RUN, SHIPPED
 from builder.hub import FOLDER, main
 from builder.presets import POOLS, PRESETS, Preset
 from videoworker import job
@@ -20,7 +20,9 @@ from videoworker.apis import APIS
 from videoworker.engine.engine import Engine
 from videoworker.errors import JobError
 from videoworker.models import MODELS, VARIANTS
+from videoworker.planning.placement import GIB, LADDER, best_placement, declared_bytes, default_activations
 from videoworker.settings import Settings
+from videoworker.watch import Watch
 from videoworker.worker.handler import Handler
 
 # GiB of a GB where error correction takes a sixteenth: an A40 has 45.0 of 48.
@@ -139,7 +141,7 @@ class HubTests(Strict):
 
 
 # Models and variables that a user of the Hub meets.
-RUNNING = [name for name, model in MODELS.items() if model.runner]
+RUNNING = list(RUN)
 FOR_USERS = [name.upper() for name in Settings.model_fields if name.upper() not in NOT_FOR_USERS]
 
 each_preset = pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.model.name)
@@ -261,17 +263,20 @@ def test_each_model_that_runs_has_one_preset_and_one_option() -> None:
 def test_the_worker_takes_a_presets_values(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for key, value in listed(model).defaults.items():
         assert read(monkeypatch, key, form(key).trueValue if value is True else value) == value
-    assert Settings().allow_download == bool(MODELS[model].repository)
+    assert Settings().allow_download == bool(MODELS[model].checkpoint.repository)
 
 
 def chosen(preset: Preset, pool: str) -> str | None:
     """The leanest placement that a variant of the preset gets on a card of the pool, as the worker chooses it."""
     free = round(POOLS[pool] * USABLE * GIB)
     try:
-        placements = [choose(declared_weights(model), default_activations(model), free) for model in preset.models]
+        placements = [
+            best_placement(declared_bytes(model.checkpoint), default_activations(model), free)
+            for model in preset.models
+        ]
     except JobError:
         return None
-    return max(placements, key=LADDER.index).value
+    return str(max(placements, key=LADDER.index))
 
 
 @each_preset
@@ -296,7 +301,7 @@ def test_every_preset_is_exact_on_the_pools_that_the_listing_begins_with() -> No
 
 @each_preset
 def test_the_disk_has_room_for_a_presets_weights_and_a_tenth_free(preset: Preset) -> None:
-    kept = sum(component.size for model in preset.models for component in model.components)
+    kept = sum(component.size for model in preset.models for component in model.checkpoint.components)
     assert kept < 0.9e9 * preset.disk_gb
     assert preset.disk_gb <= hub().config.containerDiskInGb
 
@@ -314,12 +319,12 @@ def test_each_job_of_the_hub_becomes_a_video_within_its_time(tmp_path: Path, mon
         monkeypatch.setenv(pair.key, pair.value)
     settings = Settings(output_dir=tmp_path, delivery="inline")
     engine = Engine(settings)
-    engine.load(settings.model or "")
+    engine.load(engine.survey().variant_for(settings.model or ""), Watch("start", lambda _: None, float("inf")))
     handler = Handler(settings, partial(job.run, engine=engine, settings=settings))
     for test in hub_tests().tests:
         answer = asyncio.run(
             handler.handle({"id": test.name, "input": test.input, "policy": {"executionTimeout": test.timeout}})
         )
         assert not answer.get("error"), answer
-        assert answer["video"]["model"] == "sketch"
+        assert answer["video"]["model"] == SHIPPED[0].name
         assert answer["video_url"].startswith(f"data:video/{answer['video']['container']};base64,")

@@ -1,31 +1,33 @@
 """NOTICE says of every model's weights what the declarations say."""
 
+from pathlib import Path
+
 import pytest
-from videoworker.models.declaration import Model
 
 from builder.notice import NOTICE, main
 from videoworker.models import VARIANTS
+from videoworker.models.checkpoint import Checkpoint
 
-EVERY = [model for variants in VARIANTS.values() for model in variants]
+EVERY = [model.checkpoint for variants in VARIANTS.values() for model in variants]
 
 
-def test_the_notice_is_that_of_the_declarations(tmp_path):
+def test_the_notice_is_that_of_the_declarations(tmp_path: Path) -> None:
     made = tmp_path / "NOTICE"
     main(made)
     assert made.read_text("utf-8") == NOTICE.read_text("utf-8"), "run: python -m builder.notice"
 
 
-@pytest.mark.parametrize("model", EVERY, ids=lambda model: model.folder)
-def test_every_models_weights_stand_under_their_own_terms(model: Model):
-    where = model.repository or f"weights/{model.folder}"
+@pytest.mark.parametrize("checkpoint", EVERY, ids=lambda checkpoint: checkpoint.folder)
+def test_weights_stand_under_their_own_terms(checkpoint: Checkpoint) -> None:
+    where = checkpoint.repository or f"weights/{checkpoint.folder}"
     (entry,) = [
         entry
         for entry in NOTICE.read_text("utf-8").split("\n\n")
         if where in (line.split(":")[-1].split(",")[0].strip() for line in entry.splitlines())
     ]
     words = " ".join(entry.split())
-    assert entry.splitlines()[0] == model.name
-    assert f"licence: {model.licence}" in words
-    for restriction in model.notes:
+    assert entry.splitlines()[0] == checkpoint.model
+    assert f"licence: {checkpoint.licence}" in words
+    for restriction in checkpoint.notes:
         assert restriction in words
-    assert ("account" in words) is model.gated
+    assert ("account" in words) is checkpoint.gated

@@ -32,7 +32,7 @@ def tool(name: str, *arguments: str | Path) -> None:
 
 def step(job: str, name: str) -> str:
     """The script of a step of the workflow."""
-    (script,) = [step["run"] for step in JOBS[job]["steps"] if step.get("name") == name]
+    (script,) = [str(step["run"]) for step in JOBS[job]["steps"] if step.get("name") == name]
     return script
 
 
@@ -115,5 +115,6 @@ def test_the_images_of_a_tag_are_pushed_under_the_repositorys_name_and_the_versi
     assert (login.split(), token) == (["login", "ghcr.io", "--username", "somebody", "--password-stdin"], "a-token")
     assert bake.startswith(f"ghcr.io/somebody/worker-video {__version__} buildx bake --push ")
     assert "*.labels.org.opencontainers.image.source=https://github.com/Somebody/Worker-Video " in bake
-    targets = re.findall(r'^target "(.*?)"', (ROOT / "docker-bake.hcl").read_text("utf-8"), re.MULTILINE)
-    assert bake.split()[-2:] == ["default", "sketch"] and {"default", "sketch"} <= set(targets)
+    assert bake.split()[-1] in re.findall(
+        r'^group "(.*?)"', (ROOT / "docker-bake.hcl").read_text("utf-8"), re.MULTILINE
+    )

@@ -27,7 +27,7 @@ NAMED = {
 def pins(file: str | Path) -> dict[str, str]:
     """Versions by name in a file of builder/. Every line that is no option and no comment must be an exact pin."""
     text = (ROOT / "builder" / file).read_text("utf-8")
-    found = {}
+    found: dict[str, str] = {}
     for line in re.findall(r"^[^\s#].*", text, re.MULTILINE):
         pin = re.fullmatch(r"([\w.-]+)==([\w.]+)(?: \\)?", line)
         assert pin, f"{file}: {line}"
@@ -142,7 +142,8 @@ def test_the_command_pins_what_is_named_and_moves_no_pin_that_it_is_not_told_to_
     wheel(wheels, "torch", "2.0", "everywhere", "cuda")
     wheel(wheels, "torch", "3.0", "everywhere", "cuda")
     shutil.copy(ROOT / "builder" / "lock", checkout / "builder")
-    of_here = [checkout / "builder" / "lock", "--no-index", "--find-links", wheels, "--cache-dir", tmp_path / "cache"]
+    of_here: list[str | Path] = [checkout / "builder" / "lock", "--no-index", "--find-links", wheels]
+    of_here += ["--cache-dir", tmp_path / "cache"]
 
     def lock(*options: str) -> dict[str, dict[str, str]]:
         subprocess.run([*of_here, *options], check=True, timeout=300)

@@ -11,7 +11,9 @@ from safetensors.torch import load_file
 from builder.sketch import networks, text_stage
 from tests.handler_process import ROOT
 from videoworker.engine.engine import Engine
+from videoworker.models.sketch import SKETCH
 from videoworker.settings import Settings
+from videoworker.watch import Watch
 
 STEPS = "--text-steps 2 --autoencoder-steps 3 --joint-steps 2 --transformer-steps 2 --batch 1 --new-clips 0"
 
@@ -27,8 +29,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_what_is_made_is_loaded_by_the_engine(made: Path) -> None:
     engine = Engine(Settings(weights_dir=made / "weights"))
-    engine.load("sketch")
-    assert engine.model is not None
+    engine.load(SKETCH, Watch("start", lambda _: None, float("inf")))
+    assert engine.loaded == SKETCH.checkpoint
 
 
 def test_the_files_are_small_enough_for_the_repository(made: Path) -> None:

@@ -1,13 +1,9 @@
 """The command line in a process of its own."""
 
 import subprocess
-import sys
 from pathlib import Path
 
-from tests.handler_process import environment
-
-# What the installed script `videoworker` does.
-VIDEOWORKER = [sys.executable, "-c", "from videoworker.cli import main; main()"]
+from bench.servers.processes import VIDEOWORKER, environment
 
 
 def run(*arguments: str, cwd: Path | None = None, **settings: str) -> subprocess.CompletedProcess[str]:

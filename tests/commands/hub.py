@@ -13,12 +13,8 @@ from urllib.parse import unquote, urlsplit
 from videoworker.models import VARIANTS
 
 MAIN = "0a5f4f8f5f5b7a6f2d9f4b4e1f0d6c3b2a190807"
-_PINS = {
-    model.checkpoint.repository: model.checkpoint.revision
-    for variants in VARIANTS.values()
-    for model in variants
-    if model.checkpoint.revision
-}
+_CHECKPOINTS = [model.checkpoint for variants in VARIANTS.values() for model in variants]
+_PINS = {checkpoint.repository: checkpoint.revision for checkpoint in _CHECKPOINTS if checkpoint.revision}
 
 
 class Hub(ThreadingHTTPServer):

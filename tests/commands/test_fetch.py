@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 from transformers import T5EncoderModel
 from typer.testing import CliRunner
 
+from bench.servers.processes import VIDEOWORKER
 from builder.tiny import cogvideox
-from tests.commands.command_line import VIDEOWORKER
 from tests.commands.hub import Hub, serving
 from tests.handler_process import environment
 from videoworker.cli import app

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.delivery.store import Store, new_bucket, swift
+from bench.servers.store import Store, new_bucket, swift
 from videoworker.settings import Settings
 
 

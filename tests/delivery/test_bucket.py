@@ -18,9 +18,9 @@ import trustme
 from botocore.auth import S3SigV4QueryAuth
 from PIL import Image
 
+from bench.servers.fault_proxy import FaultProxy
+from bench.servers.store import SECRET, Store
 from tests.delivery import videos
-from tests.delivery.fault_proxy import FaultProxy
-from tests.delivery.store import SECRET, Store
 from videoworker.apis import APIS
 from videoworker.delivery import destinations
 from videoworker.delivery.destination import Destination

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import requests
 
+from bench.servers.store import Store
 from builder.tiny import cogvideox
-from tests.delivery.store import Store
 from videoworker import job
 from videoworker.engine.engine import Engine
 from videoworker.errors import Code, JobError

@@ -9,9 +9,9 @@ import pytest
 import requests
 import trustme
 
+from bench.servers.fault_proxy import FaultProxy
+from bench.servers.store import ACCESS_KEY, SECRET, Store
 from tests.delivery import videos
-from tests.delivery.fault_proxy import FaultProxy
-from tests.delivery.store import ACCESS_KEY, SECRET, Store
 from videoworker.delivery import destinations
 from videoworker.delivery.destination import Destination
 from videoworker.errors import Code, JobError

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
-from tests.endpoint.postgresql_server import postgresql
+from bench.servers.postgresql import postgresql
 from tests.endpoint.running_endpoint import EndpointHere
 from videoworker.endpoint.settings import EndpointSettings
 

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from bench.servers.endpoint import NULL_HANDLER
 from videoworker.endpoint import server
 from videoworker.endpoint.settings import settings
 
@@ -18,7 +19,7 @@ def main(port: Annotated[int, typer.Option()]) -> None:
     sock = socket.create_server(("127.0.0.1", port))
     at = f"http://127.0.0.1:{sock.getsockname()[1]}"
     print(f"serving {at}/v2/local", flush=True)
-    command = [sys.executable, str(Path(__file__).with_name("null_handler.py"))]
+    command = [sys.executable, NULL_HANDLER]
     server.serve(sock, at, server.Workers(command, [{}, {}]), Path("files"), settings())
 
 

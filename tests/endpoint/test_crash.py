@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import requests
 
+from bench.servers.endpoint import EndpointProcess, eventually
 from tests.endpoint.conftest import on_sqlite
-from tests.endpoint.running_endpoint import EndpointProcess, eventually
 
 
 @pytest.fixture

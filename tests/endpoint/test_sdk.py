@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from bench.servers.endpoint import PATIENCE, eventually
 from tests.endpoint.conftest import Start, on_sqlite
-from tests.endpoint.running_endpoint import PATIENCE, EndpointHere, eventually
+from tests.endpoint.running_endpoint import EndpointHere
 
 pytestmark = on_sqlite
 

@@ -43,12 +43,12 @@ def tokens() -> set[str | None]:
 @pytest.fixture
 def hub(tmp_path: Path, tokens: set[str | None]) -> Iterator[Hub]:
     cogvideox.save(tmp_path / "repository", "5b")
-    with serving({MODEL.repository: tmp_path / "repository"}) as hub:
+    with serving({MODEL.checkpoint.repository: tmp_path / "repository"}) as hub:
 
         class Noting(hub.RequestHandlerClass):  # type: ignore[misc,name-defined]
             def parse_request(self) -> bool:
                 parsed: bool = super().parse_request()
-                if MODEL.repository in self.path:
+                if MODEL.checkpoint.repository in self.path:
                     tokens.add(self.headers["Authorization"])
                 return parsed
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import av
 import pytest
 
-from tests.endpoint.running_endpoint import TOKEN, EndpointHere, eventually
+from bench.servers.endpoint import TOKEN, eventually
+from tests.endpoint.running_endpoint import EndpointHere
 from tests.image.conftest import Image, Run
 from tests.image.container import Container, running
 from videoworker import __version__
@@ -36,7 +37,7 @@ def test_its_command_without_arguments_makes_the_video_of_test_input_json(run: R
 
 @pytest.fixture
 def endpoint(tmp_path: Path) -> Iterator[EndpointHere]:
-    settings = EndpointSettings(database_url=f"sqlite:///{tmp_path}/jobs.db")  # type: ignore[arg-type]
+    settings = EndpointSettings(database_url=f"sqlite:///{tmp_path}/jobs.db")
     with EndpointHere(settings, tmp_path / "files") as endpoint:
         yield endpoint
 

@@ -1,0 +1,1 @@
+"""Servers and processes that measurements and tests run against: an endpoint, a database, a bucket and its faults."""

@@ -1,0 +1,108 @@
+"""Writes the two files of an image's build that name models: docker-bake.hcl, which has a target for each image that
+makes sense, and .dockerignore, which lets the weights of this repository in.
+
+python -m builder.image_files
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from builder.declared import RUN, SHIPPED
+from builder.presets import IMAGE_BYTES
+from videoworker import __version__
+from videoworker.models.video_model import VideoModel
+from videoworker.planning.variants import continuing
+
+ROOT = Path(__file__).parent.parent
+
+# The largest image that RunPod takes.
+_LARGEST_BYTES = 80_000_000_000
+
+_BAKE_HEAD = f"""\
+# Made by `python -m builder.image_files`: for each model an image with its weights. `docker buildx bake` alone makes
+# the image without weights. It serves the models of this repository, RunPod's cached models, and those on a network
+# volume. A target has two variants if the one continues the clips of the other. Weights whose terms must be accepted
+# need HF_TOKEN in the environment. `videoworker models` says how many GB each has. RunPod takes images up to 80 GB.
+
+variable "IMAGE" {{
+  default = "worker-video"
+}}
+
+# As in src/videoworker/__init__.py.
+variable "VERSION" {{
+  default = "{__version__}"
+}}
+
+target "default" {{
+  platforms = ["linux/amd64"]
+  args      = {{ VERSION = VERSION }}
+  secret    = ["id=HF_TOKEN,env=HF_TOKEN"]
+  tags      = ["${{IMAGE}}:${{VERSION}}"]
+}}
+
+# What needs no weights from elsewhere.
+group "shipped" {{
+  targets = [{", ".join(f'"{name}"' for name in ("default", *(model.name for model in SHIPPED)))}]
+}}
+"""
+
+_DOCKERIGNORE_HEAD = """\
+# Made by `python -m builder.image_files`. Only what the Dockerfile copies: no weights that lie about, no videos, no
+# jobs, no history.
+"""
+
+
+def bake() -> str:
+    """docker-bake.hcl, whole."""
+    targets = [target for variants in RUN.values() for target in _targets(variants)]
+    return "\n".join([_BAKE_HEAD, *targets])
+
+
+def dockerignore() -> str:
+    """.dockerignore, whole."""
+    copied = (
+        *("LICENSE", "NOTICE", "handler.py", "test_input.json", "builder/fetch.py"),
+        *("builder/requirements.txt", "builder/requirements-torch.txt", "builder/constraints-torch.txt"),
+        "src/videoworker",
+        *(f"weights/{model.checkpoint.folder}" for model in SHIPPED),
+    )
+    return "\n".join([f"{_DOCKERIGNORE_HEAD}*", *(f"!{path}" for path in copied), "**/__pycache__", ""])
+
+
+def main(folder: Annotated[Path, typer.Argument(help="where the two files go")] = ROOT) -> None:
+    """Brings docker-bake.hcl and .dockerignore up to date."""
+    (folder / "docker-bake.hcl").write_text(bake(), "utf-8")
+    (folder / ".dockerignore").write_text(dockerignore(), "utf-8")
+
+
+def _targets(variants: tuple[VideoModel, ...]) -> Iterator[str]:
+    """Those of a model. Its own name stands for the variant that is meant if none is named. Each other target is of one
+    variant, with the one that continues its clips if both are small enough."""
+    first = variants[0]
+    yield _target(first.name, first.name)
+    for variant in variants:
+        both = tuple(dict.fromkeys((variant, continuing(variants, variant) or variant)))
+        size = IMAGE_BYTES + sum(one.checkpoint.size for one in both)
+        baked = both if size < _LARGEST_BYTES else (variant,)
+        if baked != (first,):
+            names = ",".join(one.variant for one in baked)
+            yield _target(f"{first.name}-{variant.variant}", first.name, names)
+
+
+def _target(name: str, model: str, variants: str = "") -> str:
+    """bake takes no dot in a target's name."""
+    variant = f', MODEL_VARIANT = "{variants}"' if variants else ""
+    return f"""\
+target "{name.replace(".", "_")}" {{
+  inherits = ["default"]
+  args     = {{ MODEL = "{model}"{variant} }}
+  tags     = ["${{IMAGE}}:${{VERSION}}-{name}"]
+}}
+"""
+
+
+if __name__ == "__main__":
+    typer.run(main)
