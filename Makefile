@@ -6,6 +6,8 @@ BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 # Tests whose Debian packages are missing are left out, loudly; with LEAVE_OUT=no that is a failure.
 LEAVE_OUT ?= yes
+# Tests run in as many processes as there are cores.
+SPREAD ?= -n auto --dist loadgroup --durations=10
 
 .PHONY: run lint test image-test lock
 
@@ -20,13 +22,14 @@ lint: .venv/installed-for-tests
 
 test: lint
 # The image alone: built from the Dockerfile, without a Docker daemon or a registry, and run.
-image-test: TESTS := tests/image --durations=8
+image-test: TESTS := tests/image
+image-test: SPREAD := --durations=8
 test image-test: .venv/installed-for-tests
 	@missing="$$(builder/install-test-packages)"; \
 	left_out="$$(for package in $$missing; do printf 'not needs_%s and ' "$${package//-/_}"; done)"; \
 	say() { [ -z "$$missing" ] || printf '\n*** LEFT OUT: the tests that need Debian'\''s %s\n\n' "$$(echo $$missing)" >&2; }; \
 	say; [ -z "$$missing" ] || [ "$(LEAVE_OUT)" = yes ] || exit 1; \
-	$(BIN)/pytest $(TESTS) $${left_out:+-m "$${left_out% and }"} || exit $$?; \
+	$(BIN)/pytest $(TESTS) $(SPREAD) $${left_out:+-m "$${left_out% and }"} || exit $$?; \
 	say
 
 # Pins anew what pyproject.toml names: after a name was added there, or by hand with builder/lock --upgrade.

@@ -1,5 +1,5 @@
-"""What holds for every test: none finds weights in the Hugging Face cache of whoever runs it, and none has a deadline,
-since machines differ."""
+"""What holds for every test: none finds weights in the Hugging Face cache of whoever runs it, none has a deadline, since
+machines differ, and each process of tests computes on one core."""
 
 import os
 import tempfile
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import torch
 
 from builder.tiny import cogvideox
 from videoworker.settings import Settings, settings
@@ -18,7 +19,27 @@ hypothesis.settings.register_profile("without deadline", deadline=None)
 hypothesis.settings.load_profile("without deadline")
 
 
+# Tests that share a slow fixture run in one process: those of a file, and those of these folders. What takes longest
+# comes first, so that no core waits for it at the end.
+_TOGETHER = ("tests/image/", "tests/delivery/", "tests/endpoint/")
+_LONGEST_FIRST = (*_TOGETHER, "tests/bench/test_faults.py", "tests/test_docs.py", "tests/families/", "tests/engine/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        starts = (item.nodeid.startswith(longest) for longest in _LONGEST_FIRST)
+        return next((index for index, is_it in enumerate(starts) if is_it), len(_LONGEST_FIRST))
+
+    items.sort(key=place)
+    for item in items:
+        file = item.nodeid.partition("::")[0]
+        group = next((folder for folder in _TOGETHER if file.startswith(folder)), file)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start
+    torch.set_num_threads(1)
     folder = tempfile.TemporaryDirectory()
     config.add_cleanup(folder.cleanup)
     os.environ.pop("HF_HUB_CACHE", None)

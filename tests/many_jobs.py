@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from videoworker.engine.engine import Engine
+from tests.engine.making import loaded
 from videoworker.settings import settings
 from videoworker.worker import serve, start
 
@@ -41,8 +41,7 @@ def run(job_input: Any, printed: Path) -> int:
 def main() -> None:
     inputs, folder = json.loads(Path(sys.argv[1]).read_bytes()), Path(sys.argv[2])
     torch.set_num_threads(1)
-    engine = Engine(settings())
-    engine.load("sketch")
+    engine = loaded("sketch", settings())
     serve.Engine = lambda current: engine  # type: ignore[assignment, misc]
     for number, job_input in enumerate(inputs):
         child = os.fork()

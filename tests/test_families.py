@@ -14,13 +14,13 @@ from tests.handler_process import output_of, run_job
 from videoworker.models import MODELS
 
 STEPS = 2
-WITH_A_SAMPLER = [name for name, model in MODELS.items() if model.runner and name != "sketch"]  # that one ships
+WITH_A_SAMPLER = [name for name, model in MODELS.items() if model.family and name != "sketch"]  # that one ships
 
 
 @pytest.mark.parametrize("family", WITH_A_SAMPLER)
 def test_a_checkpoint_on_disk_becomes_a_file_that_plays(family: str, tmp_path: Path) -> None:
     model = MODELS[family]
-    made = CliRunner().invoke(app, [family, str(tmp_path / "weights" / model.folder)])
+    made = CliRunner().invoke(app, [family, str(tmp_path / "weights" / model.checkpoint.folder)])
     assert made.exit_code == 0, made.output
 
     job = {

@@ -17,10 +17,10 @@ from builder.tiny import cogvideox
 from tests.engine.pictures_shown import Picture, pictures_shown
 from tests.media.pictures import encoded
 from videoworker import job
+from videoworker.canvas import Canvas
 from videoworker.engine.engine import Engine
 from videoworker.errors import Code, JobError
-from videoworker.media.picture import crop_to
-from videoworker.models.plan import make_plan
+from videoworker.planning.plan import make_plan
 from videoworker.request import Progress, Result, VideoRequest
 from videoworker.settings import Settings
 from videoworker.watch import Watch
@@ -86,7 +86,7 @@ def test_a_drawn_seed_is_reported_and_makes_the_same_video_again(settings: Setti
     assert again.video.sha256 == first.video.sha256 != second.video.sha256
 
 
-def test_loading_is_timed_where_the_job_had_to_load(settings: Settings) -> None:
+def test_loading_is_timed_if_the_job_had_to_load(settings: Settings) -> None:
     engine, reports = Engine(settings), list[Progress]()
     assert "load" in made(settings, reports.append, engine=engine).timings
     assert reports[0].stage == "load"
@@ -162,7 +162,7 @@ def test_a_picture_of_the_videos_aspect_is_seen_whole_where_the_frame_is_cut_out
     result = made(settings, width=1280, height=720, image=image)
     (first,) = shown
     assert first.shape == (192, 320, 3)  # of which the 180 lines in the middle are kept
-    assert np.abs(first[6:186] - crop_to(picture, 320, 180)).max() < 1  # bfloat16 holds eight bits
+    assert np.abs(first[6:186] - Canvas.whole(320, 180).fill(picture)).max() < 1  # bfloat16 holds eight bits
     assert np.abs(first[:6] - first[6]).max() == np.abs(first[186:] - first[185]).max() == 0
     assert not any("image" in note for note in result.video.notes)
 
@@ -199,10 +199,8 @@ def test_a_job_that_will_not_be_done_in_time_is_refused_before_anything_is_made(
     settings: Settings, tmp_path: Path
 ) -> None:
     engine, reports = Engine(settings), list[Progress]()
-    engine.load("sketch")
     asked = VideoRequest(api="native", prompt="a red circle", model="sketch", num_frames=2, width=128, height=128)
-    model = engine.choose("sketch", asked)
-    engine.pace.learn(make_plan(asked, model), {"denoise": 5000.0})
+    engine.pace.learn(make_plan(asked, engine.survey()), {"denoise": 5000.0})
     with pytest.raises(JobError) as caught:
         made(settings, reports.append, engine=engine, num_inference_steps=None)
     assert caught.value.code is Code.GENERATION_TIMEOUT
@@ -214,6 +212,6 @@ def test_the_engine_learns_what_a_job_took(settings: Settings) -> None:
     engine = Engine(settings)
     timings = made(settings, engine=engine).timings
     asked = {"num_frames": 2, "width": 128, "height": 128, "num_inference_steps": 1}
-    plan = make_plan(VideoRequest(api="native", prompt="x", **asked), engine.choose("sketch"))
+    plan = make_plan(VideoRequest(api="native", prompt="x", model="sketch", **asked), engine.survey())
     measured = sum(timings[stage] for stage in ("denoise", "decode", "encode"))
     assert engine.pace.estimate(plan) == pytest.approx(measured, abs=0.01)

@@ -26,15 +26,15 @@ def code_of(watch: Watch) -> Code:
     return caught.value.code
 
 
-def test_a_job_of_many_parts_goes_from_its_beginning_to_one_without_a_step_back() -> None:
+def test_a_job_of_many_segments_goes_from_its_beginning_to_one_without_a_step_back() -> None:
     watch, reports = watched()
     watch.step("load", 1, 1)
     watch.step("encode_prompt", 1, 1)
-    for part in range(3):
+    for index in range(3):
         for step in range(20):
-            watch.step("denoise", step + 1, 20, (part, 3))
+            watch.segment(index, 3).step("denoise", step + 1, 20)
         for chunk in (3, 5, 7):
-            watch.step("decode", chunk, 7, (part, 3))
+            watch.segment(index, 3).step("decode", chunk, 7)
     watch.step("encode", 1, 1)
     watch.step("deliver", 1, 1)
 
@@ -44,10 +44,10 @@ def test_a_job_of_many_parts_goes_from_its_beginning_to_one_without_a_step_back(
     assert (reports[2].stage, reports[2].step, reports[2].steps) == ("denoise", 1, 20)
 
 
-def test_every_part_takes_the_same_share_of_the_way() -> None:
+def test_every_segment_takes_the_same_share_of_the_way() -> None:
     watch, reports = watched()
-    for part in range(4):
-        watch.step("decode", 7, 7, (part, 4))
+    for index in range(4):
+        watch.segment(index, 4).step("decode", 7, 7)
     shares = [later.fraction - earlier.fraction for earlier, later in pairwise(reports)]
     assert shares == pytest.approx([shares[0]] * 3)
 
@@ -59,8 +59,8 @@ def test_every_part_takes_the_same_share_of_the_way() -> None:
 )
 def test_the_fraction_never_decreases_whatever_is_reported(steps: list[tuple[Stage, int, int, int]]) -> None:
     watch, reports = watched()
-    for stage, step, count, part in steps:
-        watch.step(stage, min(step, count), count, (part, 10))
+    for stage, step, count, index in steps:
+        watch.segment(index, 10).step(stage, min(step, count), count)
     fractions = [report.fraction for report in reports]
     assert fractions == sorted(fractions)
     assert all(0 <= fraction <= 1 for fraction in fractions)
@@ -128,3 +128,30 @@ def test_a_job_that_would_not_be_done_in_time_is_refused_with_both_numbers() -> 
         watch.expect(1500.0)
     assert caught.value.code is Code.GENERATION_TIMEOUT
     assert "about 1500 seconds" in caught.value.message and "limit is 600 seconds" in caught.value.message
+
+
+def test_notes() -> None:
+    """Each is kept once, in their order, whichever segment it is of."""
+    watch, _ = watched()
+    watch.note("b")
+    watch.segment(1, 2).note("a")
+    watch.note("b")
+    assert watch.notes == ("b", "a")
+
+
+def test_timings() -> None:
+    """The seconds of a stage add up over segments, also if a block ends in an error."""
+    watch, _ = watched()
+    with watch.stage("decode"):
+        pass
+    first = watch.timings["decode"]
+    with pytest.raises(ValueError), watch.segment(1, 2).stage("decode"):
+        raise ValueError
+    assert list(watch.timings) == ["decode"] and watch.timings["decode"] > first > 0
+
+
+def test_cancel_reaches_segments() -> None:
+    watch, _ = watched()
+    segment = watch.segment(0, 2)
+    watch.cancel.set()
+    assert code_of(segment) is Code.CANCELLED

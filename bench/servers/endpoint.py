@@ -113,9 +113,9 @@ class EndpointProcess(Endpoint):
 
     query = "gpu=x"  # its token is new with each start; without API keys it asks for none
 
-    def __init__(self, folder: Path, command: list[str] = SERVE, **settings: str) -> None:
+    def __init__(self, folder: Path, command: list[str] = SERVE, /, **settings: str) -> None:
         """`command` takes `--port` and prints where it serves."""
-        self._folder, self._command, self._port, self._settings = folder, command, 0, settings
+        self.folder, self._command, self._port, self._settings = folder, command, 0, settings
         self.process: subprocess.Popen[str] | None = None
         self._stack = ExitStack()
 
@@ -124,7 +124,7 @@ class EndpointProcess(Endpoint):
         command = [*self._command, "--port", str(self._port)]
         self.process = subprocess.Popen(
             command,
-            cwd=self._folder,
+            cwd=self.folder,
             env=environment(**self._settings),
             stdout=subprocess.PIPE,
             text=True,

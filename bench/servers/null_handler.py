@@ -1,4 +1,4 @@
-"""A worker that makes nothing, as a RunPod user writes one. What it does stands in the job's input."""
+"""A worker that makes nothing, written as a user of RunPod writes one. The job's input says what it does."""
 
 import asyncio
 import itertools
@@ -24,7 +24,7 @@ async def handle(job: Mapping[str, Any]) -> Any:
             for step in itertools.count(1):
                 await asyncio.to_thread(rp_progress._thread_target, job, {"step": step})
         case "run a while":
-            for step in range(200):
+            for step in range(wanted.get("steps", 200)):
                 await asyncio.to_thread(rp_progress._thread_target, job, {"step": step})
         case "give what JSON cannot hold":
             return {"bytes": b""}

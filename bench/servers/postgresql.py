@@ -1,4 +1,4 @@
-"""A PostgreSQL server of its own for tests: in a temporary folder, on a socket in it, gone afterwards."""
+"""A PostgreSQL server for tests, in a temporary folder and on a Unix socket in it."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from pathlib import Path
 
 @contextmanager
 def postgresql(*options: str) -> Iterator[str]:
-    """Gives the URL of its database. `options`: settings, as `fsync=off`."""
+    """Yields the URL of its database. `options`: settings of the server, as `fsync=off`."""
     (binaries,) = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1:]
     # the server refuses to run as root
     user = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.getuid() == 0 else {}

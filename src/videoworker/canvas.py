@@ -7,6 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+Picture = NDArray[np.uint8]  # [height, width, 3], RGB
+Frames = NDArray[np.uint8]  # [n, height, width, 3], RGB
+
 
 @dataclass(frozen=True)
 class Canvas:
@@ -32,11 +35,11 @@ class Canvas:
         """For a file of `size`: the middle `crop` of a `native` picture. Each is a width and a height."""
         return cls(*size, *native, (native[0] - crop[0]) // 2, (native[1] - crop[1]) // 2, *crop)
 
-    def crop(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def crop(self, frame: Picture) -> Picture:
         """What is kept of a native frame [native_height, native_width, 3], as a view."""
         return frame[self.top : self.top + self.crop_height, self.left : self.left + self.crop_width]
 
-    def fill(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def fill(self, picture: Picture) -> Picture:
         """A native frame of which `picture` [h, w, 3] is what is kept. The picture is scaled until it covers the box,
         its overhang is cut off evenly, and its edges are continued into what is not kept."""
         fitted = ImageOps.fit(
@@ -46,7 +49,7 @@ class Canvas:
         bottom = self.native_height - self.top - self.crop_height
         return np.pad(np.asarray(fitted), ((self.top, bottom), (self.left, right), (0, 0)), mode="edge")
 
-    def has_aspect_of(self, picture: NDArray[np.uint8]) -> bool:
+    def has_aspect_of(self, picture: Picture) -> bool:
         """Whether `fill` loses nothing of a picture [h, w, 3]."""
         height, width = picture.shape[:2]
         return bool(width * self.height == height * self.width)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from videoworker import __version__
+from videoworker.canvas import Picture
 from videoworker.delivery.destinations import destination_for
 from videoworker.engine.clip import Clip
 from videoworker.engine.engine import Engine, Prepared
@@ -18,7 +19,6 @@ from videoworker.media.playable import check_plays
 from videoworker.media.size import estimated_bytes
 from videoworker.planning.plan import Plan, make_plan
 from videoworker.request import Result, Video, VideoRequest
-from videoworker.sampling.pixels import Picture
 from videoworker.settings import Settings
 from videoworker.watch import Watch
 from videoworker.workspace import workspace

@@ -1,12 +1,15 @@
-"""Where the log's lines go."""
+"""Where log lines go: to standard error."""
 
 import logging
 import sys
 
 
 def to_stderr() -> logging.Logger:
-    """What writes whole lines to standard error. One that cannot be written, as on a full disk, is lost: structlog's
-    own writer would raise into what is being done."""
+    """A logger that writes each message to standard error as it is, one per line.
+
+    It is structlog's output. structlog's own writer raises if a line cannot be written, for example to a full disk.
+    That would end the job that wanted to log. This logger loses the line instead.
+    """
     lines = logging.getLogger("videoworker")
     lines.handlers, lines.propagate = [logging.StreamHandler(sys.stderr)], False
     lines.setLevel(logging.INFO)

@@ -34,8 +34,9 @@ class _State:
     job_id: str
     report: Callable[[Progress], None]
     time_limit: float
+    clock: Callable[[], float]
+    started: float
     cancel: threading.Event = field(default_factory=threading.Event)
-    started: float = field(default_factory=time.monotonic)
     fraction: float = 0.0
     notes: list[str] = field(default_factory=list)
     timings: dict[str, float] = field(default_factory=dict)
@@ -44,10 +45,20 @@ class _State:
 class Watch:
     """One job's."""
 
-    def __init__(self, job_id: str, report: Callable[[Progress], None], time_limit: float) -> None:
-        """`report` hears every step; `time_limit` is seconds from now."""
-        self._state = _State(job_id, report, time_limit)
+    def __init__(
+        self,
+        job_id: str,
+        report: Callable[[Progress], None],
+        time_limit: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`report` hears every step; `time_limit` is seconds from now, by `clock`."""
+        self._state = _State(job_id, report, time_limit, clock, started=clock())
         self._segment = (0, 1)
+
+    @property
+    def job_id(self) -> str:
+        return self._state.job_id
 
     @property
     def cancel(self) -> threading.Event:
@@ -57,7 +68,7 @@ class Watch:
     @property
     def elapsed(self) -> float:
         """Seconds since the job began."""
-        return time.monotonic() - self._state.started
+        return self._state.clock() - self._state.started
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -103,12 +114,12 @@ class Watch:
     @contextmanager
     def stage(self, name: Stage) -> Iterator[None]:
         """Adds the seconds that the block takes to the timing of `name`."""
-        started = time.monotonic()
+        started = self.elapsed
         try:
             yield
         finally:
             timings = self._state.timings
-            timings[name] = timings.get(name, 0.0) + time.monotonic() - started
+            timings[name] = timings.get(name, 0.0) + self.elapsed - started
 
     def step(self, stage: Stage, step: int, steps: int) -> None:
         """Reports that `step` of `steps` of `stage` is done, then checks. The fraction reported never decreases."""

@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 import pytest
+from videoworker.models.plan import make_plan
 
 from tests.apis.samples import ERROR_KEYS, PROGRESS_KEYS, VIDEO_KEYS, parse, progress, refusal, refused_fields, result
 from videoworker.apis import APIS
 from videoworker.errors import Code, FieldProblem, JobError
 from videoworker.models import MODELS
-from videoworker.models.plan import make_plan
 from videoworker.request import VideoRequest
 
 NAME = "hunyuanvideo"

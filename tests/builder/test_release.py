@@ -67,6 +67,21 @@ def test_the_forms_for_issues_are_valid() -> None:
     tool("check-jsonschema", "--builtin-schema", "vendor.github-issue-forms", *FORMS)
 
 
+def test_hooks_run_what_lint_runs() -> None:
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))["repos"][0]["hooks"]
+    entries = [hook["entry"].removeprefix(".venv/bin/") for hook in hooks if hook["language"] == "system"]
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    (lint,) = re.findall(r"^lint:.*\n((?:\t.*\n)+)", makefile, re.MULTILINE)
+    commands = [line.removeprefix("\t$(BIN)/").removesuffix(" .") for line in lint.splitlines()]
+    assert entries == [command for command in commands if command != "deptry"]
+
+
+def test_a_long_subject_is_found() -> None:
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))["repos"][0]["hooks"]
+    (pattern,) = [hook["entry"] for hook in hooks if hook["id"] == "subject"]
+    assert re.search(pattern, 73 * "a") and not re.search(pattern, 72 * "a" + "\n\n" + 100 * "b")
+
+
 def test_an_image_follows_the_gate() -> None:
     assert step("test", "Run all tests") == ".ci/run"
     assert JOBS["image"]["needs"] == "test"

@@ -9,12 +9,12 @@ import pytest
 from builder.tiny import mochi
 from tests.commands.command_line import run
 from videoworker.models.cogvideox import COGVIDEOX_1_5_5B, COGVIDEOX_5B
-from videoworker.models.declaration import Model
 from videoworker.models.hunyuanvideo import HUNYUANVIDEO
 from videoworker.models.mochi import MOCHI
-from videoworker.models.placement import LADDER
-from videoworker.models.plan import make_plan
-from videoworker.models.published_seconds import denoise_seconds
+from videoworker.models.video_model import VideoModel
+from videoworker.planning.placement import LADDER
+from videoworker.planning.plan import plan_clip
+from videoworker.planning.published_seconds import denoise_seconds
 from videoworker.request import VideoRequest
 
 HUNYUANVIDEO_JOB = json.dumps({"prompt": "a cat", "model": "hunyuanvideo"})
@@ -72,17 +72,17 @@ def test_a_job_that_cannot_be_read_is_refused_in_words(tmp_path: Path, job: str,
 @pytest.mark.parametrize(
     ("model", "published"), [(HUNYUANVIDEO, 1904.0), (COGVIDEOX_5B, 90.0), (COGVIDEOX_1_5_5B, 550.0)]
 )
-def test_the_default_clip_takes_what_is_published(model: Model, published: float) -> None:
-    plan = make_plan(VideoRequest(api="native", prompt="a cat"), model)
+def test_the_default_clip_takes_what_is_published(model: VideoModel, published: float) -> None:
+    plan = plan_clip(VideoRequest(api="native", prompt="a cat"), model)
     assert denoise_seconds(plan) == pytest.approx(published, rel=0.01)
 
 
 def test_seconds_grow_with_the_work() -> None:
     def seconds(**asked: float) -> float:
         request = VideoRequest(api="native", prompt="a cat", **asked)  # type: ignore[arg-type]
-        return denoise_seconds(make_plan(request, HUNYUANVIDEO)) or 0.0
+        return denoise_seconds(plan_clip(request, HUNYUANVIDEO)) or 0.0
 
     assert seconds(num_inference_steps=25) == pytest.approx(seconds() / 2)
     assert seconds(guidance_scale=6.0) == pytest.approx(seconds() * 2)
     assert seconds(width=640, height=720) == pytest.approx(seconds() / 2)
-    assert denoise_seconds(make_plan(VideoRequest(api="native", prompt="a cat"), MOCHI)) is None
+    assert denoise_seconds(plan_clip(VideoRequest(api="native", prompt="a cat"), MOCHI)) is None

@@ -17,11 +17,12 @@ from builder.tiny import cogvideox
 from tests.commands.hub import Hub, serving
 from tests.handler_process import environment
 from videoworker.cli import app
-from videoworker.engine import fetch
 from videoworker.errors import JobError
 from videoworker.models import MODELS
-from videoworker.models.cogvideox import COGVIDEOX_5B as MODEL
+from videoworker.models.cogvideox import COGVIDEOX_5B
+from videoworker.weights import fetch
 
+MODEL = COGVIDEOX_5B.checkpoint
 PATIENCE = 300.0
 LAST = "vae/diffusion_pytorch_model.safetensors"
 
@@ -208,7 +209,7 @@ def test_a_folder_that_cannot_be_written_is_said_in_one_line(tmp_path: Path) -> 
 @pytest.mark.parametrize("name", ["sketch", "open-sora"])
 def test_what_the_hub_does_not_have_is_not_asked_for(tmp_path: Path, name: str) -> None:
     with pytest.raises(JobError, match=f"The hub has no weights of {name} in diffusers layout."):
-        fetch.fetch(MODELS[name], tmp_path)
+        fetch.fetch(MODELS[name].checkpoint, tmp_path)
 
 
 def test_a_network_without_safetensors_is_refused_before_anything_large_comes() -> None:

@@ -31,7 +31,7 @@ def row(lines: list[str], *cells: str) -> list[str]:
 def test_every_model_and_variant_has_a_row(listed: tuple[list[str], Path]) -> None:
     for name, variants in VARIANTS.items():
         for model in variants:
-            assert row(listed[0], name, model.variant or "-")[5] == model.licence
+            assert row(listed[0], name, model.variant or "-")[5] == model.checkpoint.licence
 
 
 def test_what_is_installed_is_shown_with_its_place_and_bytes(listed: tuple[list[str], Path]) -> None:
@@ -54,7 +54,7 @@ def test_what_is_not_installed_is_shown_with_what_it_takes(listed: tuple[list[st
 
 
 def test_what_licences_restrict_is_said_once_each(listed: tuple[list[str], Path]) -> None:
-    notes = {note for variants in VARIANTS.values() for model in variants for note in model.notes}
+    notes = {note for variants in VARIANTS.values() for model in variants for note in model.checkpoint.notes}
     assert len(notes) >= 3
     for note in notes:
         assert len([line for line in listed[0] if line.endswith(note)]) == 1

@@ -22,7 +22,7 @@ from bench.servers.fault_proxy import FaultProxy
 from bench.servers.store import SECRET, Store
 from tests.delivery import videos
 from videoworker.apis import APIS
-from videoworker.delivery import choose
+from videoworker.delivery import destinations
 from videoworker.delivery.destination import Destination
 from videoworker.errors import JobError
 from videoworker.settings import Settings
@@ -35,7 +35,7 @@ KEYS = ["made/here/job-1/video.jpg", "made/here/job-1/video.json", "made/here/jo
 
 
 def destination(settings: Settings, job_id: str = "job-1") -> Destination:
-    return choose.choose({"id": job_id}, settings, Watch(job_id, lambda _: None, 1000.0))
+    return destinations.destination_for({"id": job_id}, settings, Watch(job_id, lambda _: None, 1000.0))
 
 
 @pytest.fixture
@@ -200,7 +200,7 @@ def test_a_bucket_can_be_named_by_its_host(
     monkeypatch.setattr(socket, "getaddrinfo", resolved)
     url = f"http://{store.name}.localhost:{store.port}"
     settings = store.settings(tmp_path, bucket_endpoint_url=url)
-    choose.prove(settings)
+    destinations.prove(settings)
     given = destination(settings).deliver(path, videos.result(path)).video.url
     assert given.startswith(f"{url}/made/here/job-1/video.mp4?")
     assert requests.get(given, timeout=60).content == path.read_bytes()
@@ -236,9 +236,9 @@ def test_over_tls_the_certificate_is_checked_and_everything_works(
         settings = store.settings(tmp_path, bucket_endpoint_url=front.url)
         monkeypatch.setattr("videoworker.delivery.bucket.ATTEMPTS", 1)
         with pytest.raises(JobError, match="cannot be reached"):
-            choose.prove(settings)
+            destinations.prove(settings)
         monkeypatch.setenv("AWS_CA_BUNDLE", str(bundle))
-        choose.prove(settings)
+        destinations.prove(settings)
         url = destination(settings).deliver(large, videos.result(large)).video.url
         assert url.startswith(f"https://127.0.0.1:{front.port}/")
         assert requests.get(url, verify=str(bundle), timeout=60).content == large.read_bytes()
@@ -246,7 +246,7 @@ def test_over_tls_the_certificate_is_checked_and_everything_works(
 
 
 def test_a_proof_leaves_nothing_in_the_bucket(store: Store, settings: Settings) -> None:
-    choose.prove(settings)
+    destinations.prove(settings)
     assert store.keys() == []
 
 
@@ -261,7 +261,7 @@ def test_a_bucket_that_refuses_is_found_at_the_start(
     store: Store, tmp_path: Path, changed: dict[str, str], told: str
 ) -> None:
     with pytest.raises(JobError) as caught:
-        choose.prove(store.settings(tmp_path, **changed))
+        destinations.prove(store.settings(tmp_path, **changed))
     assert told in caught.value.message
     assert SECRET not in caught.value.message and "a-wrong-secret" not in caught.value.message
 

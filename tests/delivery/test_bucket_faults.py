@@ -10,7 +10,7 @@ import requests
 from bench.servers.fault_proxy import Fault, FaultProxy
 from bench.servers.store import ACCESS_KEY, SECRET, Store
 from tests.delivery import videos
-from videoworker.delivery import choose
+from videoworker.delivery import destinations
 from videoworker.delivery.destination import Destination
 from videoworker.errors import Code, JobError
 from videoworker.settings import Settings
@@ -40,7 +40,7 @@ def watch() -> Watch:
 @pytest.fixture
 def destination(settings: Settings, watch: Watch, monkeypatch: pytest.MonkeyPatch) -> Destination:
     monkeypatch.setattr("videoworker.delivery.bucket.ATTEMPTS", 2)
-    return choose.choose({"id": "job-1"}, settings, watch)
+    return destinations.destination_for({"id": "job-1"}, settings, watch)
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_a_bucket_that_never_answers_is_not_waited_for(
     monkeypatch.setattr("videoworker.delivery.bucket.ATTEMPTS", 1)
     monkeypatch.setattr("videoworker.delivery.bucket.READ_SECONDS", 0.5)
     proxy.fail_always(Fault(is_silent=True))
-    destination = choose.choose({"id": "job-1"}, settings, watch)
+    destination = destinations.destination_for({"id": "job-1"}, settings, watch)
     assert "it cannot be reached, or breaks off" in failure(destination, small).message
 
 
@@ -136,10 +136,10 @@ def test_a_bucket_that_cannot_be_reached_at_all(
     monkeypatch.setattr("videoworker.delivery.bucket.ATTEMPTS", 1)
     with FaultProxy(store.port) as gone:
         settings = store.settings(tmp_path / "kept", bucket_endpoint_url=gone.url)
-    destination = choose.choose({"id": "job-1"}, settings, watch)
+    destination = destinations.destination_for({"id": "job-1"}, settings, watch)
     assert "cannot be reached" in failure(destination, small).message
     with pytest.raises(JobError, match="cannot be reached"):
-        choose.prove(settings)
+        destinations.prove(settings)
 
 
 def test_where_the_video_cannot_be_kept_either_the_error_says_so(
@@ -188,6 +188,6 @@ def test_a_cancel_ends_the_attempts_at_a_bucket_that_is_away(
 
 
 def test_an_upload_ends_with_the_jobs_time(store: Store, settings: Settings, small: Path) -> None:
-    late = choose.choose({"id": "job-1"}, settings, Watch("job-1", lambda _: None, 0.0))
+    late = destinations.destination_for({"id": "job-1"}, settings, Watch("job-1", lambda _: None, 0.0))
     assert failure(late, small).code is Code.GENERATION_TIMEOUT
     assert store.keys() == []

@@ -7,7 +7,7 @@ from urllib.request import url2pathname
 import pytest
 
 from tests.delivery import videos
-from videoworker.delivery import choose
+from videoworker.delivery import destinations
 from videoworker.errors import Code, JobError
 from videoworker.settings import Settings
 from videoworker.watch import Watch
@@ -25,7 +25,7 @@ def finished(tmp_path: Path, name: str, content: bytes) -> Path:
 
 
 def delivered(path: Path, settings: Settings) -> str:
-    chosen = choose.choose({"id": "job-1"}, settings, Watch("job-1", lambda _: None, 1000.0))
+    chosen = destinations.destination_for({"id": "job-1"}, settings, Watch("job-1", lambda _: None, 1000.0))
     return chosen.deliver(path, videos.result(path)).video.url
 
 

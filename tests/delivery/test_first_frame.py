@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from videoworker.canvas import Canvas
 from videoworker.delivery import first_frame
-from videoworker.media.file import VideoFile
+from videoworker.media.file import VideoFile, VideoFormat
 from videoworker.request import Container
 
 
 @pytest.mark.parametrize("container", ["mp4", "webm"])
 def test_it_is_the_first_frame_in_its_own_colours(tmp_path: Path, container: Container) -> None:
     colours = [(200, 40, 40), (40, 200, 40), (40, 40, 200)]
-    with VideoFile(tmp_path / "video", container, 128, 64, 12, len(colours)) as video:
+    with VideoFile(tmp_path / "video", VideoFormat(container, Canvas.whole(128, 64), 12, len(colours))) as video:
         for colour in colours:
             video.write(np.full((64, 128, 3), colour, np.uint8))
         video.close()

@@ -9,7 +9,7 @@ import pytest
 
 from tests.delivery import videos
 from videoworker.apis import APIS
-from videoworker.delivery import choose
+from videoworker.delivery import destinations
 from videoworker.delivery.destination import Destination
 from videoworker.delivery.inline import MOST_BYTES
 from videoworker.errors import Code, JobError
@@ -23,7 +23,7 @@ RUNPODS_PAYLOAD_LIMIT = 10_000_000
 def destination() -> Destination:
     """That of a worker on the platform for which nothing else is set."""
     settings = Settings(runpod_webhook_post_output="https://platform.example.org")
-    return choose.choose({"id": "job-1"}, settings, Watch("job-1", lambda _: None, 1000.0))
+    return destinations.destination_for({"id": "job-1"}, settings, Watch("job-1", lambda _: None, 1000.0))
 
 
 @pytest.mark.parametrize("api", APIS)

@@ -12,7 +12,7 @@ import trustme
 from bench.servers.fault_proxy import FaultProxy
 from bench.servers.store import ACCESS_KEY, SECRET, Store
 from tests.delivery import videos
-from videoworker.delivery import choose
+from videoworker.delivery import destinations
 from videoworker.delivery.destination import Destination
 from videoworker.errors import Code, JobError
 from videoworker.settings import Settings
@@ -43,7 +43,7 @@ def s3_config(url: str, name: str = "films", **changed: Any) -> dict[str, Any]:
 
 def chosen(config: Any, settings: Settings) -> Destination:
     watch = Watch("job-1", lambda _: None, 1000.0)
-    return choose.choose({"id": "job-1", "input": {}, "s3Config": config}, settings, watch)
+    return destinations.destination_for({"id": "job-1", "input": {}, "s3Config": config}, settings, watch)
 
 
 def refusal(config: Any, settings: Settings) -> JobError:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.delivery import videos
-from videoworker.delivery import choose
+from videoworker.delivery import destinations
 from videoworker.errors import JobError
 from videoworker.settings import Settings
 from videoworker.watch import Watch
@@ -15,9 +15,9 @@ def test_the_video_lies_on_the_volume_also_on_the_platform(tmp_path: Path) -> No
     settings = Settings(
         delivery="volume", network_volume=tmp_path, runpod_webhook_post_output="https://platform.example.org"
     )
-    choose.prove(settings)
+    destinations.prove(settings)
     path = videos.file(tmp_path)
-    chosen = choose.choose({"id": "job-1"}, settings, Watch("job-1", lambda _: None, 1000.0))
+    chosen = destinations.destination_for({"id": "job-1"}, settings, Watch("job-1", lambda _: None, 1000.0))
     url = chosen.deliver(path, videos.result(path)).video.url
     on_volume = tmp_path / "videos" / "job-1" / "video.mp4"
     assert url == on_volume.as_uri()
@@ -27,5 +27,5 @@ def test_the_video_lies_on_the_volume_also_on_the_platform(tmp_path: Path) -> No
 
 def test_without_its_volume_the_worker_does_not_start_and_makes_no_folder_of_that_name(tmp_path: Path) -> None:
     with pytest.raises(JobError, match="Is a network volume attached"):
-        choose.prove(Settings(delivery="volume", network_volume=tmp_path / "runpod-volume"))
+        destinations.prove(Settings(delivery="volume", network_volume=tmp_path / "runpod-volume"))
     assert list(tmp_path.iterdir()) == []

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from videoworker.media.file import VideoFile
+from videoworker.canvas import Canvas
+from videoworker.media.file import VideoFile, VideoFormat
 from videoworker.request import Container, Result, Video, VideoRequest
 
 COLOUR = (30, 160, 60)  # of every frame
@@ -17,7 +18,7 @@ REQUEST = VideoRequest(api="native", prompt="a secret wish")
 def file(folder: Path, container: Container = "mp4", num_bytes: int = 0) -> Path:
     """A video that plays; of `num_bytes` where that is said (more than it needs)."""
     path = folder / f"made.{container}"
-    with VideoFile(path, container, WIDTH, HEIGHT, 12, 3) as video:
+    with VideoFile(path, VideoFormat(container, Canvas.whole(WIDTH, HEIGHT), 12, 3)) as video:
         for _ in range(3):
             video.write(np.full((HEIGHT, WIDTH, 3), COLOUR, np.uint8))
         video.close()

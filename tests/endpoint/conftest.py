@@ -1,4 +1,4 @@
-"""The two databases, and an endpoint on each."""
+"""The two databases, and endpoints on each. Every test runs on both unless it is marked `on_sqlite`."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -14,6 +14,9 @@ from videoworker.endpoint.settings import EndpointSettings
 
 Start = Callable[..., EndpointHere]
 NewDatabase = Callable[[], str]
+
+# For tests whose behaviour does not depend on the database.
+on_sqlite = pytest.mark.parametrize("new_database", ["sqlite"], indirect=True)
 
 _numbers = itertools.count()
 
@@ -62,14 +65,14 @@ def start(database_url: str, tmp_path: Path) -> Iterator[Start]:
 
 @pytest.fixture(scope="module")
 def shared(new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EndpointHere]:
-    settings = EndpointSettings(database_url=new_database())  # type: ignore[arg-type]
+    settings = EndpointSettings(database_url=new_database())
     with EndpointHere(settings, tmp_path_factory.mktemp("files")) as endpoint:
         yield endpoint
 
 
 @pytest.fixture
 def endpoint(shared: EndpointHere) -> EndpointHere:
-    """With the default settings, and no jobs or workers: whatever a test before this one left has expired."""
+    """It has the default settings, and no jobs or workers: what an earlier test left has expired."""
     month = 30 * 24 * 3600
     shared.advance(month)
     shared.advance(month)

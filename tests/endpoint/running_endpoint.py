@@ -11,7 +11,6 @@ from typing import Any, Self, TypeVar
 import uvicorn
 
 from bench.servers.endpoint import PATIENCE, TOKEN, Endpoint
-from videoworker.endpoint.access import Access
 from videoworker.endpoint.app import make_app
 from videoworker.endpoint.database import Database
 from videoworker.endpoint.queue import Queue
@@ -21,7 +20,7 @@ Answer = TypeVar("Answer")
 
 
 class EndpointHere(Endpoint):
-    """In this process, on a thread of its own; a context manager. `advance` lets time pass at once."""
+    """An endpoint in this process, on a thread of its own; a context manager. `advance` lets time pass at once."""
 
     def __init__(self, settings: EndpointSettings, files: Path) -> None:
         self._settings, self._files, self._ahead = settings, files, 0.0
@@ -47,7 +46,7 @@ class EndpointHere(Endpoint):
         self._database.close()
 
     def advance(self, seconds: float) -> None:
-        """It is so much later, and the endpoint has looked."""
+        """Lets time pass. The endpoint has done what is due when this returns."""
         self._ahead += seconds
         self._here(self.queue.sweep())
 
@@ -58,7 +57,7 @@ class EndpointHere(Endpoint):
         self._database = Database(self._settings.database_url.get_secret_value())
         clocks = [lambda: time.time() + self._ahead, lambda: time.monotonic() + self._ahead]
         self.queue = Queue(self._database, self._settings, *clocks)
-        app = make_app(self.queue, self._settings, Access(self._settings.keys, TOKEN), self._files)
+        app = make_app(self.queue, self._settings, TOKEN, self._files)
         await self.queue.open()
         self._server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1))
         self._serving = asyncio.create_task(self._server.serve([sock]))
@@ -70,7 +69,7 @@ class EndpointHere(Endpoint):
 
 
 class Worker:
-    """A worker that speaks the wire's calls one by one, as a test wants them."""
+    """A worker whose requests a test makes one by one."""
 
     def __init__(self, endpoint: Endpoint, worker_id: str) -> None:
         self._endpoint, self.id = endpoint, worker_id

@@ -1,4 +1,4 @@
-"""kill -9 of the endpoint and of workers, at random instants: what was accepted is finished."""
+"""kill -9 of the endpoint and of workers at random times: every job that was accepted is finished."""
 
 import os
 import random
@@ -12,6 +12,7 @@ import pytest
 import requests
 
 from bench.servers.endpoint import EndpointProcess, eventually
+from tests.endpoint.conftest import on_sqlite
 
 
 @pytest.fixture
@@ -21,10 +22,8 @@ def chance() -> random.Random:
     return random.Random(seed)
 
 
-def test_every_run_that_was_answered_is_there_after_kill_9(
-    tmp_path: Path, database_url: str, chance: random.Random
-) -> None:
-    """Callers submit all the time; the endpoint is killed in the midst of it."""
+def test_accepted_jobs_are_kept(tmp_path: Path, database_url: str, chance: random.Random) -> None:
+    """Callers submit jobs all the time. The endpoint is killed meanwhile. Every job that it accepted is kept."""
     accepted: list[str] = []
     enough, end = threading.Event(), threading.Event()
     with EndpointProcess(tmp_path, DATABASE_URL=database_url) as endpoint, ThreadPoolExecutor(4) as callers:
@@ -52,13 +51,13 @@ def test_every_run_that_was_answered_is_there_after_kill_9(
             assert {endpoint.status(job_id)["status"] for job_id in accepted} == {"IN_QUEUE"}
 
 
-def test_every_job_is_finished_though_endpoint_and_workers_are_killed(
-    tmp_path: Path, database_url: str, chance: random.Random
-) -> None:
+@on_sqlite
+def test_jobs_are_finished(tmp_path: Path, database_url: str, chance: random.Random) -> None:
+    """Every job is finished although the endpoint and workers are killed."""
     settings = {"DATABASE_URL": database_url, "HEARTBEAT_TIMEOUT_SECONDS": "3", "MAX_ATTEMPTS": "10"}
     with EndpointProcess(tmp_path, **settings) as endpoint, ExitStack() as stack:
         workers = {name: stack.enter_context(endpoint.worker(name)) for name in ("first", "second")}
-        job_ids = [endpoint.run({"do": "run a while", "n": number}) for number in range(8)]
+        job_ids = [endpoint.run({"do": "run a while", "steps": 100, "n": number}) for number in range(8)]
 
         def finished(count: int) -> None:
             done = sum(endpoint.status(job_id)["status"] == "COMPLETED" for job_id in job_ids)

@@ -1,10 +1,11 @@
-"""Grouped commits, and who owns a database."""
+"""Changes that are committed together, and which endpoint may use a database."""
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
+import structlog
 from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -19,7 +20,8 @@ def numbers(connection: Connection) -> list[int]:
     return list(connection.scalars(text("SELECT n FROM t ORDER BY n")))
 
 
-def test_changes_that_wait_together_are_committed_together_and_one_that_fails_harms_no_other(database_url: str) -> None:
+def test_group_commit(database_url: str) -> None:
+    """Changes that wait together are committed together. One that fails harms no other."""
     database = Database(database_url)
     commits = 0
     blocked, go = threading.Event(), threading.Event()
@@ -28,7 +30,7 @@ def test_changes_that_wait_together_are_committed_together_and_one_that_fails_ha
         blocked.set()
         go.wait()
 
-    async def run() -> list[object]:
+    async def run() -> Sequence[object]:
         nonlocal commits
         await database.write(lambda connection: connection.execute(text("CREATE TABLE t (n INTEGER UNIQUE)")).close())
         holding = database.write(hold)
@@ -56,15 +58,17 @@ def test_changes_that_wait_together_are_committed_together_and_one_that_fails_ha
         commits += 1
 
     try:
-        results = asyncio.run(run())
+        with structlog.testing.capture_logs() as log:
+            results = asyncio.run(run())
     finally:
         go.set()
         database.close()
     assert results[:2] == [1, 1] and results[3] == 1
     assert isinstance(results[2], SQLAlchemyError)
+    assert [entry["event"] for entry in log] == ["database refused a change"]
 
 
-def test_a_database_serves_one_endpoint_at_a_time(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_endpoint_at_a_time(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     first = Database(database_url)
     monkeypatch.setattr("videoworker.endpoint.database._CLAIM_SECONDS", 0.0)
     with pytest.raises(DatabaseInUseError):

@@ -5,8 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from bench.servers.endpoint import PATIENCE, eventually
-from tests.endpoint.conftest import Start
+from tests.endpoint.conftest import Start, on_sqlite
 from tests.endpoint.running_endpoint import EndpointHere
+
+pytestmark = on_sqlite
 
 
 @pytest.fixture(scope="module")
@@ -21,14 +23,15 @@ def is_running(endpoint: EndpointHere, job_id: str, least_step: int = 1) -> None
     assert state["status"] == "IN_PROGRESS" and state.get("output", {}).get("step", 0) >= least_step
 
 
-def test_the_client_gets_what_the_worker_made(served: EndpointHere) -> None:
+def test_output(served: EndpointHere) -> None:
     job = served.client.run({"prompt": "p"})
     assert job.output(timeout=int(PATIENCE))["echo"] == {"prompt": "p"}
     assert job.status() == "COMPLETED"
     assert served.client.run_sync({"input": {"n": 1}}, timeout=int(PATIENCE))["echo"] == {"n": 1}
 
 
-def test_progress_grows_until_the_client_cancels_and_the_worker_goes_on_with_the_next(served: EndpointHere) -> None:
+def test_progress_and_cancel(served: EndpointHere) -> None:
+    """Progress grows until the client cancels. The worker then goes on with the next job."""
     jobs = [served.client.run({"do": "run for ever"}) for _ in range(2)]
     for job in jobs:
         eventually(lambda job=job: is_running(served, job.job_id))  # type: ignore[misc]
@@ -49,7 +52,7 @@ def test_progress_grows_until_the_client_cancels_and_the_worker_goes_on_with_the
     assert {served.status(job.job_id)["status"] for job in (*jobs, waiting)} == {"CANCELLED"}
 
 
-def test_a_job_that_failed_can_be_retried(served: EndpointHere) -> None:
+def test_retry(served: EndpointHere) -> None:
     job = served.client.run({"do": "fail once"})
     assert served.final(job.job_id)["error"] == "asked to fail once"
     with served.worker("sdk-3"):  # whichever worker takes it: each fails a job once
@@ -58,7 +61,8 @@ def test_a_job_that_failed_can_be_retried(served: EndpointHere) -> None:
     assert state["status"] == "COMPLETED" and "error" not in state
 
 
-def test_a_job_that_runs_too_long_is_stopped_and_the_worker_goes_on(served: EndpointHere) -> None:
+def test_execution_timeout(served: EndpointHere) -> None:
+    """A job that runs too long is stopped. The worker goes on with the next job."""
     jobs = [served.run({"do": "run for ever"}, policy={"executionTimeout": 5_000}) for _ in range(2)]
     for job_id in jobs:
         eventually(lambda job_id=job_id: is_running(served, job_id))  # type: ignore[misc]
@@ -67,13 +71,14 @@ def test_a_job_that_runs_too_long_is_stopped_and_the_worker_goes_on(served: Endp
     assert served.final(served.run({"n": 1}))["status"] == "COMPLETED"
 
 
-def test_a_result_that_the_sdk_does_not_send_fails_after_as_many_attempts_as_allowed(served: EndpointHere) -> None:
+def test_result_never_sent(served: EndpointHere) -> None:
     """The SDK drops what JSON cannot hold without a word; it is noticed when the worker asks for the next job."""
     state = served.final(served.run({"do": "give what JSON cannot hold"}))
     assert state["status"] == "FAILED" and "3 times" in state["error"]
 
 
-def test_the_client_streams_what_a_generator_yields(start: Start) -> None:
+def test_stream(start: Start) -> None:
+    """The client gets each value that the worker's generator yields."""
     endpoint = start()
     with endpoint.worker("sdk-1", STREAM="yes"):
         chunks = list(endpoint.client.run({"chunks": 5}).stream())

@@ -13,7 +13,7 @@ import structlog
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from bench.servers.endpoint import PATIENCE, eventually
-from tests.endpoint.conftest import Start
+from tests.endpoint.conftest import Start, on_sqlite
 from tests.endpoint.running_endpoint import EndpointHere, Worker
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -57,7 +57,7 @@ class Receiver:
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     receiver = Receiver()
-    thread = threading.Thread(target=receiver.server.serve_forever)
+    thread = threading.Thread(target=receiver.server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield receiver
     receiver.server.shutdown()
@@ -78,9 +78,9 @@ def finished(endpoint: EndpointHere, webhook: str, body: dict[str, Any]) -> str:
     return job_id
 
 
-def test_a_finished_job_is_posted_with_a_signature_that_the_standards_library_accepts(
-    signing: EndpointHere, receiver: Receiver
-) -> None:
+@on_sqlite
+def test_signature(signing: EndpointHere, receiver: Receiver) -> None:
+    """A finished job is posted, and the standard's own library accepts the signature."""
     job_id = finished(signing, receiver.url, {"output": {"url": "ü"}})
     received = receiver.next()
     Webhook(SECRET).verify(received.text, dict(received.headers))
@@ -90,7 +90,7 @@ def test_a_finished_job_is_posted_with_a_signature_that_the_standards_library_ac
 
 
 @pytest.mark.parametrize("end", ["error", "cancel", "timeout"])
-def test_every_end_is_told(start: Start, receiver: Receiver, end: str) -> None:
+def test_every_end(start: Start, receiver: Receiver, end: str) -> None:
     endpoint = start(execution_timeout_seconds=10)
     job_id = endpoint.run(1, webhook=receiver.url)
     worker = Worker(endpoint, "w1")
@@ -108,7 +108,8 @@ def test_every_end_is_told(start: Start, receiver: Receiver, end: str) -> None:
     assert "webhook-signature" not in {name.lower() for name in received.headers}
 
 
-def test_a_receiver_in_trouble_is_tried_three_times_with_one_id(signing: EndpointHere, receiver: Receiver) -> None:
+def test_attempts(signing: EndpointHere, receiver: Receiver) -> None:
+    """A receiver that fails is tried three times, each time with the same id."""
     for code in (500, 302, 429):
         receiver.codes.put(code)
     finished(signing, receiver.url, {"output": 1})
@@ -118,7 +119,8 @@ def test_a_receiver_in_trouble_is_tried_three_times_with_one_id(signing: Endpoin
     assert receiver.next().body["output"] == 2  # and no fourth one before it
 
 
-def test_a_webhook_that_could_not_be_sent_is_sent_after_a_restart(start: Start, receiver: Receiver) -> None:
+def test_sent_after_restart(start: Start, receiver: Receiver) -> None:
+    """A webhook that could not be sent is sent after the next start."""
     endpoint = start(webhook_retry_seconds=3600)
     receiver.codes.put(500)
     job_id = finished(endpoint, receiver.url, {"output": 1})
@@ -129,10 +131,12 @@ def test_a_webhook_that_could_not_be_sent_is_sent_after_a_restart(start: Start, 
     assert receiver.next().body["id"] == job_id
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "2130706433", "10.0.0.1", "169.254.169.254", "[::1]", "[::ffff:10.0.0.1]", "localhost"]
 )
-def test_with_keys_a_webhook_to_a_private_address_is_refused_by_the_name_of_the_field(start: Start, host: str) -> None:
+def test_private_webhook(start: Start, host: str) -> None:
+    """With API keys, a webhook to a private address is refused by the name of the field."""
     endpoint, holder = start(api_keys="key"), {"Authorization": "Bearer key"}
     answer = endpoint.post("run", {"input": 1, "webhook": f"http://{host}:8000/hook"}, headers=holder)
     assert answer.status_code == 400
@@ -140,16 +144,14 @@ def test_with_keys_a_webhook_to_a_private_address_is_refused_by_the_name_of_the_
     assert endpoint.get("health", headers=holder).json()["jobs"]["inQueue"] == 0
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("settings", "webhook", "code"),
     [
         ({"api_keys": "key"}, "http://1.1.1.1/hook", 200),
         ({"api_keys": "key"}, "http://[2606:4700::1111]/hook", 200),
-        (
-            {"api_keys": "key"},
-            "http://no..name/hook",
-            200,
-        ),  # it cannot be known now; it is judged again when it is sent
+        # Its addresses cannot be found out now. It is judged again when it is sent.
+        ({"api_keys": "key"}, "http://no..name/hook", 200),
         ({"api_keys": "key", "webhook_private_addresses": True}, "http://10.0.0.1/hook", 200),
         ({"webhook_private_addresses": False}, "http://10.0.0.1/hook", 400),
     ],
@@ -160,9 +162,9 @@ def test_which_webhooks_are_taken(start: Start, settings: dict[str, Any], webhoo
     assert endpoint.post("run", body, headers={"Authorization": "Bearer key"}).status_code == code
 
 
-def test_a_webhook_whose_name_leads_to_a_private_address_by_then_is_not_called_and_the_log_says_so(
-    start: Start, receiver: Receiver
-) -> None:
+@on_sqlite
+def test_name_turned_private(start: Start, receiver: Receiver) -> None:
+    """A webhook's name leads to a private address when it is sent: it is not called, and the log says so."""
     webhook = receiver.url.replace("127.0.0.1", "localhost")
     before = start()
     job_id = before.run(1, webhook=webhook)

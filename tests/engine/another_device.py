@@ -8,6 +8,7 @@ prints a JSON object of `Made` by these names. It tells torch of the device for 
 import json
 import sys
 import tempfile
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,10 +22,14 @@ from torch.utils.backend_registration import _DummyBackendModule, _setup_private
 
 from builder.make_tiny import FAMILIES
 from tests.watches import watch_that
-from videoworker.engine.engine import RUNNERS
+from videoworker.families import family
 from videoworker.models import MODELS
-from videoworker.models.plan import Sampling
+from videoworker.models.sampling import Sampling
 from videoworker.request import Progress
+from videoworker.sampling.denoise import Inputs, denoise
+from videoworker.sampling.latent_space import Shape
+from videoworker.sampling.pixels import to_frames
+from videoworker.sampling.reader import Reader
 
 STEPS = 2
 HOST = torch.device("cpu")
@@ -134,10 +139,11 @@ def _copy(source: torch.Tensor, target: torch.Tensor, non_blocking: bool = False
     return target
 
 
-def clip(folder: Path, family: str, variant: str, device: torch.device, waits: Callable[[], int]) -> Any:
+def clip(folder: Path, name: str, variant: str, device: torch.device, waits: Callable[[], int]) -> Any:
     """Latents, frames, and `waits()` at the end of each step."""
-    model, runner = MODELS[family], RUNNERS[family]
-    networks = runner.load(folder, device, torch.bfloat16)
+    model = MODELS[name]
+    run = family(model.family or "")
+    networks = run.load(Reader(folder, device, defaultdict(lambda: torch.bfloat16)))
     width = height = 2 * model.grid
     if variant == "5b-i2v":  # makes pictures of one size alone
         width, height = (8 * networks.transformer.config[f"sample_{side}"] for side in ("width", "height"))
@@ -149,14 +155,15 @@ def clip(folder: Path, family: str, variant: str, device: torch.device, waits: C
         if progress.stage == "denoise":
             waited.append(waits())
 
-    rest = watch_that(report), (0, 1), torch.Generator().manual_seed(0)
-    prompts = ["a blue square", 'a red circle that says "go"']
-    conditioning, _ = runner.encode_prompt(networks, prompts, picture if sees and runner.DESCRIBES_IMAGE else None)
-    noise = runner.get_noise(networks, model.min_frames + model.frame_step, width, height, rest[-1])
-    given = runner.encode_frames(networks, picture[np.newaxis]) if sees else None
-    latents = runner.denoise(networks, noise, conditioning, given, Sampling(STEPS, 6.0), *rest)
+    watch, generator = watch_that(report), torch.Generator().manual_seed(0)
+    texts = ["a blue square", 'a red circle that says "go"']
+    prompts, _ = run.encode_prompts(networks, texts, picture if sees and run.describes_image else None)
+    noise = run.get_noise(networks, Shape(model.min_frames + model.frame_step, width, height), generator)
+    known = run.encode_frames(networks, picture[np.newaxis]) if sees and run.encode_frames else None
+    latents = denoise(run.start(networks, Inputs(noise, prompts, known, Sampling(STEPS, 6.0), generator)), watch)
     assert latents.device == device
-    return latents.cpu(), np.stack(list(runner.decode(networks, latents, *rest))), waited
+    frames = [to_frames(pixels) for pixels in run.decode(networks, latents, generator, watch)]
+    return latents.cpu(), np.concatenate(frames), waited
 
 
 def main(*names: str) -> None:

@@ -9,12 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tests.engine import making
 from tests.watches import watch_that
-from videoworker.engine.engine import Engine, Timings
+from videoworker.canvas import Frames
+from videoworker.engine.engine import Engine
 from videoworker.models import VARIANTS
-from videoworker.models.hunyuanvideo import HUNYUANVIDEO_1_5, HUNYUANVIDEO_1_5_720P_I2V
+from videoworker.models.hunyuanvideo_1_5 import HUNYUANVIDEO_1_5, HUNYUANVIDEO_1_5_720P_I2V
+from videoworker.planning.plan import make_plan
 from videoworker.request import Progress, VideoRequest
 from videoworker.settings import Settings
 from videoworker.watch import Watch
@@ -25,14 +27,13 @@ TEXT, IMAGE = (
 )
 
 
-def frames(engine: Engine, num_frames: int, watch: Watch | None = None) -> NDArray[np.uint8]:
+def frames(engine: Engine, num_frames: int, watch: Watch | None = None) -> Frames:
     request = VideoRequest(
-        "native", "a red circle", num_frames=num_frames, width=SIDE, height=SIDE, num_inference_steps=2
+        "native", making.PROMPT, model=NAME, num_frames=num_frames, width=SIDE, height=SIDE, num_inference_steps=2
     )
-    engine.load(NAME, request)
-    assert engine.model is TEXT
-    plan = engine.plan(request, TEXT)
-    return np.stack(list(engine.generate(plan, "a red circle", "", None, 7, watch or watch_that(), Timings(), [])))
+    plan = make_plan(request, engine.survey())
+    assert plan.model is TEXT
+    return np.stack(list(making.frames(engine, plan, watch=watch)))
 
 
 def main(weights_dir: str) -> None:
@@ -43,10 +44,10 @@ def main(weights_dir: str) -> None:
 
         def report(progress: Progress, there: list[bool] = there) -> None:
             if progress.stage == "denoise":
-                there.append((Path(weights_dir) / IMAGE.folder / "model_index.json").is_file())
+                there.append((Path(weights_dir) / IMAGE.checkpoint.folder / "model_index.json").is_file())
 
         made = frames(engine, num_frames, watch_that(report))
-        print(json.dumps([len(made), engine.model and engine.model.variant, there[0]]))
+        print(json.dumps([len(made), engine.loaded and engine.loaded.variant, there[0]]))
 
 
 if __name__ == "__main__":

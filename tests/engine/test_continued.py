@@ -25,7 +25,7 @@ from videoworker.settings import Settings
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the weights of the text variant are."""
     monkeypatch.setitem(VARIANTS, NAME, (TEXT, IMAGE))
-    hunyuanvideo_1_5.save(tmp_path / TEXT.folder, TEXT.variant)
+    hunyuanvideo_1_5.save(tmp_path / TEXT.checkpoint.folder, TEXT.variant)
     return tmp_path
 
 
@@ -45,18 +45,18 @@ def test_the_image_variant_goes_on_from_the_last_frame_and_the_next_job_begins_w
         frames(engine, 14)
     assert caught.value.code is Code.INVALID_FIELD
 
-    hunyuanvideo_1_5.save(folder / IMAGE.folder, IMAGE.variant)
+    hunyuanvideo_1_5.save(folder / IMAGE.checkpoint.folder, IMAGE.variant)
     long = frames(engine, 14)
-    assert engine.model is IMAGE
+    assert engine.loaded == IMAGE.checkpoint
     assert len(long) == 14 and (long[:9] == short).all()
     (first,) = shown
     assert np.abs(first - long[8]).max() < 1  # bfloat16 holds eight bits
     assert (frames(engine, 9) == short).all()
 
 
-def test_the_image_variant_is_fetched_before_the_first_part_where_that_is_allowed(folder: Path, tmp_path: Path) -> None:
+def test_the_image_variant_is_fetched_before_the_first_segment_if_that_is_allowed(folder: Path, tmp_path: Path) -> None:
     hunyuanvideo_1_5.save(tmp_path / "repository", IMAGE.variant)
-    with serving({IMAGE.repository: tmp_path / "repository"}) as hub:
+    with serving({IMAGE.checkpoint.repository: tmp_path / "repository"}) as hub:
         command = [sys.executable, "-m", "tests.engine.continued_clips", str(folder)]
         ran = subprocess.run(
             command, cwd=ROOT, env=environment(HF_ENDPOINT=hub.url), capture_output=True, text=True, timeout=300

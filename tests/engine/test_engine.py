@@ -1,5 +1,6 @@
 """The engine with a small checkpoint of random numbers: from a plan to frames, and all ways to stop before."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,15 @@ from diffusers.models.autoencoders.autoencoder_kl_cogvideox import CogVideoXEnco
 from numpy.typing import NDArray
 from torch.nn.modules.module import register_module_forward_hook
 
-from videoworker.engine import cogvideox
-from videoworker.engine.engine import Engine, Timings
+from tests.engine import making
+from tests.families.running import reader
+from tests.watches import unheard, watch_that
+from videoworker.engine.clip import Clip
+from videoworker.engine.engine import Engine
 from videoworker.errors import Code, JobError
-from videoworker.models.cogvideox import SKETCH
-from videoworker.models.plan import make_plan
+from videoworker.families.cogvideox import family as cogvideox
+from videoworker.models.sketch import SKETCH
+from videoworker.planning.plan import plan_clip
 from videoworker.request import Progress, VideoRequest
 from videoworker.settings import Settings
 from videoworker.watch import Watch
@@ -27,9 +32,7 @@ PROMPT = "a red circle moving right"
 
 @pytest.fixture
 def engine(tiny: Settings) -> Engine:
-    engine = Engine(tiny)
-    engine.load("sketch")
-    return engine
+    return making.loaded("sketch", tiny)
 
 
 @pytest.fixture
@@ -59,31 +62,17 @@ def recorded(kind: type[torch.nn.Module]) -> Iterator[list[dict[str, torch.Tenso
     handle.remove()
 
 
-def unheard(progress: Progress) -> None:
-    """Nobody asks how far these jobs are."""
-
-
 def generated(
     engine: Engine,
     seed: int = 1,
     image: NDArray[np.uint8] | None = None,
     watch: Watch | None = None,
-    timings: Timings | None = None,
-    notes: list[str] | None = None,
     **asked: Any,
 ) -> Iterator[NDArray[np.uint8]]:
     asked = {"prompt": PROMPT, "width": 192, "height": 192, "num_inference_steps": 2} | asked
     request = VideoRequest(api="native", **asked)
-    return engine.generate(
-        make_plan(request, SKETCH),
-        request.prompt,
-        request.negative_prompt or "",
-        image,
-        seed,
-        watch or Watch("a", unheard, 1000.0),
-        Timings() if timings is None else timings,
-        [] if notes is None else notes,
-    )
+    clip = Clip(request.prompt, request.negative_prompt or "", image, seed)
+    return making.frames(engine, plan_clip(request, SKETCH), clip, watch)
 
 
 def picture(width: int = 192, height: int = 192) -> NDArray[np.uint8]:
@@ -108,13 +97,13 @@ def cancelled_when(is_time: Callable[[Progress], bool]) -> tuple[Watch, list[Pro
     return watch, reports
 
 
-@pytest.mark.parametrize(("num_frames", "parts"), [(1, 1), (24, 1), (25, 1), (26, 2), (61, 3)])
-def test_a_clip_has_exactly_its_frames_at_the_native_size(engine: Engine, num_frames: int, parts: int) -> None:
+@pytest.mark.parametrize(("num_frames", "segments"), [(1, 1), (24, 1), (25, 1), (26, 2), (61, 3)])
+def test_a_clip_has_exactly_its_frames_at_the_native_size(engine: Engine, num_frames: int, segments: int) -> None:
     watch, reports = cancelled_when(lambda progress: False)
     frames = list(generated(engine, watch=watch, num_frames=num_frames, width=192, height=320, num_inference_steps=1))
     assert len(frames) == num_frames
     assert {(frame.shape, frame.dtype.name) for frame in frames} == {((320, 192, 3), "uint8")}
-    assert [report.stage for report in reports].count("denoise") == parts
+    assert [report.stage for report in reports].count("denoise") == segments
 
 
 def test_frames_come_before_the_clip_is_whole(engine: Engine) -> None:
@@ -152,7 +141,7 @@ def test_a_part_is_conditioned_on_the_last_frames_of_the_part_before(
 def test_a_first_picture_is_what_the_transformer_sees_beside_the_noise_of_the_first_latent_alone(
     engine: Engine, image_checkpoint: Path, transformer_inputs: list[dict[str, torch.Tensor]]
 ) -> None:
-    exact = cogvideox.load(image_checkpoint, torch.device("cpu"), torch.float32)
+    exact = cogvideox.load(reader(image_checkpoint))
     known = cogvideox.encode_frames(exact, picture()[None])
     list(generated(engine, image=picture(), guidance_scale=1.0))
     list(generated(engine, guidance_scale=1.0))
@@ -167,8 +156,8 @@ def test_the_negative_prompt_and_the_prompt_reach_the_transformer_side_by_side(
 ) -> None:
     list(generated(engine, guidance_scale=3.0, negative_prompt="a blue square", num_inference_steps=3))
     assert len(transformer_inputs) == 3
-    exact = cogvideox.load(image_checkpoint, torch.device("cpu"), torch.float32)
-    states, _ = cogvideox.encode_prompt(exact, ["a blue square", PROMPT], None)
+    exact = cogvideox.load(reader(image_checkpoint))
+    states = torch.cat(cogvideox.encode_prompts(exact, ["a blue square", PROMPT], None)[0])
     for call in transformer_inputs:
         assert call["encoder_hidden_states"].shape == states.shape
         assert (call["encoder_hidden_states"].float() - states).abs().max() < 0.1
@@ -191,9 +180,9 @@ def test_another_guidance_scale_gives_other_frames(engine: Engine) -> None:
 
 
 def test_tokens_that_did_not_fit_are_noted(engine: Engine) -> None:
-    notes: list[str] = []
-    next(generated(engine, prompt="red " * 20, notes=notes))
-    assert notes == ["The model read the prompt without its last 41 tokens, which do not fit."]
+    watch = watch_that()
+    next(generated(engine, prompt="red " * 20, watch=watch))
+    assert watch.notes == ("The model read the prompt without its last 41 tokens, which do not fit.",)
 
 
 def test_a_cancel_while_denoising_stops_at_that_step(
@@ -235,83 +224,74 @@ def test_a_job_whose_time_is_over_stops_before_it_begins_to_denoise(
 
 
 def test_the_time_of_each_stage_is_measured_as_it_runs(engine: Engine) -> None:
-    timings = Timings()
-    frames = generated(engine, timings=timings)
-    assert timings == {}  # nothing runs before the first frame is asked for
+    watch = watch_that()
+    frames = generated(engine, watch=watch)
+    assert watch.timings == {}  # nothing runs before the first frame is asked for
     next(frames)
-    first = timings["decode"]
+    first = watch.timings["decode"]
     list(frames)
-    assert set(timings) == {"encode_prompt", "denoise", "decode"}
-    assert all(seconds > 0 for seconds in timings.values()) and timings["decode"] > first
+    assert set(watch.timings) == {"encode_prompt", "denoise", "decode"}
+    assert all(seconds > 0 for seconds in watch.timings.values()) and watch.timings["decode"] > first
 
 
-def test_loading_again_keeps_what_is_loaded(engine: Engine, tiny: Settings, image_checkpoint: Path) -> None:
-    revision = engine.revision
-    engine.load("sketch")
-    assert engine.model is SKETCH and engine.revision == revision
+def test_loading_again(engine: Engine) -> None:
+    """What is loaded is kept: nothing is read again."""
+    networks = engine._device.loaded
+    engine.load(SKETCH, watch_that())
+    assert engine._device.loaded is networks and engine.loaded == SKETCH.checkpoint
 
 
 @pytest.mark.parametrize(
     ("name", "code"),
     [("cogvideox", Code.MODEL_NOT_LOADED), ("hunyuanvideo", Code.MODEL_NOT_LOADED), ("sketchy", Code.INVALID_FIELD)],
 )
-def test_a_model_that_cannot_be_loaded_leaves_the_one_before_in_place(engine: Engine, name: str, code: Code) -> None:
+def test_model_that_cannot_be_loaded(engine: Engine, name: str, code: Code) -> None:
+    """The one before stays in place."""
     with pytest.raises(JobError) as caught:
-        engine.load(name)
+        engine.load(engine.survey().variant_for(name), watch_that())
     assert caught.value.code is code
     assert name in caught.value.message
-    assert engine.model is SKETCH
+    assert engine.loaded == SKETCH.checkpoint
     assert len(list(generated(engine, num_inference_steps=1))) == 25
 
 
-def test_a_model_without_a_sampler_is_refused_even_where_its_weights_are(
-    engine: Engine, image_checkpoint: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "open-sora").symlink_to(image_checkpoint)
+@pytest.mark.parametrize("calls", [1, 100, 1000])
+@pytest.mark.parametrize("code", [Code.CANCELLED, Code.GENERATION_TIMEOUT])
+def test_stop_while_weights_load(tiny: Settings, calls: int, code: Code) -> None:
+    """Cancel and time limit are heard with the next tensor, and nothing of the checkpoint stays on the device."""
+
+    class Stopped(Watch):
+        checks = 0
+
+        def check(self) -> None:
+            self.checks += 1
+            if self.checks > calls:
+                raise JobError(code, "stopped")
+
+    engine, watch = Engine(tiny), Stopped("a", unheard, 1000.0)
     with pytest.raises(JobError) as caught:
-        Engine(Settings(weights_dir=tmp_path)).load("open-sora")
-    assert (caught.value.code, caught.value.message) == (
-        Code.MODEL_NOT_LOADED,
-        "This version cannot run open-sora yet.",
-    )
+        next(generated(engine, watch=watch))
+    assert caught.value.code is code
+    assert watch.checks <= calls + 2  # the one that stopped it, and one that asks whether it was stopped
+    assert engine.loaded is None
+    assert len(list(generated(engine, num_inference_steps=1))) == 25
 
 
-def test_an_engine_without_a_model_says_so(tiny: Settings) -> None:
-    engine = Engine(tiny)
-    assert engine.model is None
-    with pytest.raises(JobError) as caught:
-        next(generated(engine))
-    assert caught.value.code is Code.MODEL_NOT_LOADED
-
-
-def test_the_best_model_is_one_whose_weights_are_here(tiny: Settings, tmp_path: Path) -> None:
-    assert Engine(tiny).best_installed() == "sketch"
-    with pytest.raises(JobError) as caught:
-        Engine(Settings(weights_dir=tmp_path)).best_installed()
-    assert caught.value.code is Code.MODEL_NOT_LOADED
-    assert str(tmp_path) not in caught.value.message
-
-
-def test_a_model_that_needs_a_gpu_is_not_the_best_where_there_is_none(
-    image_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("sketch", "cogvideox"):
-        (tmp_path / name).symlink_to(image_checkpoint)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert Engine(Settings(weights_dir=tmp_path)).best_installed() == "sketch"
-
-
-def test_weights_too_large_for_a_processor_need_a_gpu(
+def test_weights_too_large_for_a_processor(
     image_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "cogvideox"
     (folder / "transformer").mkdir(parents=True)
-    for name in ("model_index.json", "vae", "text_encoder"):
+    for name in ("model_index.json", "vae", "text_encoder", "tokenizer", "scheduler"):
         (folder / name).symlink_to(image_checkpoint / name)
+    size = 2_000_000_001
+    header = json.dumps({"weight": {"dtype": "I8", "shape": [size], "data_offsets": [0, size]}}).encode()
     with (folder / "transformer" / "large.safetensors").open("wb") as file:
-        file.truncate(2_000_000_001)  # a hole: no block of it is on disk
+        file.write(len(header).to_bytes(8, "little") + header)
+        file.truncate(8 + len(header) + size)  # a hole: no block of it is on disk
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    engine = Engine(Settings(weights_dir=tmp_path))
     with pytest.raises(JobError) as caught:
-        Engine(Settings(weights_dir=tmp_path)).load("cogvideox")
+        engine.load(engine.survey().variant_for("cogvideox"), watch_that())
     assert caught.value.code is Code.GPU_UNAVAILABLE
     assert "cogvideox needs one" in caught.value.message

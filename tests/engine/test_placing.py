@@ -16,18 +16,20 @@ from safetensors.torch import load_file
 from structlog.testing import capture_logs
 
 from builder.make_tiny import FAMILIES
+from tests.engine import making
 from tests.engine.clips import clip
 from tests.watches import watch_that
-from videoworker.engine import offload
-from videoworker.engine.engine import Engine, Timings
+from videoworker.engine.device import Device
+from videoworker.engine.engine import Engine
 from videoworker.errors import Code, JobError
 from videoworker.models import MODELS
-from videoworker.models.placement import LADDER, Placement
-from videoworker.models.plan import make_plan
+from videoworker.planning.placement import LADDER, Placement
+from videoworker.planning.plan import plan_clip
 from videoworker.request import VideoRequest
 from videoworker.settings import Settings
+from videoworker.watch import Watch
 
-WITH_A_SAMPLER = [family for family in FAMILIES if MODELS[family].runner]
+WITH_A_SAMPLER = [family for family in FAMILIES if MODELS[family].family]
 EXACT = [placement for placement in LADDER if placement.is_exact and placement is not Placement.RESIDENT]
 
 
@@ -36,14 +38,17 @@ def weights_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Small checkpoints of every family."""
     folder = tmp_path_factory.mktemp("weights")
     for family in WITH_A_SAMPLER:
-        FAMILIES[family].save(folder / MODELS[family].folder, FAMILIES[family].VARIANTS[0])
+        FAMILIES[family].save(folder / MODELS[family].checkpoint.folder, FAMILIES[family].VARIANTS[0])
     return folder
 
 
 def loaded(family: str, weights_dir: Path, placement: Placement | None = None) -> Engine:
-    engine = Engine(Settings(weights_dir=weights_dir, placement=placement and placement.value))
-    engine.load(family)
-    return engine
+    return making.loaded(family, Settings(weights_dir=weights_dir, placement=placement and placement.value))
+
+
+def networks_of(engine: Engine) -> Any:
+    assert engine._device.loaded is not None
+    return engine._device.loaded.networks
 
 
 def frames_of(engine: Engine, family: str, **asked: Any) -> NDArray[np.int64]:
@@ -52,7 +57,8 @@ def frames_of(engine: Engine, family: str, **asked: Any) -> NDArray[np.int64]:
 
 def offloaded(engine: Engine) -> set[str]:
     """The names of the networks whose layers are fetched as they run."""
-    networks = {field.name: getattr(engine._networks, field.name) for field in fields(engine._networks)}
+    loaded = networks_of(engine)
+    networks = {field.name: getattr(loaded, field.name) for field in fields(loaded)}
     return {
         name
         for name, network in networks.items()
@@ -76,7 +82,7 @@ def test_offloaded_networks_make_the_clip_that_resident_ones_make_unless_rounded
         assert ("transformer" in offloaded(engine)) == (placement is Placement.GROUP_OFFLOAD)
         assert np.array_equal(frames_of(engine, family), expected), placement
     engine = loaded(family, weights_dir, Placement.FP8)
-    kept = {parameter.dtype for parameter in engine._networks.transformer.parameters()}
+    kept = {parameter.dtype for parameter in networks_of(engine).transformer.parameters()}
     assert torch.float8_e4m3fn in kept and "transformer" in offloaded(engine)
     assert 0 < np.abs(frames_of(engine, family) - expected).mean() < 16  # of 255: rounded weights
 
@@ -88,43 +94,43 @@ def test_the_settings_name_every_placement_there_is() -> None:
 
 @pytest.mark.parametrize("family", WITH_A_SAMPLER)
 def test_bytes_by_network_are_those_of_the_files_in_the_dtype_asked_for(family: str, weights_dir: Path) -> None:
-    folder = weights_dir / MODELS[family].folder
+    folder = weights_dir / MODELS[family].checkpoint.folder
     counts = {
         name: sum(
             tensor.numel() for file in (folder / name).glob("*.safetensors") for tensor in load_file(file).values()
         )
-        for name in (component.name for component in MODELS[family].components)
+        for name in (component.name for component in MODELS[family].checkpoint.components)
     }
-    weights = offload.weights(MODELS[family], folder, torch.bfloat16)
-    assert weights.transformer == 2 * counts.pop("transformer") and weights.vae == 2 * counts.pop("vae")
-    assert weights.text_encoders == 2 * sum(counts.values())
+    device = Device()
+    weights = device.weight_bytes(MODELS[family].checkpoint, folder)
+    each = device.dtypes(MODELS[family].checkpoint)["vae"].itemsize
+    assert weights.denoisers == each * counts.pop("transformer") and weights.autoencoder == each * counts.pop("vae")
+    assert weights.encoders == each * sum(counts.values())
 
 
-def generate(engine: Engine, notes: list[str], **asked: Any) -> list[NDArray[np.uint8]]:
-    """The shortest clip of Mochi, which needs a GPU where its weights are not small."""
+def generate(engine: Engine, watch: Watch | None = None, **asked: Any) -> list[NDArray[np.uint8]]:
+    """The shortest clip of Mochi, which needs a GPU unless its weights are small."""
     asked = {"width": 32, "height": 32, "num_frames": 7, "num_inference_steps": 2} | asked
     request = VideoRequest(api="native", prompt="a cat", model="mochi", **asked)
-    if engine.model is None:
-        engine.load("mochi", request)
-    plan = make_plan(request, replace(MODELS["mochi"], min_side=32))  # smaller than real networks make anything of
-    return list(engine.generate(plan, "a cat", "", None, 7, watch_that(), Timings(), notes))
+    plan = plan_clip(request, replace(MODELS["mochi"], min_side=32))  # smaller than real networks make anything of
+    return list(making.frames(engine, plan, watch=watch))
 
 
 def test_a_request_for_low_vram_offloads_and_the_next_job_may_keep_that(weights_dir: Path) -> None:
     engine = loaded("mochi", weights_dir)
     with capture_logs() as logs:
-        saving = generate(engine, [], low_vram=True)
+        saving = generate(engine, low_vram=True)
     assert offloaded(engine) == {"text_encoder", "transformer"}
     assert [entry["placement"] for entry in logs if entry["event"] == "weights loaded"] == ["group_offload"]
     with capture_logs() as logs:
-        assert np.array_equal(generate(engine, []), saving)
+        assert np.array_equal(generate(engine), saving)
     assert not [entry for entry in logs if entry["event"] == "weights loaded"]
 
 
 def test_a_request_for_low_vram_loads_a_model_offloaded_at_once(weights_dir: Path) -> None:
     engine = Engine(Settings(weights_dir=weights_dir))
     with capture_logs() as logs:
-        generate(engine, [], low_vram=True)
+        generate(engine, low_vram=True)
     assert [entry["placement"] for entry in logs if entry["event"] == "weights loaded"] == ["group_offload"]
 
 
@@ -158,32 +164,32 @@ def test_a_clip_that_runs_out_of_memory_is_made_again_with_less_and_says_so(
     weights_dir: Path, too_little_memory: Memory, kind: type[torch.nn.Module], before: int
 ) -> None:
     """In its first step, and in the middle of its frames: none is given twice."""
-    expected = generate(loaded("mochi", weights_dir), [], num_frames=13)
-    notes: list[str] = []
+    expected = generate(loaded("mochi", weights_dir), num_frames=13)
+    watch = watch_that()
     engine = loaded("mochi", weights_dir)
     too_little_memory(kind, before, 1)
-    assert np.array_equal(generate(engine, notes, num_frames=13), expected)
-    assert notes == [AGAIN] and offloaded(engine) == {"text_encoder"}
+    assert np.array_equal(generate(engine, watch, num_frames=13), expected)
+    assert watch.notes == (AGAIN,) and offloaded(engine) == {"text_encoder"}
 
 
 def test_a_second_time_ends_the_job_and_asks_for_a_new_process(weights_dir: Path, too_little_memory: Memory) -> None:
     engine = loaded("mochi", weights_dir)
     calls = too_little_memory(MochiTransformer3DModel, 0, 2)
     with pytest.raises(JobError) as caught:
-        generate(engine, [])
+        generate(engine)
     error = caught.value
     assert (error.code, error.words.hunyuanvideo15, error.refresh_worker) == (Code.OUT_OF_MEMORY, "OOM_ERROR", True)
     assert len(calls) == 2
-    notes: list[str] = []
-    assert generate(engine, notes)  # should a job come all the same, it finds the weights whole
-    assert notes == []
+    watch = watch_that()
+    assert generate(engine, watch)  # should a job come all the same, it finds the weights whole
+    assert watch.notes == ()
 
 
 def test_after_the_leanest_placement_there_is_no_other(weights_dir: Path, too_little_memory: Memory) -> None:
     calls = too_little_memory(MochiTransformer3DModel, 0, 1)
     engine = loaded("mochi", weights_dir, Placement.FP8)
     with pytest.raises(JobError) as caught:
-        generate(engine, [])
+        generate(engine)
     assert caught.value.refresh_worker and len(calls) == 1
 
 
@@ -193,11 +199,11 @@ def test_frames_that_were_given_are_not_continued_with_rounded_weights(
     engine = loaded("mochi", weights_dir, Placement.GROUP_OFFLOAD)
     calls = too_little_memory(MochiDecoder3D, 1, 1)
     with pytest.raises(JobError) as caught:
-        generate(engine, [], num_frames=13)
+        generate(engine, num_frames=13)
     assert caught.value.code is Code.OUT_OF_MEMORY and len(calls) == 2
 
 
 def test_rounded_weights_stand_in_the_answer(weights_dir: Path) -> None:
-    notes: list[str] = []
-    generate(loaded("mochi", weights_dir, Placement.FP8), notes)
-    assert notes == ["The model's weights were rounded to 8 bits, to fit into the GPU's memory."]
+    watch = watch_that()
+    generate(loaded("mochi", weights_dir, Placement.FP8), watch)
+    assert watch.notes == ("The model's weights were rounded to 8 bits, to fit into the GPU's memory.",)

@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 
 from builder.make_tiny import FAMILIES
-from tests.engine.clips import STEPS, clip, loaded
+from tests.engine.clips import STEPS, clip
+from tests.engine.making import loaded
 from tests.handler_process import ROOT, environment
 from videoworker.engine.engine import Engine
 from videoworker.errors import Code, JobError
 from videoworker.models import MODELS
 from videoworker.request import Progress, Stage
+from videoworker.settings import Settings
 from videoworker.watch import Watch
 
-WITH_A_SAMPLER = [family for family in FAMILIES if MODELS[family].runner]
+WITH_A_SAMPLER = [family for family in FAMILIES if MODELS[family].family]
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +27,7 @@ def weights_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Small checkpoints of every family."""
     folder = tmp_path_factory.mktemp("weights")
     for family in WITH_A_SAMPLER:
-        FAMILIES[family].save(folder / MODELS[family].folder, FAMILIES[family].VARIANTS[0])
+        FAMILIES[family].save(folder / MODELS[family].checkpoint.folder, FAMILIES[family].VARIANTS[0])
     return folder
 
 
@@ -39,16 +41,6 @@ def made_anew(weights_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return folder
 
 
-class Hourglass(Watch):
-    """A watch whose time is over when somebody says so."""
-
-    is_over = False
-
-    @property
-    def elapsed(self) -> float:
-        return math.inf if self.is_over else 0.0
-
-
 def stop(engine: Engine, family: str, stage: Stage, step: int, code: Code) -> None:
     """Runs a job of another length, which is cancelled or has no more time as soon as it reports `step` of `stage`."""
     reached: list[Progress] = []
@@ -56,11 +48,13 @@ def stop(engine: Engine, family: str, stage: Stage, step: int, code: Code) -> No
     def report(progress: Progress) -> None:
         if reached or (progress.stage == stage and progress.step >= step):
             reached.append(progress)
-            watch.is_over = code is Code.GENERATION_TIMEOUT
             if code is Code.CANCELLED:
                 watch.cancel.set()
 
-    watch = Hourglass("a", report, 1000.0)
+    def clock() -> float:
+        return math.inf if reached and code is Code.GENERATION_TIMEOUT else 0.0
+
+    watch = Watch("a", report, 1000.0, clock)
     longer = MODELS[family].min_frames + MODELS[family].frame_step
     with pytest.raises(JobError) as caught:
         list(clip(engine, family, watch, num_frames=longer, num_inference_steps=STEPS + 1))
@@ -72,7 +66,7 @@ def stop(engine: Engine, family: str, stage: Stage, step: int, code: Code) -> No
 def test_after_stopped_jobs_the_next_clip_is_that_of_a_new_process(
     weights_dir: Path, made_anew: Path, family: str
 ) -> None:
-    engine = loaded(family, weights_dir)
+    engine = loaded(family, Settings(weights_dir=weights_dir))
     stop(engine, family, "denoise", 2, Code.CANCELLED)
     stop(engine, family, "denoise", 3, Code.GENERATION_TIMEOUT)
     stop(engine, family, "decode", 1, Code.CANCELLED)

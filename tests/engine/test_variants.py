@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from structlog.testing import capture_logs
 
+from tests.watches import watch_that
 from videoworker.engine.engine import Engine
 from videoworker.errors import Code, JobError
 from videoworker.models.cogvideox import COGVIDEOX, COGVIDEOX_5B, COGVIDEOX_5B_I2V
-from videoworker.models.declaration import Model
+from videoworker.models.video_model import VideoModel
 from videoworker.request import VideoRequest
 from videoworker.settings import Settings
 
@@ -25,51 +25,69 @@ Installed = Callable[..., Engine]
 def installed(cogvideox_checkpoint: Callable[[str], Path], tmp_path: Path) -> Installed:
     """An engine for which these variants are installed."""
 
-    def made(*models: Model) -> Engine:
+    def made(*models: VideoModel) -> Engine:
         for model in models:
-            (tmp_path / model.folder).symlink_to(cogvideox_checkpoint(model.variant))
+            (tmp_path / model.checkpoint.folder).symlink_to(cogvideox_checkpoint(model.variant))
         return Engine(Settings(weights_dir=tmp_path))
 
     return made
 
 
-def test_each_request_is_served_by_the_variant_that_takes_it(installed: Installed) -> None:
+def load(engine: Engine, request: VideoRequest | None = None) -> None:
+    engine.load(engine.survey().variant_for("cogvideox", request), watch_that())
+
+
+def test_variant_for_a_request(installed: Installed) -> None:
+    """Each request is served by the variant that takes it."""
     engine = installed(COGVIDEOX_5B, COGVIDEOX_5B_I2V)
     for request, model in ((TEXT, COGVIDEOX_5B), (IMAGE, COGVIDEOX_5B_I2V), (TEXT, COGVIDEOX_5B)):
-        engine.load("cogvideox", request)
-        assert engine.model is model
+        load(engine, request)
+        assert engine.loaded == model.checkpoint
 
 
-def test_an_image_without_the_variant_that_takes_it_names_the_one_to_fetch(installed: Installed) -> None:
+def test_absent_image_variant(installed: Installed) -> None:
+    """An image without the variant that takes it: the error names the one to fetch."""
     engine = installed(COGVIDEOX)
-    engine.load("cogvideox")
+    load(engine)
     with pytest.raises(JobError) as caught:
-        engine.load("cogvideox", IMAGE)
+        load(engine, IMAGE)
     assert caught.value.code is Code.MODEL_NOT_LOADED
     assert caught.value.message == (
         "The weights of cogvideox 5b-i2v are not installed. To fetch them (CogVideoX): "
         "videoworker fetch cogvideox --variant 5b-i2v"
     )
-    assert engine.model is COGVIDEOX
+    assert engine.loaded == COGVIDEOX.checkpoint
 
 
-def test_a_start_loads_what_is_installed_also_where_it_is_only_for_images(
-    installed: Installed, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_image_variant_alone(installed: Installed) -> None:
+    """A start loads what is installed, also if it is only for images."""
     engine = installed(COGVIDEOX_5B_I2V)
-    engine.load("cogvideox")
-    assert engine.model is COGVIDEOX_5B_I2V
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert engine.best_installed() == "cogvideox"
+    load(engine)
+    assert engine.loaded == COGVIDEOX_5B_I2V.checkpoint
 
 
-def test_the_place_the_licence_and_what_it_restricts_are_logged_once_per_load(installed: Installed) -> None:
+def test_damaged_variant_that_is_not_used(installed: Installed, tmp_path: Path) -> None:
+    """A damaged variant keeps none of the model's others from being loaded; asked for, it is refused by its name."""
+    engine = installed(COGVIDEOX_5B)
+    damaged = tmp_path / COGVIDEOX_5B_I2V.checkpoint.folder
+    (damaged / "transformer").mkdir(parents=True)
+    (damaged / "model_index.json").write_text("{}")
+    load(engine, TEXT)
+    assert engine.loaded == COGVIDEOX_5B.checkpoint
+    with pytest.raises(JobError, match="The weights of cogvideox 5b-i2v are not whole"):
+        load(engine, IMAGE)
+    assert engine.loaded == COGVIDEOX_5B.checkpoint
+
+
+def test_log_of_a_load(installed: Installed) -> None:
+    """The place, the licence and what it restricts are logged once per load."""
     engine = installed(COGVIDEOX_5B)
     with capture_logs() as logs:
         for _ in range(2):
-            engine.load("cogvideox")
+            load(engine)
     found: list[Any] = [line for line in logs if line["event"] == "weights found"]
-    loaded: list[Any] = [line for line in logs if line["event"] == "weights loaded"]
+    read: list[Any] = [line for line in logs if line["event"] == "weights loaded"]
+    notes = COGVIDEOX_5B.checkpoint.notes
     assert [(line["place"], line["variant"]) for line in found] == [("WEIGHTS_DIR", "5b")]
-    assert [(line["licence"], line["restrictions"]) for line in loaded] == [("CogVideoX", COGVIDEOX_5B.notes)]
-    assert "registration" in COGVIDEOX_5B.notes[0]
+    assert [(line["licence"], line["restrictions"]) for line in read] == [("CogVideoX", notes)]
+    assert "registration" in notes[0]

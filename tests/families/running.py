@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 
-from videoworker.sampling.pixels import Picture, to_frames
+from videoworker.canvas import Picture
+from videoworker.sampling.pixels import to_frames
 from videoworker.sampling.reader import Reader
 
 CPU = torch.device("cpu")

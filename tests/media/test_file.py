@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.media.pictures import circle, extent, flat
+from videoworker.canvas import Canvas
 from videoworker.errors import Code, JobError
-from videoworker.media.file import CRF_RANGE, Finished, VideoFile, cover
+from videoworker.media.file import CRF_RANGE, Finished, VideoFile, VideoFormat
 from videoworker.request import Container
 
 CONTAINERS: tuple[Container, ...] = ("mp4", "webm")
@@ -23,10 +22,19 @@ both = pytest.mark.parametrize("container", CONTAINERS)
 needs_ffmpeg = pytest.mark.needs_ffmpeg
 
 
+def form(container: Container, num_frames: int) -> VideoFormat:
+    return VideoFormat(container, Canvas.whole(64, 48), 24, num_frames)
+
+
 def make(
     path: Path, container: Container, frames: list[NDArray[np.uint8]], size: tuple[int, int], fps: int, **more: Any
 ) -> Finished:
-    with VideoFile(path, container, *size, fps, len(frames), **more) as file:
+    """A file of `size` from frames of that size, or from the middle of others."""
+    height, width = frames[0].shape[:2]
+    crop = min(width, height * size[0] // size[1]), min(height, width * size[1] // size[0])
+    metadata = more.pop("metadata", None)
+    canvas = Canvas.centred(size, (width, height), crop)
+    with VideoFile(path, VideoFormat(container, canvas, fps, len(frames), **more), metadata) as file:
         for frame in frames:
             file.write(frame)
         return file.close()
@@ -255,7 +263,7 @@ def test_nothing_but_the_file_is_left_when_it_is_finished(tmp_path: Path, contai
 @both
 def test_the_target_does_not_exist_until_the_file_is_whole(tmp_path: Path, container: Container) -> None:
     path = tmp_path / "video"
-    with VideoFile(path, container, 64, 48, 24, 3) as file:
+    with VideoFile(path, form(container, 3)) as file:
         for frame in moving(3):
             file.write(frame)
             assert not path.exists()
@@ -268,7 +276,7 @@ def test_the_target_does_not_exist_until_the_file_is_whole(tmp_path: Path, conta
 def test_an_error_on_the_way_leaves_no_file(tmp_path: Path, container: Container, written: int) -> None:
     with (
         pytest.raises(JobError) as raised,
-        VideoFile(tmp_path / "video", container, 64, 48, 24, 60) as file,
+        VideoFile(tmp_path / "video", form(container, 60)) as file,
     ):
         for frame in moving(written):
             file.write(frame)
@@ -279,7 +287,7 @@ def test_an_error_on_the_way_leaves_no_file(tmp_path: Path, container: Container
 
 @both
 def test_a_file_that_nobody_finishes_is_taken_away(tmp_path: Path, container: Container) -> None:
-    with VideoFile(tmp_path / "video", container, 64, 48, 24, 2) as file:
+    with VideoFile(tmp_path / "video", form(container, 2)) as file:
         file.write(moving(1)[0])
     assert list(tmp_path.iterdir()) == []
 
@@ -287,7 +295,7 @@ def test_a_file_that_nobody_finishes_is_taken_away(tmp_path: Path, container: Co
 @both
 @pytest.mark.parametrize("written", [2, 4])
 def test_a_wrong_number_of_frames_is_an_error_and_no_file(tmp_path: Path, container: Container, written: int) -> None:
-    with pytest.raises(JobError) as raised, VideoFile(tmp_path / "video", container, 64, 48, 24, 3) as file:
+    with pytest.raises(JobError) as raised, VideoFile(tmp_path / "video", form(container, 3)) as file:
         for frame in moving(written):
             file.write(frame)
         file.close()
@@ -300,7 +308,7 @@ def test_a_wrong_number_of_frames_is_an_error_and_no_file(tmp_path: Path, contai
 def test_an_earlier_file_of_the_name_stays_when_a_new_one_fails(tmp_path: Path, container: Container) -> None:
     path = tmp_path / "video"
     path.write_bytes(b"earlier")
-    with pytest.raises(JobError), VideoFile(path, container, 64, 48, 24, 2) as file:
+    with pytest.raises(JobError), VideoFile(path, form(container, 2)) as file:
         file.close()
     assert path.read_bytes() == b"earlier"
 
@@ -318,12 +326,11 @@ def test_an_earlier_file_of_the_name_stays_when_a_new_one_fails(tmp_path: Path, 
         (64, 48, 24, 1, 64),
     ],
 )
-def test_a_file_that_cannot_be_is_refused_at_once(
-    tmp_path: Path, container: Container, width: int, height: int, fps: int, num_frames: int, crf: int | None
+def test_format_of_no_file(
+    container: Container, width: int, height: int, fps: int, num_frames: int, crf: int | None
 ) -> None:
     with pytest.raises(ValueError, match=r"no video has|crf"):
-        VideoFile(tmp_path / "video", container, width, height, fps, num_frames, crf=crf)
-    assert list(tmp_path.iterdir()) == []
+        VideoFormat(container, Canvas.whole(width, height), fps, num_frames, crf=crf)
 
 
 @needs_ffmpeg
@@ -334,40 +341,3 @@ def test_a_circle_stays_round_when_a_square_picture_fills_a_wide_file(tmp_path: 
     wide, high = extent(decoded(path, 1920, 1080)[0])
     assert wide == pytest.approx(128 * 1920 / 256, rel=0.01)
     assert high == pytest.approx(wide, rel=0.005)
-
-
-@both
-@needs_ffmpeg
-def test_frames_of_every_size_may_go_into_one_file(tmp_path: Path, container: Container) -> None:
-    path = tmp_path / f"video.{container}"
-    sources = [circle(96), circle(64), circle(33)]
-    make(path, container, sources, (64, 64), 24)
-
-    for frame in decoded(path, 64, 64):
-        assert extent(frame) == pytest.approx((32, 32), abs=1.5)
-
-
-def test_cover_keeps_all_of_a_picture_that_has_the_right_shape() -> None:
-    assert cover(256, 144, 1920, 1080) == (0, 0, 256, 144)
-
-
-def test_cover_takes_the_middle_of_what_is_too_high_or_too_wide() -> None:
-    assert cover(256, 256, 1920, 1080) == (0, 56, 256, 144)
-    assert cover(848, 480, 480, 480) == (184, 0, 480, 480)
-
-
-sides = st.integers(1, 4096)
-
-
-@given(sides, sides, sides, sides)
-def test_cover_lies_inside_touches_two_sides_is_centred_and_keeps_the_shape(
-    src_width: int, src_height: int, dst_width: int, dst_height: int
-) -> None:
-    left, top, width, height = cover(src_width, src_height, dst_width, dst_height)
-    right, bottom = src_width - left - width, src_height - top - height
-    assert min(left, top, right, bottom) >= 0 and min(width, height) >= 1
-    assert width == src_width or height == src_height
-    assert abs(left - right) <= 1 and abs(top - bottom) <= 1
-    # Whole pixels cost at most half a pixel of the shape; a side of one pixel can be no thinner.
-    exact_height, exact_width = width * dst_height / dst_width, height * dst_width / dst_height
-    assert abs(height - max(exact_height, 1)) <= 0.5 or abs(width - max(exact_width, 1)) <= 0.5

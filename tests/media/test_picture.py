@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tests.media.pictures import BLUE, GREEN, RED, circle, encoded, extent, flat
+from tests.media.pictures import BLUE, GREEN, RED, encoded, flat
 from videoworker.errors import Code, JobError
-from videoworker.media.picture import MAX_BYTES, MAX_PIXELS, MIN_SIDE, crop_to, decode_picture
+from videoworker.media.picture import MAX_BYTES, MAX_PIXELS, MIN_SIDE, decode_picture
 
 LOSSLESS: list[tuple[str, dict[str, Any]]] = [("PNG", {}), ("WEBP", {"lossless": True})]
 COLOURFUL = np.random.default_rng(0).integers(0, 255, (24, 32, 3), dtype=np.uint8)
@@ -216,25 +216,6 @@ def test_no_text_whatever_is_taken_for_a_picture(text: str) -> None:
 def test_pixels_may_be_written_to() -> None:
     pixels = decode_picture(encoded(Image.fromarray(COLOURFUL)), "image")
     pixels[0, 0] = 0
-    crop_to(pixels, 16, 16)[0, 0] = 0
-
-
-@pytest.mark.parametrize(("width", "height"), [(96, 40), (40, 96), (64, 64), (300, 200)])
-def test_cropping_covers_the_size_and_keeps_a_circle_round(width: int, height: int) -> None:
-    pixels = crop_to(circle(256), width, height)
-    assert pixels.shape == (height, width, 3)
-    wide, high = extent(pixels)
-    expected = min(max(width, height) / 2, width), min(max(width, height) / 2, height)
-    assert (wide, high) == pytest.approx(expected, abs=1)
-
-
-def test_cropping_takes_the_middle() -> None:
-    thirds = np.concatenate([flat(30, 30, RED), flat(30, 30, GREEN), flat(30, 30, BLUE)], axis=1)
-    assert np.array_equal(crop_to(thirds, 30, 30), flat(30, 30, GREEN))
-
-
-def test_a_picture_of_the_right_size_is_left_as_it_is() -> None:
-    assert np.array_equal(crop_to(COLOURFUL, 32, 24), COLOURFUL)
 
 
 def test_several_pictures_in_one_jpeg_give_the_first() -> None:

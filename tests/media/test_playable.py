@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from tests.media.pictures import flat
+from videoworker.canvas import Canvas
 from videoworker.errors import Code, JobError
-from videoworker.media.file import VideoFile
+from videoworker.media.file import VideoFile, VideoFormat
 from videoworker.media.playable import check_plays
 from videoworker.request import Container
 from videoworker.watch import Watch
@@ -19,9 +20,13 @@ def watch() -> Watch:
     return Watch("a", lambda _: None, 1000.0)
 
 
+def form(container: Container, num_frames: int = 13, width: int = 64, height: int = 48) -> VideoFormat:
+    return VideoFormat(container, Canvas.whole(width, height), 24, num_frames)
+
+
 def noise(path: Path, container: Container) -> Path:
     random = np.random.default_rng(0)
-    with VideoFile(path, container, 64, 48, 24, 13) as file:
+    with VideoFile(path, form(container)) as file:
         for _ in range(13):
             file.write(random.integers(0, 255, (48, 64, 3), dtype=np.uint8))
         file.close()
@@ -30,7 +35,7 @@ def noise(path: Path, container: Container) -> Path:
 
 def refusal(path: Path, num_frames: int = 13, width: int = 64, height: int = 48) -> str:
     with pytest.raises(JobError) as raised:
-        check_plays(path, num_frames, width, height, watch())
+        check_plays(path, form("mp4", num_frames, width, height), watch())
     assert raised.value.code is Code.GENERATION_FAILED
     assert str(path.parent) not in raised.value.message
     return raised.value.message
@@ -38,7 +43,7 @@ def refusal(path: Path, num_frames: int = 13, width: int = 64, height: int = 48)
 
 @both
 def test_a_whole_file_plays(tmp_path: Path, container: Container) -> None:
-    check_plays(noise(tmp_path / "video", container), 13, 64, 48, watch())
+    check_plays(noise(tmp_path / "video", container), form(container), watch())
 
 
 @both
@@ -46,7 +51,7 @@ def test_a_cancel_ends_the_reading(tmp_path: Path, container: Container) -> None
     cancelled = watch()
     cancelled.cancel.set()
     with pytest.raises(JobError) as raised:
-        check_plays(noise(tmp_path / "video", container), 13, 64, 48, cancelled)
+        check_plays(noise(tmp_path / "video", container), form(container), cancelled)
     assert raised.value.code is Code.CANCELLED
 
 

@@ -9,8 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from videoworker import job
+from videoworker.canvas import Canvas
 from videoworker.engine.engine import Engine
-from videoworker.media.file import CRF, VideoFile
+from videoworker.media.file import CRF, VideoFile, VideoFormat
 from videoworker.media.size import estimated_bytes
 from videoworker.request import Container, Quality, VideoRequest
 from videoworker.settings import Settings
@@ -46,17 +47,21 @@ def test_no_file_is_larger_than_expected_nor_far_smaller(
     frames: list[NDArray[Any]], tmp_path: Path, container: Container, quality: Quality, crf: int | None, scale: int
 ) -> None:
     height, width = (side * scale for side in frames[0].shape[:2])
-    with VideoFile(tmp_path / "video", container, width, height, 12, len(frames), quality, crf) as video:
+    form = VideoFormat(container, Canvas.whole(width, height), 12, len(frames), quality, crf)
+    with VideoFile(tmp_path / "video", form) as video:
         for frame in frames:
             video.write(np.kron(frame, np.ones((scale, scale, 1), np.uint8)))
         real = video.close().file_size
-    expected = estimated_bytes(container, quality, crf, width * height * len(frames))
+    expected = estimated_bytes(form)
     assert real <= expected <= 30 * real
 
 
 def test_better_quality_and_more_pixels_take_more() -> None:
+    def estimated(container: Container, quality: Quality, num_frames: int = 100, crf: int | None = None) -> int:
+        return estimated_bytes(VideoFormat(container, Canvas.whole(1000, 1000), 24, num_frames, quality, crf))
+
     for container in CRF:
-        low, medium, high = (estimated_bytes(container, quality, None, 10**8) for quality in ("low", "medium", "high"))
+        low, medium, high = (estimated(container, quality) for quality in ("low", "medium", "high"))
         assert low < medium < high
-        assert estimated_bytes(container, "low", CRF[container]["high"], 10**8) == high
-        assert 1.9 < estimated_bytes(container, "medium", None, 2 * 10**8) / medium < 2
+        assert estimated(container, "low", crf=CRF[container]["high"]) == high
+        assert 1.9 < estimated(container, "medium", 200) / medium < 2

@@ -2,58 +2,54 @@
 
 import pytest
 
-from videoworker.apis.model_names import MODEL_NAMES
-from videoworker.models import MODELS, VARIANTS
+from tests.variants import EVERY_VARIANT
+from videoworker.models import VARIANTS
 from videoworker.models.cogvideox import COGVIDEOX_5B_I2V
-from videoworker.models.declaration import Model
-from videoworker.models.plan import make_plan
-from videoworker.models.sizes import fit
-from videoworker.models.suited import following
+from videoworker.models.video_model import VideoModel
+from videoworker.planning.plan import plan_clip
+from videoworker.planning.sizes import fit
+from videoworker.planning.variants import continuing
 from videoworker.request import VideoRequest
-
-EVERY_VARIANT = [pytest.param(variant, id=variant.folder) for variants in VARIANTS.values() for variant in variants]
-
-
-def test_every_model_can_be_asked_for_by_its_name() -> None:
-    assert sorted(MODELS) == sorted(MODEL_NAMES)
 
 
 def test_every_variant_has_a_folder_and_a_name_of_its_own() -> None:
-    folders = [variant.folder for variants in VARIANTS.values() for variant in variants]
+    folders = [variant.checkpoint.folder for variants in VARIANTS.values() for variant in variants]
     assert len(set(folders)) == len(folders)
     for name, variants in VARIANTS.items():
-        assert [variant.folder == name for variant in variants] == [True] + [False] * (len(variants) - 1)
+        assert [variant.checkpoint.folder == name for variant in variants] == [True] + [False] * (len(variants) - 1)
         assert len({variant.variant for variant in variants}) == len(variants)
 
 
 @pytest.mark.parametrize("model", EVERY_VARIANT)
-def test_every_variant_makes_its_own_defaults_natively(model: Model) -> None:
+def test_every_variant_makes_its_own_defaults_natively(model: VideoModel) -> None:
     image = "x" if model.needs_image else None
-    plan = make_plan(VideoRequest(api="native", prompt="a cat", image=image), model)
-    assert (plan.parts[0].num_frames, len(plan.parts)) == (model.default_frames, 1)
+    plan = plan_clip(VideoRequest(api="native", prompt="a cat", image=image), model)
+    assert (plan.segments[0].num_frames, len(plan.segments)) == (model.default_frames, 1)
     assert not any("Made" in note for note in plan.notes) or model.name == "sketch"
 
 
 @pytest.mark.parametrize("model", EVERY_VARIANT)
-def test_what_its_licence_restricts_stands_in_every_answer(model: Model) -> None:
-    plan = make_plan(VideoRequest(api="native", prompt="a cat", image="x" if model.needs_image else None), model)
-    assert set(model.notes) <= set(plan.notes)
-    restricted = model.licence != "Apache-2.0"
-    assert bool(model.notes) == restricted
+def test_what_its_licence_restricts_stands_in_every_answer(model: VideoModel) -> None:
+    plan = plan_clip(VideoRequest(api="native", prompt="a cat", image="x" if model.needs_image else None), model)
+    assert set(model.checkpoint.notes) <= set(plan.notes)
+    restricted = model.checkpoint.licence != "Apache-2.0"
+    assert bool(model.checkpoint.notes) == restricted
 
 
 @pytest.mark.parametrize("model", EVERY_VARIANT)
-def test_what_continues_a_variant_makes_the_same_sizes_at_the_same_rate_with_the_same_settings(model: Model) -> None:
-    other = following(VARIANTS[model.name], model)
+def test_what_continues_a_variant_makes_the_same_sizes_at_the_same_rate_with_the_same_settings(
+    model: VideoModel,
+) -> None:
+    other = continuing(VARIANTS[model.name], model)
     if not model.continued_by and not model.continued_from:
         assert other is None
         return
     assert other is not None and other.takes_image and other.continued_from
-    assert (other.fps, other.default_steps, other.default_guidance_scale, other.runner) == (
+    assert (other.fps, other.default_steps, other.default_guidance_scale, other.family) == (
         model.fps,
         model.default_steps,
         model.default_guidance_scale,
-        model.runner,
+        model.family,
     )
     assert fit(other, model.default_width, model.default_height) == fit(
         model, model.default_width, model.default_height
@@ -63,7 +59,9 @@ def test_what_continues_a_variant_makes_the_same_sizes_at_the_same_rate_with_the
 def test_hunyuanvideos_territory_is_named() -> None:
     for name in ("hunyuanvideo", "hunyuanvideo-1.5"):
         for variant in VARIANTS[name]:
-            assert all(place in variant.territory for place in ("European Union", "United Kingdom", "South Korea"))
+            assert all(
+                place in variant.checkpoint.territory for place in ("European Union", "United Kingdom", "South Korea")
+            )
 
 
 @pytest.mark.parametrize(("width", "height"), [(480, 720), (720, 480), (560, 560), (1280, 720), (256, 256)])

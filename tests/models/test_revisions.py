@@ -3,11 +3,14 @@
 import re
 from pathlib import Path
 
-from videoworker.models import VARIANTS
+from tests.variants import ALL_VARIANTS
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "revisions.md"
-VARIANTS_OF_ALL = [variant for variants in VARIANTS.values() for variant in variants]
-DECLARED = {variant.repository: variant.revision for variant in VARIANTS_OF_ALL if variant.repository}
+DECLARED = {
+    variant.checkpoint.repository: variant.checkpoint.revision
+    for variant in ALL_VARIANTS
+    if variant.checkpoint.repository
+}
 
 
 def rows() -> list[list[str]]:

@@ -2,16 +2,16 @@
 
 import pytest
 
-from videoworker.models.cogvideox import SKETCH
-from videoworker.models.pace import Pace
-from videoworker.models.plan import Plan, make_plan
+from videoworker.models.sketch import SKETCH
+from videoworker.planning.pace import Pace
+from videoworker.planning.plan import Plan, plan_clip
 from videoworker.request import VideoRequest
 
 TOOK = {"encode_prompt": 1.0, "denoise": 40.0, "decode": 6.0, "encode": 2.0, "deliver": 9.0, "total": 58.0}
 
 
 def planned(**asked: int | float) -> Plan:
-    return make_plan(VideoRequest(api="native", prompt="x", **asked), SKETCH)
+    return plan_clip(VideoRequest(api="native", prompt="x", **asked), SKETCH)
 
 
 def learnt(**asked: int | float) -> Pace:
@@ -40,9 +40,9 @@ def test_denoising_grows_with_steps_and_guidance_and_decoding_does_not(asked: di
 
 def test_both_grow_with_what_is_made_in_all_parts() -> None:
     one, three = planned(**SMALL), planned(**SMALL | {"num_frames": 60})
-    frames = sum(part.num_frames for part in three.parts)
-    assert len(three.parts) == 3 and len(one.parts) == 1
-    assert learnt(**SMALL).estimate(three) == pytest.approx(48.0 * frames / one.parts[0].num_frames)
+    frames = sum(part.num_frames for part in three.segments)
+    assert len(three.segments) == 3 and len(one.segments) == 1
+    assert learnt(**SMALL).estimate(three) == pytest.approx(48.0 * frames / one.segments[0].num_frames)
 
 
 def test_nothing_is_said_of_what_nothing_like_it_was_made() -> None:

@@ -4,41 +4,40 @@ import itertools
 
 import pytest
 
+from tests.variants import ALL_VARIANTS, EVERY_VARIANT_THAT_RUNS
 from videoworker.errors import Code, JobError
-from videoworker.models import VARIANTS
-from videoworker.models.declaration import Model
-from videoworker.models.placement import (
+from videoworker.models.checkpoint import Checkpoint, Component, Role
+from videoworker.models.video_model import VideoModel
+from videoworker.planning.placement import (
     GIB,
     LADDER,
     Placement,
-    Weights,
+    WeightBytes,
     activations,
-    choose,
-    declared_weights,
+    best_placement,
+    declared_bytes,
     default_activations,
     needed,
-    weights_of,
 )
-from videoworker.models.plan import make_plan
+from videoworker.planning.plan import plan_clip
 from videoworker.request import VideoRequest
 
 # GiB that are free on an empty card of so many GB, as its driver reports them.
 CARDS = {16: 15.6, 24: 23.5, 48: 47.4, 80: 79.1, 141: 139.7}
 
-MODELS_THAT_RUN = [
-    pytest.param(model, id=model.folder) for variants in VARIANTS.values() for model in variants if model.runner
-]
 ALL, TEXT, GROUPS, FP8 = Placement.RESIDENT, Placement.TEXT_ENCODER_OFFLOAD, Placement.GROUP_OFFLOAD, Placement.FP8
 
 
-def model(folder: str) -> Model:
-    return next(model for variants in VARIANTS.values() for model in variants if model.folder == folder)
+def model(folder: str) -> VideoModel:
+    return next(model for model in ALL_VARIANTS if model.checkpoint.folder == folder)
 
 
-def activations_of(model: Model, width: int | None = None, height: int | None = None, frames: int | None = None) -> int:
+def activations_of(
+    model: VideoModel, width: int | None = None, height: int | None = None, frames: int | None = None
+) -> int:
     image = "x" if model.needs_image else None
     request = VideoRequest(api="native", prompt="a cat", image=image, width=width, height=height, num_frames=frames)
-    return activations(make_plan(request, model))
+    return activations(plan_clip(request, model))
 
 
 # Each model's own default size and length.
@@ -66,35 +65,35 @@ def test_the_placement_of_a_models_default_clip_on_each_card(
     folder: str, placements: tuple[Placement | None, ...]
 ) -> None:
     declared = model(folder)
-    weights, beside = declared_weights(declared), activations_of(declared)
+    weights, beside = declared_bytes(declared.checkpoint), activations_of(declared)
     found: list[Placement | None] = []
     for card in CARDS.values():
         try:
-            found.append(choose(weights, beside, round(card * GIB)))
+            found.append(best_placement(weights, beside, round(card * GIB)))
         except JobError:
             found.append(None)
     assert tuple(found) == placements
 
 
-@pytest.mark.parametrize("declared", MODELS_THAT_RUN)
+@pytest.mark.parametrize("declared", EVERY_VARIANT_THAT_RUNS)
 @pytest.mark.parametrize("card", CARDS.values())
-def test_what_is_chosen_fits_and_nothing_faster_does(declared: Model, card: float) -> None:
-    weights, beside, free = declared_weights(declared), activations_of(declared), round(card * GIB)
+def test_what_is_chosen_fits_and_nothing_faster_does(declared: VideoModel, card: float) -> None:
+    weights, beside, free = declared_bytes(declared.checkpoint), activations_of(declared), round(card * GIB)
     fitting = [placement for placement in LADDER if needed(weights, beside, placement) <= free]
     if fitting:
-        assert choose(weights, beside, free) == fitting[0]
+        assert best_placement(weights, beside, free) == fitting[0]
     else:
         with pytest.raises(JobError):
-            choose(weights, beside, free)
+            best_placement(weights, beside, free)
 
 
-@pytest.mark.parametrize("declared", MODELS_THAT_RUN)
-def test_each_placement_needs_less_than_the_one_before(declared: Model) -> None:
+@pytest.mark.parametrize("declared", EVERY_VARIANT_THAT_RUNS)
+def test_each_placement_needs_less_than_the_one_before(declared: VideoModel) -> None:
     assert declared.denoise_bytes and declared.decode_bytes  # every model that runs says what it costs
-    weights, beside = declared_weights(declared), activations_of(declared)
+    weights, beside = declared_bytes(declared.checkpoint), activations_of(declared)
     bytes_needed = [needed(weights, beside, placement) for placement in LADDER]
     assert bytes_needed == sorted(set(bytes_needed), reverse=True)
-    assert bytes_needed[0] > sum((weights.text_encoders, weights.transformer, weights.vae, beside))
+    assert bytes_needed[0] > weights.total + beside
 
 
 def test_a_longer_clip_and_a_larger_picture_need_more() -> None:
@@ -104,16 +103,16 @@ def test_a_longer_clip_and_a_larger_picture_need_more() -> None:
     assert all(smaller < larger for smaller, larger in itertools.pairwise(needs))
 
 
-def test_a_clip_made_in_parts_needs_what_its_longest_part_needs() -> None:
+def test_a_clip_in_segments_needs_what_its_longest_segment_needs() -> None:
     ltx = model("ltx")
     longest = activations_of(ltx, frames=ltx.max_frames)
     assert activations_of(ltx, frames=ltx.max_frames * 3) == longest
 
 
 def test_too_little_memory_is_the_documents_error_with_both_numbers() -> None:
-    weights = Weights(text_encoders=10 * GIB, transformer=20 * GIB, vae=1 * GIB)
+    weights = WeightBytes(encoders=10 * GIB, denoisers=20 * GIB, autoencoder=1 * GIB)
     with pytest.raises(JobError) as caught:
-        choose(weights, 6 * GIB, 8 * GIB)
+        best_placement(weights, 6 * GIB, 8 * GIB)
     error = caught.value
     assert (error.code, error.words.hunyuanvideo15, error.words.status) == (Code.OUT_OF_MEMORY, "OOM_ERROR", 503)
     least = needed(weights, 6 * GIB, FP8) / GIB
@@ -122,10 +121,10 @@ def test_too_little_memory_is_the_documents_error_with_both_numbers() -> None:
 
 
 def test_a_forced_placement_is_where_the_choice_begins() -> None:
-    weights, plenty = Weights(10 * GIB, 20 * GIB, 1 * GIB), 1000 * GIB
-    assert [choose(weights, GIB, plenty, forced) for forced in LADDER] == list(LADDER)
+    weights, plenty = WeightBytes(10 * GIB, 20 * GIB, 1 * GIB), 1000 * GIB
+    assert [best_placement(weights, GIB, plenty, forced) for forced in LADDER] == list(LADDER)
     tight = needed(weights, GIB, GROUPS)
-    assert choose(weights, GIB, tight, TEXT) is GROUPS
+    assert best_placement(weights, GIB, tight, TEXT) is GROUPS
 
 
 def test_the_ladder_ends_and_only_its_end_changes_the_video() -> None:
@@ -138,11 +137,26 @@ def test_a_leaner_placement_serves_too_unless_it_changes_the_video() -> None:
     assert served == {*((one, one) for one in LADDER), (TEXT, ALL), (GROUPS, ALL), (GROUPS, TEXT)}
 
 
-@pytest.mark.parametrize("declared", [case for case in MODELS_THAT_RUN if case.id != "sketch"])
-def test_the_default_clip_needs_what_a_request_for_nothing_special_needs(declared: Model) -> None:
+@pytest.mark.parametrize("declared", [case for case in EVERY_VARIANT_THAT_RUNS if case.id != "sketch"])
+def test_the_default_clip_needs_what_a_request_for_nothing_special_needs(declared: VideoModel) -> None:
     assert default_activations(declared) == activations_of(declared)
 
 
-def test_every_network_that_is_neither_transformer_nor_autoencoder_describes_the_prompt() -> None:
-    sizes = {"text_encoder": 5, "text_encoder_2": 2, "image_encoder": 1, "transformer": 20, "vae": 3}
-    assert weights_of(sizes) == Weights(text_encoders=8, transformer=20, vae=3)
+def test_bytes_by_declared_role() -> None:
+    """A network counts by its declared role, whatever its name is."""
+    checkpoint = Checkpoint(
+        model="made-up",
+        folder="made-up",
+        repository="",
+        licence="Apache-2.0",
+        pipeline="MadeUpPipeline",
+        components=(
+            Component("text_encoder", Role.TEXT_ENCODER, "bfloat16", 5),
+            Component("prompt_reader", Role.TEXT_ENCODER, "bfloat16", 2),
+            Component("image_encoder", Role.IMAGE_ENCODER, "bfloat16", 1),
+            Component("transformer", Role.DENOISER, "bfloat16", 20),
+            Component("transformer_2", Role.DENOISER, "bfloat16", 21),
+            Component("vae", Role.AUTOENCODER, "float32", 6),
+        ),
+    )
+    assert declared_bytes(checkpoint) == WeightBytes(encoders=8, denoisers=41, autoencoder=3)

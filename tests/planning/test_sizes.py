@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from videoworker.canvas import Canvas
 from videoworker.models import MODELS
 from videoworker.models.cogvideox import COGVIDEOX
-from videoworker.models.cogvideox import SKETCH as SHIPPED
-from videoworker.models.declaration import Model
 from videoworker.models.hunyuanvideo import HUNYUANVIDEO
-from videoworker.models.sizes import Canvas, fit
+from videoworker.models.sketch import SKETCH as SHIPPED
+from videoworker.models.video_model import VideoModel
+from videoworker.planning.sizes import fit
 
 # The sizes that the cases below work out by hand; what ships may be trained for others.
 SKETCH = replace(SHIPPED, max_area=256 * 256, min_side=128, max_side=320)
@@ -46,7 +47,7 @@ def box_size(canvas: Canvas) -> tuple[int, int]:
     return canvas.crop_width, canvas.crop_height
 
 
-def allowed(model: Model, width: int, height: int) -> bool:
+def allowed(model: VideoModel, width: int, height: int) -> bool:
     """As the declaration's own words have it."""
     on_grid = width % model.grid == 0 and height % model.grid == 0
     in_range = model.min_side <= min(width, height) and max(width, height) <= model.max_side
@@ -57,7 +58,7 @@ def allowed(model: Model, width: int, height: int) -> bool:
     ("model", "width", "height"),
     [(SKETCH, 256, 256), (SKETCH, 320, 192), (SKETCH, 128, 128), (COGVIDEOX, 720, 480), (HUNYUANVIDEO, 1280, 720)],
 )
-def test_a_native_size_is_made_as_it_is_and_nothing_is_noted(model: Model, width: int, height: int) -> None:
+def test_a_native_size_is_made_as_it_is_and_nothing_is_noted(model: VideoModel, width: int, height: int) -> None:
     canvas, notes = fit(model, width, height)
     assert canvas == Canvas(width, height, width, height, 0, 0, width, height)
     assert notes == []
@@ -65,7 +66,7 @@ def test_a_native_size_is_made_as_it_is_and_nothing_is_noted(model: Model, width
 
 @pytest.mark.parametrize("model", [SKETCH, SHIPPED])
 @pytest.mark.parametrize(("width", "height"), DOCUMENTED)
-def test_sketch_gives_every_documented_size_exactly(model: Model, width: int, height: int) -> None:
+def test_sketch_gives_every_documented_size_exactly(model: VideoModel, width: int, height: int) -> None:
     canvas, _ = fit(model, width, height)
     assert file_size(canvas) == (width, height)
     assert allowed(model, *native_size(canvas))
@@ -134,7 +135,7 @@ def test_a_picture_that_is_only_cropped_is_not_said_to_be_scaled() -> None:
     width=st.integers(16, 3840),
     height=st.integers(16, 3840),
 )
-def test_any_size_is_cut_out_of_a_picture_that_the_model_makes(model: Model, width: int, height: int) -> None:
+def test_any_size_is_cut_out_of_a_picture_that_the_model_makes(model: VideoModel, width: int, height: int) -> None:
     canvas, notes = fit(model, width, height)
     assert file_size(canvas) == (width // 2 * 2, height // 2 * 2)
     assert allowed(model, *native_size(canvas))

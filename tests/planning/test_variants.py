@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from videoworker.models import MODELS, VARIANTS
-from videoworker.models.suited import suited
+from videoworker.planning.variants import suited
 from videoworker.request import VideoRequest
 
 

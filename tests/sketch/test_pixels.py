@@ -29,7 +29,6 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
     """Frames of one finished file, at most 256 rows."""
     settings = Settings(output_dir=tmp_path_factory.mktemp("outputs"))
     engine = Engine(settings)
-    engine.load("sketch")
 
     def frames(prompt: str, height: int = 256, **asked: object) -> np.ndarray:
         request = VideoRequest("native", prompt, model="sketch", **{"seed": 1, "width": 256, "height": height, **asked})

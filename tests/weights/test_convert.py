@@ -14,8 +14,8 @@ from safetensors.torch import load_file
 from transformers import T5EncoderModel
 
 from builder.tiny import t5
-from videoworker.engine.convert import convert
 from videoworker.errors import JobError
+from videoworker.weights.convert import convert
 
 
 class Trap:

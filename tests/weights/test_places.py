@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from videoworker.engine import places
-from videoworker.models.cogvideox import COGVIDEOX
-from videoworker.models.declaration import Model
+from videoworker.models.checkpoint import Checkpoint
+from videoworker.models.cogvideox import COGVIDEOX as MODEL
 from videoworker.settings import Settings
+from videoworker.weights import places
+
+COGVIDEOX = MODEL.checkpoint
 
 PINNED = str(COGVIDEOX.revision)
 OTHER, THIRD = "0a5f4f8f5f5b7a6f2d9f4b4e1f0d6c3b2a190807", "f0b1c2d3e4f5a6b7c8d9e0f1a2b3c4d5e6f70819"
@@ -70,7 +72,7 @@ def test_of_several_commits_the_pinned_one_is_taken_whatever_main_was(
 @pytest.mark.parametrize("hub", HUBS)
 @pytest.mark.parametrize("model", [COGVIDEOX, UNPINNED], ids=["pinned", "not pinned"])
 def test_where_the_pinned_commit_is_not_there_the_one_that_main_was_is_taken(
-    settings: Settings, tmp_path: Path, hub: str, model: Model
+    settings: Settings, tmp_path: Path, hub: str, model: Checkpoint
 ) -> None:
     for commit in (OTHER, THIRD):
         cached(tmp_path / hub, commit, main=THIRD if commit == OTHER else "")

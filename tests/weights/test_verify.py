@@ -10,11 +10,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import T5EncoderModel
 
-from videoworker.engine.checkpoint import verify
-from videoworker.engine.engine import Engine
 from videoworker.errors import Code, JobError
-from videoworker.models.cogvideox import COGVIDEOX, COGVIDEOX_5B_I2V, SKETCH
-from videoworker.settings import Settings
+from videoworker.models.sketch import SKETCH
+from videoworker.weights.verify import verify
 
 COMPONENTS = ["text_encoder", "transformer", "vae"]
 WHOLE = "vae/diffusion_pytorch_model.safetensors"
@@ -24,7 +22,7 @@ INDEX = "text_encoder/model.safetensors.index.json"
 @pytest.fixture
 def folder(image_checkpoint: Path, tmp_path: Path) -> Path:
     """A copy of the small checkpoint that a test may break; its text encoder lies in several files."""
-    folder = Path(shutil.copytree(image_checkpoint, tmp_path / SKETCH.folder))
+    folder = Path(shutil.copytree(image_checkpoint, tmp_path / SKETCH.checkpoint.folder))
     encoder = T5EncoderModel.from_pretrained(folder / "text_encoder")
     shutil.rmtree(folder / "text_encoder")
     encoder.save_pretrained(folder / "text_encoder", max_shard_size="5KB")
@@ -33,11 +31,11 @@ def folder(image_checkpoint: Path, tmp_path: Path) -> Path:
 
 def refused(folder: Path) -> str:
     with pytest.raises(JobError) as caught:
-        verify(SKETCH, folder)
+        verify(SKETCH.checkpoint, folder)
     assert caught.value.code is Code.MODEL_NOT_LOADED
     message = caught.value.message
     assert message.startswith("The weights of sketch are not whole: ")
-    assert message.endswith(f". To fetch them again: {SKETCH.how_to_fetch}")
+    assert message.endswith(f". To fetch them again: {SKETCH.checkpoint.how_to_fetch}")
     assert str(folder) not in message and "Error" not in message
     return message
 
@@ -53,7 +51,7 @@ def shards(folder: Path) -> list[str]:
 
 
 def test_a_whole_checkpoint_passes(folder: Path) -> None:
-    verify(SKETCH, folder)
+    verify(SKETCH.checkpoint, folder)
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
@@ -73,12 +71,12 @@ def test_a_component_without_weights_must_be_there_too(folder: Path) -> None:
     rewrite(folder / "model_index.json", tokenizer_2=["transformers", "CLIPTokenizer"])
     assert "no file in tokenizer_2" in refused(folder)
     shutil.copytree(folder / "tokenizer", folder / "tokenizer_2")
-    verify(SKETCH, folder)
+    verify(SKETCH.checkpoint, folder)
 
 
 def test_what_an_index_leaves_out_or_says_besides_components_is_no_folder(folder: Path) -> None:
     rewrite(folder / "model_index.json", image_encoder=[None, None], force_zeros_for_empty_prompt=True)
-    verify(SKETCH, folder)
+    verify(SKETCH.checkpoint, folder)
 
 
 def test_a_shard_that_the_index_names_is_missed(folder: Path) -> None:
@@ -159,17 +157,4 @@ def test_a_pickle_is_refused_with_the_command_that_converts_it(folder: Path, nam
 
 def test_a_pickle_beside_safetensors_is_no_matter(folder: Path) -> None:
     (folder / "vae" / "pytorch_model.bin").write_bytes(b"never read")
-    verify(SKETCH, folder)
-
-
-def test_a_broken_variant_ends_the_start_of_its_model_before_any_job(cogvideox_checkpoint: Any, tmp_path: Path) -> None:
-    """Also where the variant that is loaded first is whole."""
-    (tmp_path / COGVIDEOX.folder).symlink_to(cogvideox_checkpoint("2b"))
-    broken = Path(shutil.copytree(cogvideox_checkpoint("5b-i2v"), tmp_path / COGVIDEOX_5B_I2V.folder))
-    engine = Engine(Settings(weights_dir=tmp_path))
-    (broken / WHOLE).write_bytes(b"cut")
-    with pytest.raises(JobError) as caught:
-        engine.load("cogvideox")
-    assert caught.value.message.startswith(f"The weights of cogvideox 5b-i2v are not whole: {WHOLE} is cut short")
-    assert caught.value.message.endswith("To fetch them again: videoworker fetch cogvideox --variant 5b-i2v")
-    assert engine.model is None
+    verify(SKETCH.checkpoint, folder)

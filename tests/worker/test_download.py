@@ -16,11 +16,12 @@ JOB = {"prompt": "a red circle", "width": 256, "height": 256, "num_frames": 9, "
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[Hub]:
     cogvideox.save(tmp_path / "repository", "2b")
-    with serving({COGVIDEOX.repository: tmp_path / "repository"}) as hub:
+    with serving({COGVIDEOX.checkpoint.repository: tmp_path / "repository"}) as hub:
         yield hub
 
 
-def test_weights_are_fetched_only_where_that_is_allowed(hub: Hub, tmp_path: Path) -> None:
+def test_allow_download(hub: Hub, tmp_path: Path) -> None:
+    """Weights are fetched only if ALLOW_DOWNLOAD says so."""
     settings = {"MODEL": "cogvideox", "WEIGHTS_DIR": str(tmp_path / "weights"), "HF_ENDPOINT": hub.url}
     refused = run_job(tmp_path, JOB, **settings)
     assert refused.returncode == 1 and "To fetch them (Apache-2.0): videoworker fetch cogvideox" in refused.stderr

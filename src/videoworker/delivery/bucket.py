@@ -32,7 +32,7 @@ from videoworker.delivery.bucket_address import Address
 from videoworker.delivery.destination import Destination
 from videoworker.delivery.file import place
 from videoworker.errors import Code, JobError
-from videoworker.public_address import is_public
+from videoworker.http.public_address import is_public
 from videoworker.request import Result, Video, VideoRequest
 from videoworker.watch import Watch
 

@@ -1,4 +1,4 @@
-"""The endpoint as an ASGI application: its routes, its files, its errors, and what runs beside the requests."""
+"""The endpoint as an ASGI application: its routes, its files, its errors, and the tasks that run beside requests."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,15 +12,22 @@ from fastapi.staticfiles import StaticFiles
 from sqlalchemy.exc import InterfaceError, OperationalError
 from starlette.exceptions import HTTPException
 
-from videoworker.endpoint import callers, polls
-from videoworker.endpoint.access import Access
+from videoworker.endpoint import caller_routes, worker_routes
 from videoworker.endpoint.queue import Queue
 from videoworker.endpoint.settings import EndpointSettings
 from videoworker.endpoint.webhooks import Webhooks
+from videoworker.endpoint.worker_access import WorkerAccess
+from videoworker.http.caller_access import CallerAccess
 
 
-def make_app(queue: Queue, settings: EndpointSettings, access: Access, files: Path) -> FastAPI:
-    """`queue` is opened by the caller, then. `files`: a folder whose files, for who knows their names, are `/files`."""
+def make_app(queue: Queue, settings: EndpointSettings, worker_token: str, files: Path) -> FastAPI:
+    """The application. It sets the queue's `on_final`, so open the queue after this call.
+
+    `worker_token`: what workers send in their URLs. `files`: the folder that is served as `/files`. It is served to
+    everyone, without a list of its files: whoever knows a file's name may fetch it.
+    """
+    callers = CallerAccess(settings.keys)
+    workers = WorkerAccess(worker_token, callers)
     webhooks = Webhooks(queue, settings)
     queue.on_final = webhooks.send
 
@@ -35,26 +42,27 @@ def make_app(queue: Queue, settings: EndpointSettings, access: Access, files: Pa
 
     app = FastAPI(title="RunPod's job API on one machine", lifespan=lifespan)
     prefix = f"/v2/{settings.endpoint_id}"
-    app.include_router(callers.routes(queue, settings), prefix=prefix, dependencies=[Depends(access.caller)])
+    app.include_router(caller_routes.routes(queue, settings), prefix=prefix, dependencies=[Depends(callers.check)])
     app.include_router(
-        polls.routes(queue), prefix=prefix, dependencies=[Depends(access.worker)], include_in_schema=False
+        worker_routes.routes(queue), prefix=prefix, dependencies=[Depends(workers.check)], include_in_schema=False
     )
     app.mount("/files", StaticFiles(directory=files, check_dir=False))
 
     @app.exception_handler(HTTPException)
-    async def refused(request: Request, error: HTTPException) -> JSONResponse:
+    async def http_error(request: Request, error: HTTPException) -> JSONResponse:
         return JSONResponse({"error": error.detail}, error.status_code, error.headers)
 
     @app.exception_handler(RequestValidationError)
-    async def wrong_parameter(request: Request, error: RequestValidationError) -> JSONResponse:
-        words = (
-            f"{wrong['loc'][-1]}: {wrong['msg']} (given: {str(wrong['input'])[:100]!r})" for wrong in error.errors()
+    async def invalid_parameter(request: Request, error: RequestValidationError) -> JSONResponse:
+        problems = (
+            f"{problem['loc'][-1]}: {problem['msg']} (given: {str(problem['input'])[:100]!r})"
+            for problem in error.errors()
         )
-        return JSONResponse({"error": "; ".join(words)}, 400)
+        return JSONResponse({"error": "; ".join(problems)}, 400)
 
     @app.exception_handler(OperationalError)
     @app.exception_handler(InterfaceError)
-    async def database_away(request: Request, error: Exception) -> JSONResponse:
+    async def database_unreachable(request: Request, error: Exception) -> JSONResponse:
         return JSONResponse({"error": "The jobs' database cannot be reached."}, 503)
 
     return app

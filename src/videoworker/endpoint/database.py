@@ -1,7 +1,7 @@
-"""The database: who may use it, and how changes are committed.
+"""The database: which endpoint may use it, and how changes are committed.
 
-Ownership: one thread writes. It takes every change that is waiting, runs them in one transaction, and reports each only
-after the commit is on the disk; many callers so share one flush. Reads run beside it on a few threads of their own.
+Ownership: one thread writes. It takes all changes that are waiting and runs them in one transaction. It reports each
+change only after the commit is on the disk, so many callers share one flush. Reads run on a few threads of their own.
 A database belongs to one endpoint at a time.
 """
 
@@ -18,12 +18,12 @@ from filelock import FileLock, Timeout
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
-Result = TypeVar("Result")
+Value = TypeVar("Value")
 
-_GROUP = 256  # changes in one transaction at most: bounds how long the first of them waits for the others
+_MAX_GROUP = 256  # changes in one transaction: limits how long the first of them waits for the others
 _READERS = 2
-_CLAIM_SECONDS = 10.0  # PostgreSQL may notice only after a moment that an endpoint that was killed is gone
-_CLAIM_KEY = 0x766964656F  # of the advisory lock: "video"
+_CLAIM_SECONDS = 10.0  # PostgreSQL may take a moment to notice that an endpoint was killed
+_CLAIM_KEY = 0x766964656F  # "video": the key of PostgreSQL's advisory lock
 
 _log = structlog.get_logger()
 
@@ -33,7 +33,9 @@ class DatabaseInUseError(Exception):
 
 
 @dataclass(frozen=True)
-class _Waiting:
+class _PendingChange:
+    """A change that is not committed yet, and the future that its caller awaits."""
+
     change: Callable[[Connection], Any]
     future: asyncio.Future[Any]
 
@@ -51,38 +53,39 @@ class _Waiting:
 
 
 class Database:
-    """Changes and queries are functions of a `Connection`. The database's errors reach who awaits."""
+    """A change or a query is a function of a `Connection`. Its errors are raised where it is awaited."""
 
     def __init__(self, url: str) -> None:
-        """Raises `DatabaseInUseError`; SQLAlchemy's errors where the database cannot be reached."""
+        """Raises `DatabaseInUseError`, and SQLAlchemy's errors if the database cannot be reached."""
         parsed = make_url(url)
         self._release = _claim(parsed)
         self.engine, self._reader = _engine(parsed, "BEGIN IMMEDIATE"), _engine(parsed, "BEGIN")
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="database-read")
-        self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._pending: queue.SimpleQueue[_PendingChange | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write_all, name="database-write", daemon=True)
         self._thread.start()
 
-    def write(self, change: Callable[[Connection], Result]) -> asyncio.Future[Result]:
-        """What `change` returned, once it is committed; changes are committed in the order of these calls. A change may
-        be run again, where another one of its transaction failed: all that it does, it does to the connection.
-        Cancelling the future undoes nothing."""
-        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._waiting.put(_Waiting(change, future))
+    def write(self, change: Callable[[Connection], Value]) -> asyncio.Future[Value]:
+        """A future for what `change` returns. It is done once the change is committed.
+
+        Changes are committed in the order of these calls. A change is run again if another change in its transaction
+        fails, so it must do nothing but use the connection. Cancelling the future undoes nothing."""
+        future: asyncio.Future[Value] = asyncio.get_running_loop().create_future()
+        self._pending.put(_PendingChange(change, future))
         return future
 
-    async def read(self, query: Callable[[Connection], Result]) -> Result:
-        """What `query` returned; it sees every change whose `write` has returned."""
+    async def read(self, query: Callable[[Connection], Value]) -> Value:
+        """What `query` returns. The query sees every change whose future is done."""
 
-        def run() -> Result:
+        def run() -> Value:
             with self._reader.connect() as connection:
                 return query(connection)
 
         return await asyncio.get_running_loop().run_in_executor(self._readers, run)
 
     def close(self) -> None:
-        """Commits what is waiting, then lets another endpoint have the database."""
-        self._waiting.put(None)
+        """Commits the changes that are waiting. After that another endpoint can claim the database."""
+        self._pending.put(None)
         self._thread.join()
         self._readers.shutdown()
         self.engine.dispose()
@@ -90,42 +93,45 @@ class Database:
         self._release()
 
     def _write_all(self) -> None:
-        while (first := self._waiting.get()) is not None:
+        while (first := self._pending.get()) is not None:
             group = [first]
-            while len(group) < _GROUP and not self._waiting.empty():
-                following = self._waiting.get()
+            while len(group) < _MAX_GROUP and not self._pending.empty():
+                following = self._pending.get()
                 if following is None:
-                    self._waiting.put(None)  # the end comes after what came before it
+                    self._pending.put(None)  # read again once this group is committed
                     break
                 group.append(following)
             self._commit(group)
 
-    def _commit(self, group: list[_Waiting]) -> None:
+    def _commit(self, group: list[_PendingChange]) -> None:
         try:
             with self.engine.begin() as connection:
-                results = [waiting.change(connection) for waiting in group]
+                results = [pending.change(connection) for pending in group]
         except Exception as error:
             if len(group) == 1:
                 _log.error("database refused a change", exc_info=error)
                 group[0].settle(None, error)
                 return
-            for waiting in group:
-                self._commit([waiting])
+            for pending in group:
+                self._commit([pending])
             return
-        for waiting, result in zip(group, results, strict=True):
-            waiting.settle(result, None)
+        for pending, result in zip(group, results, strict=True):
+            pending.settle(result, None)
 
 
 def _engine(url: URL, begin: str) -> Engine:
-    """`begin` is for SQLite: a transaction that will write says so first, else it could find the file changed."""
+    """`begin` is the statement with which a transaction begins on SQLite.
+
+    A transaction that writes must begin as one: if it only turns into one later, SQLite may refuse it because the file
+    has changed since it began."""
     engine = create_engine(url)
     if url.get_backend_name() == "sqlite":
 
         @event.listens_for(engine, "connect")
         def _set_up(connection: Any, _: Any) -> None:
-            connection.isolation_level = None  # Python's driver leaves transactions to us
+            connection.isolation_level = None  # Python's driver begins no transactions itself
             connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=FULL")  # a commit is on the disk before it is reported
+            connection.execute("PRAGMA synchronous=FULL")  # a commit returns only once it is on the disk
 
         @event.listens_for(engine, "begin")
         def _begin(connection: Connection) -> None:
@@ -135,7 +141,9 @@ def _engine(url: URL, begin: str) -> Engine:
 
 
 def _claim(url: URL) -> Callable[[], None]:
-    """Takes the database for this process until the returned function is called or the process ends."""
+    """Claims the database for this process. The claim ends when the returned function is called or the process ends.
+
+    Raises `DatabaseInUseError` if another process has claimed it."""
     if url.get_backend_name() == "sqlite":
         lock = FileLock(f"{url.database}.lock", timeout=0, thread_local=False)
         try:
@@ -153,7 +161,7 @@ def _claim(url: URL) -> Callable[[], None]:
         wait=wait_fixed(0.2),
         reraise=True,
     )
-    def lock_it() -> None:
+    def take_lock() -> None:
         if not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": _CLAIM_KEY}):
             raise DatabaseInUseError("Another endpoint serves from this DATABASE_URL.")
 
@@ -161,5 +169,5 @@ def _claim(url: URL) -> Callable[[], None]:
         connection.close()
         engine.dispose()
 
-    lock_it()
+    take_lock()
     return release

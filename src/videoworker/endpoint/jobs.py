@@ -1,11 +1,14 @@
-"""The jobs' table and every change a job can go through.
+"""The jobs' table, and every change and every question there is about jobs.
 
-Each function is one change or one question, on a connection, at a time that the caller names (seconds since 1970).
-A job is IN_QUEUE, then IN_PROGRESS with one worker, then final; every change names the state it starts from, so that
-what comes too late changes nothing. JSON is kept as text, in ASCII, as the callers and the workers sent it.
+A job is IN_QUEUE, then IN_PROGRESS with one worker, then final. Each change names the state from which it starts. So a
+change that comes too late changes nothing.
+
+Each function takes a connection and, if it needs one, the present time `now`. Times are seconds since 1970, durations
+are seconds. JSON is kept as text, in ASCII, as the callers and the workers sent it.
 """
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
 
@@ -19,7 +22,6 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
-    Row,
     String,
     Table,
     Text,
@@ -33,12 +35,9 @@ from sqlalchemy import (
     update,
 )
 
-Job = Row[*tuple[Any, ...]]  # of the table: all its columns, or those that a function names
-
 metadata = MetaData()
 
-# SQLite counts rows up by itself only where the key is its own INTEGER.
-_Number = BigInteger().with_variant(Integer, "sqlite")
+_Number = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows only if the key's type is INTEGER
 
 
 class Status(StrEnum):
@@ -55,34 +54,38 @@ class Status(StrEnum):
     def is_final(self) -> bool:
         return self not in {Status.IN_QUEUE, Status.IN_PROGRESS}
 
+    @property
+    def can_be_retried(self) -> bool:
+        return self in {Status.FAILED, Status.TIMED_OUT}
 
-jobs = Table(
+
+_jobs = Table(
     "jobs",
     metadata,
     Column("number", _Number, Identity(), primary_key=True, comment="the order of arrival"),
     Column("id", String(64), nullable=False, unique=True),
     Column("status", String(16), nullable=False),
-    Column("worker", String(255), comment="who runs it, or ran it last"),
-    Column("attempts", Integer, nullable=False, comment="how often it was handed out since it was queued by a caller"),
-    Column("retries", Integer, nullable=False, comment="how often it was queued again"),
-    Column("execution_timeout", Float, nullable=False, comment="seconds"),
-    Column("retention", Float, nullable=False, comment="seconds"),
+    Column("worker", String(255)),
+    Column("attempts", Integer, nullable=False, comment="how often it was handed out since a caller queued it"),
+    Column("retries", Integer, nullable=False),
+    Column("execution_timeout", Float, nullable=False),
+    Column("retention", Float, nullable=False),
     Column("created_at", Float, nullable=False),
-    Column("expires_at", Float, nullable=False, comment="when it is dropped unless it is final"),
+    Column("expires_at", Float, nullable=False),
     Column("started_at", Float),
     Column("finished_at", Float),
-    Column("due_at", Float, nullable=False, comment="when time alone changes it"),
+    Column("due_at", Float, nullable=False, comment="when it expires, times out, or has been kept long enough"),
     Column("webhook", Text),
     Column("webhook_pending", Boolean, nullable=False),
-    Column("body", Text, nullable=False, comment="what the worker gets beside the id: a JSON object"),
-    Column("output", Text, comment="JSON"),
-    Column("error", Text, comment="JSON"),
+    Column("body", Text, nullable=False),
+    Column("output", Text),
+    Column("error", Text),
     Index("jobs_by_status", "status", "number"),
     Index("jobs_by_due_at", "due_at"),
     sqlite_autoincrement=True,
 )
 
-chunks = Table(
+_chunks = Table(
     "chunks",
     metadata,
     Column("number", _Number, Identity(), primary_key=True),
@@ -93,38 +96,117 @@ chunks = Table(
 
 
 @dataclass(frozen=True)
+class Job:
+    """A job as it stands in the table. Its fields are columns of the same names."""
+
+    id: str
+    """What callers and workers know it by."""
+    status: Status
+    """The state that it is in."""
+    worker: str | None
+    """The id of the worker that runs it or ran it last. None if none has begun it since it was queued."""
+    retries: int
+    """How often it was queued again, by a caller or because its worker was lost."""
+    execution_timeout: float
+    """How long a worker may run it."""
+    retention: float
+    """How long it is kept after its end."""
+    created_at: float
+    """When a caller queued it, at first or by a retry."""
+    expires_at: float
+    """When it is dropped if it is not final by then."""
+    started_at: float | None
+    """When its present or last worker got it. None if none has begun it since it was queued."""
+    finished_at: float | None
+    """When it became final. None if it is not."""
+    webhook: str | None
+    """The URL that its final state is posted to."""
+    webhook_pending: bool
+    """Whether it is final and has a webhook that still is to be sent."""
+    body: str
+    """What its worker gets beside the id: a JSON object that has an `input`."""
+    output: str | None
+    """What its worker made, as JSON text. None if it is not final or there is none."""
+    error: str | None
+    """Why it failed or timed out, as JSON text."""
+
+    @property
+    def running_on(self) -> str | None:
+        """The id of the worker that runs it now."""
+        return self.worker if self.status is Status.IN_PROGRESS else None
+
+
+@dataclass(frozen=True)
 class Submission:
-    """A job as a caller hands it in. `body` is a JSON object; times are seconds."""
+    """A job as a caller submits it. The fields mean what those of `Job` mean."""
 
     id: str
     body: str
     webhook: str | None
     execution_timeout: float
     ttl: float
+    """How long after its arrival it expires."""
     retention: float
 
 
 @dataclass(frozen=True)
-class Taken:
-    """A job as a worker gets it. `waited`: seconds since its caller queued it."""
+class AssignedJob:
+    """A job as its worker gets it."""
 
     id: str
     body: str
     waited: float
+    """Seconds since a caller queued it."""
 
 
 @dataclass(frozen=True)
-class Result:
-    """What a worker says a job came to: JSON texts. With an error it failed."""
+class JobResult:
+    """What a worker says of a job at its end. The job failed if there is an error. Both are JSON texts."""
 
     output: str | None
     error: str | None
 
 
+@dataclass(frozen=True)
+class RunningJob:
+    """A job in progress, and the worker that runs it."""
+
+    id: str
+    worker: str
+
+
+@dataclass(frozen=True)
+class DueJob:
+    """A job that timed out or was dropped."""
+
+    id: str
+    was_running_on: str | None
+    """The worker that ran it until then. None if none did."""
+
+
+@dataclass(frozen=True)
+class JobCounts:
+    """How many jobs the table holds."""
+
+    by_status: dict[Status, int]
+    """A state that no job is in is absent."""
+    retries: int
+    """How often these jobs were queued again."""
+
+
+@dataclass(frozen=True)
+class JobStream:
+    """A job's state, and the chunks that were taken with it, in order. A chunk is a JSON object as text."""
+
+    status: Status
+    chunks: list[str]
+
+
 def add(connection: Connection, submission: Submission, now: float, retries: int = 0) -> None:
+    """Puts a new job at the end of the queue."""
     expires_at = now + submission.ttl
     connection.execute(
-        insert(jobs),
+        insert(_jobs),
         {
             "id": submission.id,
             "status": Status.IN_QUEUE,
@@ -144,47 +226,47 @@ def add(connection: Connection, submission: Submission, now: float, retries: int
 
 _now = bindparam("now", type_=Float)
 _oldest = (
-    select(jobs.c.number)
-    .where(jobs.c.status == Status.IN_QUEUE, jobs.c.due_at > _now)
-    .order_by(jobs.c.number)
+    select(_jobs.c.number)
+    .where(_jobs.c.status == Status.IN_QUEUE, _jobs.c.due_at > _now)
+    .order_by(_jobs.c.number)
     .limit(bindparam("count"))
 )
-_ends_at = _now + jobs.c.execution_timeout
+_times_out_at = _now + _jobs.c.execution_timeout
 _take = (
-    update(jobs)
-    .where(jobs.c.number.in_(_oldest.scalar_subquery()))
+    update(_jobs)
+    .where(_jobs.c.number.in_(_oldest.scalar_subquery()))
     .values(
         status=Status.IN_PROGRESS,
         worker=bindparam("by"),
-        attempts=jobs.c.attempts + 1,
+        attempts=_jobs.c.attempts + 1,
         started_at=_now,
-        due_at=case((jobs.c.expires_at < _ends_at, jobs.c.expires_at), else_=_ends_at),
+        due_at=case((_jobs.c.expires_at < _times_out_at, _jobs.c.expires_at), else_=_times_out_at),
     )
-    .returning(jobs.c.number, jobs.c.id, jobs.c.body, jobs.c.created_at)
+    .returning(_jobs.c.number, _jobs.c.id, _jobs.c.body, _jobs.c.created_at)
 )
 
 
-def take(connection: Connection, worker: str, count: int, now: float) -> list[Taken]:
+def take(connection: Connection, worker: str, count: int, now: float) -> list[AssignedJob]:
     """Hands out the jobs that have waited longest, at most `count`."""
     rows = connection.execute(_take, {"by": worker, "count": count, "now": now}).all()
-    return [Taken(row.id, row.body, now - row.created_at) for row in sorted(rows, key=lambda row: row.number)]
+    return [AssignedJob(row.id, row.body, now - row.created_at) for row in sorted(rows, key=lambda row: row.number)]
 
 
-_finished: dict[str, Any] = {
+_final: dict[str, Any] = {  # the columns of every job that becomes final
     "finished_at": _now,
-    "due_at": _now + jobs.c.retention,
-    "webhook_pending": jobs.c.webhook.is_not(None),
+    "due_at": _now + _jobs.c.retention,
+    "webhook_pending": _jobs.c.webhook.is_not(None),
 }
 _finish = (
-    update(jobs)
-    .where(jobs.c.id == bindparam("job_id"), jobs.c.worker == bindparam("by"), jobs.c.status == Status.IN_PROGRESS)
-    .values(status=bindparam("to"), output=bindparam("result"), error=bindparam("failure"), **_finished)
-    .returning(jobs.c.webhook_pending)
+    update(_jobs)
+    .where(_jobs.c.id == bindparam("job_id"), _jobs.c.worker == bindparam("by"), _jobs.c.status == Status.IN_PROGRESS)
+    .values(status=bindparam("to"), output=bindparam("result"), error=bindparam("failure"), **_final)
+    .returning(_jobs.c.webhook_pending)
 )
 
 
-def finish(connection: Connection, job_id: str, worker: str, result: Result, now: float) -> bool | None:
-    """Whether there is a webhook to send; None where the result came too late: the job is no longer this worker's."""
+def finish(connection: Connection, job_id: str, worker: str, result: JobResult, now: float) -> bool | None:
+    """Whether there is a webhook to send. None if the result comes too late: this worker no longer has the job."""
     status = Status.COMPLETED if result.error is None else Status.FAILED
     values = {"job_id": job_id, "by": worker, "to": status, "result": result.output, "failure": result.error}
     has_webhook: bool | None = connection.execute(_finish, values | {"now": now}).scalar_one_or_none()
@@ -192,121 +274,130 @@ def finish(connection: Connection, job_id: str, worker: str, result: Result, now
 
 
 def cancel(connection: Connection, job_id: str, now: float) -> Job | None:
-    """The job as it was before; cancelled now, unless it was final. None where there is no such job."""
+    """Cancels the job unless it is final. Returns it as it was before; None if there is no such job."""
     before = find(connection, job_id)
-    if before is not None and not Status(before.status).is_final:
+    if before is not None and not before.status.is_final:
         connection.execute(
-            update(jobs).where(jobs.c.id == job_id).values(status=Status.CANCELLED, output=null(), **_finished),
+            update(_jobs).where(_jobs.c.id == job_id).values(status=Status.CANCELLED, output=null(), **_final),
             {"now": now},
         )
     return before
 
 
 def retry(connection: Connection, job_id: str, now: float) -> Job | None:
-    """The job as it was before; at the queue's end now, if it was FAILED or TIMED_OUT. None: no such job."""
+    """Puts the job at the end of the queue if it is FAILED or TIMED_OUT.
+
+    Returns it as it was before; None if there is no such job."""
     before = find(connection, job_id)
-    if before is not None and before.status in {Status.FAILED, Status.TIMED_OUT}:
-        drop(connection, [job_id])
+    if before is not None and before.status.can_be_retried:
+        _drop(connection, [job_id])
         ttl = before.expires_at - before.created_at
         again = Submission(job_id, before.body, before.webhook, before.execution_timeout, ttl, before.retention)
         add(connection, again, now, retries=before.retries + 1)
     return before
 
 
-def drop(connection: Connection, job_ids: list[str]) -> None:
-    connection.execute(delete(chunks).where(chunks.c.job_id.in_(job_ids)))
-    connection.execute(delete(jobs).where(jobs.c.id.in_(job_ids)))
+def take_back(connection: Connection, job_ids: list[str], worker: str, max_attempts: int, now: float) -> None:
+    """Takes jobs from a worker that no longer runs them.
 
-
-def lose(connection: Connection, job_ids: list[str], worker: str, max_attempts: int, error: str, now: float) -> None:
-    """Takes jobs from a worker that is gone: back to where they stood in the queue, or failed after `max_attempts`."""
-    lost = jobs.c.id.in_(job_ids) & (jobs.c.worker == worker) & (jobs.c.status == Status.IN_PROGRESS)
-    connection.execute(delete(chunks).where(chunks.c.job_id.in_(select(jobs.c.id).where(lost))))
+    Each goes back to its former place in the queue. If it was handed out `max_attempts` times, it fails instead."""
+    lost = _jobs.c.id.in_(job_ids) & (_jobs.c.worker == worker) & (_jobs.c.status == Status.IN_PROGRESS)
+    connection.execute(delete(_chunks).where(_chunks.c.job_id.in_(select(_jobs.c.id).where(lost))))
     connection.execute(
-        update(jobs)
-        .where(lost, jobs.c.attempts < max_attempts)
+        update(_jobs)
+        .where(lost, _jobs.c.attempts < max_attempts)
         .values(
             status=Status.IN_QUEUE,
-            retries=jobs.c.retries + 1,
+            retries=_jobs.c.retries + 1,
             worker=null(),
             started_at=null(),
-            due_at=jobs.c.expires_at,
+            due_at=_jobs.c.expires_at,
         )
     )
-    connection.execute(update(jobs).where(lost).values(status=Status.FAILED, error=error, **_finished), {"now": now})
+    error = json.dumps(f"The job was started {max_attempts} times and each time lost with its worker.")
+    connection.execute(update(_jobs).where(lost).values(status=Status.FAILED, error=error, **_final), {"now": now})
 
 
 def purge(connection: Connection) -> list[str]:
-    """Removes every job that waits. Returns their ids."""
-    return list(connection.scalars(delete(jobs).where(jobs.c.status == Status.IN_QUEUE).returning(jobs.c.id)))
+    """Removes every job that is IN_QUEUE. Returns their ids."""
+    return list(connection.scalars(delete(_jobs).where(_jobs.c.status == Status.IN_QUEUE).returning(_jobs.c.id)))
 
 
-def let_time_pass(connection: Connection, timed_out: str, now: float) -> list[Job]:
-    """Drops what outlived its time to live or its retention, and ends with the error `timed_out` what ran too long.
-    Returns all these jobs, as they were before. A job whose webhook is still under way is not dropped."""
+def apply_deadlines(connection: Connection, now: float) -> list[DueJob]:
+    """Ends every job that has run for its execution timeout: it is TIMED_OUT. Drops every job that has expired, and
+    every final job that has been kept for its retention. A job whose webhook is still to be sent stays.
+
+    Returns the jobs that it ended or dropped."""
     due = connection.execute(
-        select(jobs.c.id, jobs.c.status, jobs.c.worker, jobs.c.expires_at).where(
-            jobs.c.due_at <= now, ~jobs.c.webhook_pending
+        select(_jobs.c.id, _jobs.c.status, _jobs.c.worker, _jobs.c.expires_at).where(
+            _jobs.c.due_at <= now, ~_jobs.c.webhook_pending
         )
     ).all()
-    slow = [row.id for row in due if row.status == Status.IN_PROGRESS and row.expires_at > now]
-    dropped = [row.id for row in due if row.id not in slow]
-    if slow:
+    timed_out = [row.id for row in due if row.status == Status.IN_PROGRESS and row.expires_at > now]
+    if timed_out:
+        error = json.dumps("The job took longer than its execution timeout.")
         connection.execute(
-            update(jobs).where(jobs.c.id.in_(slow)).values(status=Status.TIMED_OUT, error=timed_out, **_finished),
+            update(_jobs).where(_jobs.c.id.in_(timed_out)).values(status=Status.TIMED_OUT, error=error, **_final),
             {"now": now},
         )
-    drop(connection, dropped)
-    return list(due)
+    _drop(connection, [row.id for row in due if row.id not in timed_out])
+    return [DueJob(row.id, row.worker if row.status == Status.IN_PROGRESS else None) for row in due]
 
 
 def any_due(connection: Connection, now: float) -> bool:
-    due = select(jobs.c.id).where(jobs.c.due_at <= now, ~jobs.c.webhook_pending).limit(1)
+    """Whether `apply_deadlines` would change anything."""
+    due = select(_jobs.c.id).where(_jobs.c.due_at <= now, ~_jobs.c.webhook_pending).limit(1)
     return connection.scalar(due) is not None
 
 
-_find = select(jobs).where(jobs.c.id == bindparam("job_id"))
+_find = select(*[_jobs.c[field.name] for field in fields(Job)]).where(_jobs.c.id == bindparam("job_id"))
 
 
 def find(connection: Connection, job_id: str) -> Job | None:
-    return connection.execute(_find, {"job_id": job_id}).one_or_none()
+    columns = connection.execute(_find, {"job_id": job_id}).mappings().one_or_none()
+    return None if columns is None else Job(**{**columns, "status": Status(columns["status"])})
 
 
-def in_progress(connection: Connection) -> list[Job]:
-    """Id and worker of each job in progress."""
-    return list(connection.execute(select(jobs.c.id, jobs.c.worker).where(jobs.c.status == Status.IN_PROGRESS)))
+def in_progress(connection: Connection) -> list[RunningJob]:
+    running = select(_jobs.c.id, _jobs.c.worker).where(_jobs.c.status == Status.IN_PROGRESS)
+    return [RunningJob(row.id, row.worker) for row in connection.execute(running)]
 
 
-def counts(connection: Connection) -> dict[str, int]:
-    """How many jobs are in each state, and, as `retries`, how often one was queued again."""
-    by_status = connection.execute(select(jobs.c.status, func.count()).group_by(jobs.c.status)).all()
-    retries = connection.scalar(select(func.coalesce(func.sum(jobs.c.retries), 0)))
-    return {status: count for status, count in by_status} | {"retries": int(retries or 0)}
+def count(connection: Connection) -> JobCounts:
+    by_status = connection.execute(select(_jobs.c.status, func.count()).group_by(_jobs.c.status)).all()
+    retries = connection.scalar(select(func.coalesce(func.sum(_jobs.c.retries), 0)))
+    return JobCounts({Status(status): number for status, number in by_status}, int(retries or 0))
 
 
 def add_chunk(connection: Connection, job_id: str, worker: str, chunk: str) -> bool:
-    """Whether the chunk was taken: not where the job is no longer this worker's."""
+    """Whether the chunk was kept. It is not if this worker no longer has the job."""
     job = find(connection, job_id)
-    if job is None or job.worker != worker or job.status != Status.IN_PROGRESS:
+    if job is None or job.running_on != worker:
         return False
-    connection.execute(insert(chunks), {"job_id": job_id, "chunk": chunk})
+    connection.execute(insert(_chunks), {"job_id": job_id, "chunk": chunk})
     return True
 
 
-def take_chunks(connection: Connection, job_id: str) -> tuple[str | None, list[str]]:
-    """The job's state (None: no such job), and the chunks that nobody has had yet, in order."""
+def take_chunks(connection: Connection, job_id: str) -> JobStream | None:
+    """The chunks that nobody has taken yet. Each is given once. None if there is no such job."""
     job = find(connection, job_id)
     if job is None:
-        return None, []
-    removed = delete(chunks).where(chunks.c.job_id == job_id).returning(chunks.c.number, chunks.c.chunk)
-    rows = connection.execute(removed).all()
-    return job.status, [row.chunk for row in sorted(rows, key=lambda row: row.number)]
+        return None
+    taken = delete(_chunks).where(_chunks.c.job_id == job_id).returning(_chunks.c.number, _chunks.c.chunk)
+    rows = connection.execute(taken).all()
+    return JobStream(job.status, [row.chunk for row in sorted(rows, key=lambda row: row.number)])
 
 
-def webhooks_due(connection: Connection) -> list[str]:
-    """Ids of jobs whose webhook has not been sent to its end."""
-    return list(connection.scalars(select(jobs.c.id).where(jobs.c.webhook_pending)))
+def webhooks_pending(connection: Connection) -> list[str]:
+    """The ids of all jobs whose webhook is still to be sent."""
+    return list(connection.scalars(select(_jobs.c.id).where(_jobs.c.webhook_pending)))
 
 
 def webhook_done(connection: Connection, job_id: str) -> None:
-    connection.execute(update(jobs).where(jobs.c.id == job_id).values(webhook_pending=False))
+    """The job's webhook was accepted or given up."""
+    connection.execute(update(_jobs).where(_jobs.c.id == job_id).values(webhook_pending=False))
+
+
+def _drop(connection: Connection, job_ids: list[str]) -> None:
+    connection.execute(delete(_chunks).where(_chunks.c.job_id.in_(job_ids)))
+    connection.execute(delete(_jobs).where(_jobs.c.id.in_(job_ids)))

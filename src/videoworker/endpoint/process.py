@@ -1,8 +1,8 @@
-"""A process that never outlives us, nor leaves children behind.
+"""A worker's process, which ends when this process ends and leaves no child behind.
 
-The SDK's worker has a heartbeat process that survives it, and would go on to claim its job. So each worker runs in a
-process group of its own, together with a shell that waits for the end of a pipe which only we hold: when we end,
-however that happens, the shell kills the group.
+The SDK's worker starts a process for its heartbeat. That process survives the worker and goes on to claim its job. So
+each worker runs in a process group of its own. The group also holds a shell that reads a pipe, and only this process
+holds the pipe's other end. When this process ends, for whatever reason, the pipe ends and the shell kills the group.
 """
 
 import asyncio
@@ -11,14 +11,15 @@ import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 
-# Its input is the pipe.
-GUARD = ("sh", "-c", "cat >/dev/null; kill -KILL 0")
+GUARD = ("sh", "-c", "cat >/dev/null; kill -KILL 0")  # the shell; the pipe is its standard input
 
 
 @asynccontextmanager
 async def guarded(command: Sequence[str], environment: Mapping[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Starts `command`. Its whole group is killed at the end of the block, and when this process ends. To be used on
-    the main thread's loop. Raises `OSError` where it cannot be started."""
+    """Starts `command` in a group of its own. The group is killed at the end of the block.
+
+    Only for the event loop of the main thread. Raises `OSError` if the command cannot be started.
+    """
     pipe = asyncio.subprocess.PIPE
     guard = await asyncio.create_subprocess_exec(*GUARD, stdin=pipe, process_group=0)
     try:

@@ -1,4 +1,4 @@
-"""Every environment variable that the endpoint reads. Its workers' own are in `videoworker.settings`."""
+"""Every environment variable that the endpoint reads. Those of its workers are in `videoworker.settings`."""
 
 from functools import cache
 
@@ -65,11 +65,13 @@ class EndpointSettings(BaseSettings):
 
     @property
     def keys(self) -> tuple[str, ...]:
-        given = self.api_keys.get_secret_value().split(",") if self.api_keys else []
-        return tuple(key.strip() for key in given if key.strip())
+        """The API keys. None: only programs on this machine may call."""
+        keys = self.api_keys.get_secret_value().split(",") if self.api_keys else []
+        return tuple(key.strip() for key in keys if key.strip())
 
     @property
     def private_webhooks(self) -> bool:
+        """Whether webhooks may go to addresses that are not public."""
         return not self.keys if self.webhook_private_addresses is None else self.webhook_private_addresses
 
 

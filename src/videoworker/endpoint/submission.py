@@ -1,4 +1,4 @@
-"""What a caller posts to `/run`, checked: RunPod's request body, its limits, and the errors that name what is wrong."""
+"""What a caller posts to `/run` and `/runsync`: RunPod's request body, checked, with errors that name the field."""
 
 import json
 import uuid
@@ -10,11 +10,14 @@ from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, UrlConstraints, V
 from videoworker.endpoint.jobs import Submission
 from videoworker.endpoint.settings import EndpointSettings
 from videoworker.endpoint.webhook_address import may_be_public
+from videoworker.http.body import limited_body, parse_json
 
-# RunPod's documented limits: bytes of a request, milliseconds of a policy.
+# RunPod's documented limits.
 MAX_RUN_BYTES = 10_000_000
 MAX_RUNSYNC_BYTES = 20_000_000
-_WEEK = 7 * 24 * 3600 * 1000
+_WEEK = 7 * 24 * 3600 * 1000  # milliseconds
+
+_FOR_WORKER = ("input", "webhook", "policy", "s3Config")  # the fields that a worker gets
 
 
 class _Policy(BaseModel):
@@ -33,50 +36,29 @@ class _Body(BaseModel):
 
 
 async def read(request: Request, settings: EndpointSettings, is_sync: bool) -> Submission:
-    """The job that the request asks for. Raises `HTTPException`: 400, or 413 where it is too large."""
-    text = await limited_body(request, MAX_RUNSYNC_BYTES if is_sync else MAX_RUN_BYTES)
-    given = parse_json(text)
-    if not isinstance(given, dict) or given.get("input") is None:
+    """The job that the request submits. `is_sync`: by `/runsync`.
+
+    Raises `HTTPException` 413 if the body is too large, and 400 for anything else that is wrong with it.
+    """
+    payload = parse_json(await limited_body(request, MAX_RUNSYNC_BYTES if is_sync else MAX_RUN_BYTES))
+    if not isinstance(payload, dict) or payload.get("input") is None:
         raise HTTPException(400, 'The body must be a JSON object with an "input".')
     try:
-        body = _Body.model_validate(given)
+        body = _Body.model_validate(payload)
     except ValidationError as error:
         raise HTTPException(400, "; ".join(map(_problem, error.errors(include_url=False)))) from None
     webhook = str(body.webhook) if body.webhook else None
     if webhook and not settings.private_webhooks and not await may_be_public(webhook):
         raise HTTPException(400, f"webhook: must lead to a public address (given: {json.dumps(webhook)[:100]})")
-    for_worker = {key: given[key] for key in ("input", "webhook", "policy", "s3Config") if key in given}
     timeout, ttl = body.policy.execution_timeout, body.policy.ttl
     return Submission(
         id=f"sync-{uuid.uuid4()}" if is_sync else str(uuid.uuid4()),
-        body=json.dumps(for_worker, separators=(",", ":")),
+        body=json.dumps({name: payload[name] for name in _FOR_WORKER if name in payload}, separators=(",", ":")),
         webhook=webhook,
         execution_timeout=settings.execution_timeout_seconds if timeout is None else timeout / 1000,
         ttl=settings.ttl_seconds if ttl is None else ttl / 1000,
         retention=settings.sync_retention_seconds if is_sync else settings.retention_seconds,
     )
-
-
-async def limited_body(request: Request, limit: int) -> bytes:
-    """Raises `HTTPException` 413 as soon as there are more than `limit` bytes."""
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > limit:
-            raise HTTPException(413, f"The body is larger than {limit} bytes.")
-    return bytes(body)
-
-
-def parse_json(text: bytes) -> Any:
-    """Raises `HTTPException` 400 for what is not JSON, NaN included."""
-    try:
-        return json.loads(text, parse_constant=_refuse)
-    except (ValueError, RecursionError):
-        raise HTTPException(400, "The body is not JSON.") from None
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
 
 
 def _problem(error: Any) -> str:

@@ -1,6 +1,6 @@
 """Keeps worker processes running beside the endpoint: starts them, replaces those that end, and lets them finish.
 
-Each start has a worker id of its own, so that nothing that an earlier process still sends is taken for its successor's.
+Each process has a worker id of its own. So a late request of one process is never taken for one of its successor.
 """
 
 import asyncio
@@ -17,7 +17,8 @@ from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential
 from videoworker.endpoint.process import guarded
 from videoworker.endpoint.queue import Queue
 
-# Between two starts of a worker that ends at once: doubling, until it has run for as long as the longest pause.
+# The pause before a worker that ended soon is started again, in seconds. It doubles each time. It begins anew once a
+# worker has run for as long as the longest pause.
 _BACKOFF = wait_exponential(multiplier=1, min=1, max=60)
 _STABLE_SECONDS = 60.0
 
@@ -29,34 +30,42 @@ class _EndedError(Exception):
 
 
 class Supervisor:
-    """Runs one worker per entry of `environments`, which are added to this process's environment."""
+    """Runs one worker for each of `environments`, which are added to this process's environment."""
 
     def __init__(self, command: Sequence[str], environments: Sequence[Mapping[str, str]], queue: Queue) -> None:
         self._command, self._environments, self._queue = command, environments, queue
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._finishing = asyncio.Event()
-        queue.on_leaving = self._replace
-        queue.on_silent = self._end
+        queue.on_replacement_request = self._finish_one
+        queue.on_silent = self._kill
+
+    @property
+    def has_workers(self) -> bool:
+        return bool(self._environments)
 
     async def run(self) -> None:
-        """Returns once the workers have been told to finish and have. Cancelled, it kills them."""
+        """Returns once `finish` has been called and all workers have ended. If it is cancelled, it kills them."""
         async with asyncio.TaskGroup() as group:
             for index, environment in enumerate(self._environments):
                 group.create_task(self._keep(f"worker-{index}", environment))
 
     def finish(self) -> None:
-        """Tells every worker to end its job and then itself, and starts no more."""
+        """Tells every worker to end after the job that it runs. Starts no more."""
         self._finishing.set()
         for worker_id in self._processes:
-            self._replace(worker_id)
+            self._finish_one(worker_id)
 
-    def _replace(self, worker_id: str) -> None:
-        self._queue.let_go(worker_id)
+    def _finish_one(self, worker_id: str) -> None:
+        """Tells the worker to end after the job that it runs."""
+        self._queue.retire(worker_id)
         with suppress(ProcessLookupError):
             self._processes[worker_id].send_signal(signal.SIGTERM)
 
-    def _end(self, worker_id: str) -> bool:
-        """Kills a worker of ours: stopped or stuck, it could wake up later and deliver what another does meanwhile."""
+    def _kill(self, worker_id: str) -> bool:
+        """Kills a silent worker. Returns False if it is not one of ours.
+
+        A stopped or stuck process could wake up later and deliver a job that another worker does by then.
+        """
         process = self._processes.get(worker_id)
         if process is None:
             return False
@@ -78,22 +87,22 @@ class Supervisor:
             await asyncio.wait_for(self._finishing.wait(), seconds)
 
     async def _run(self, name: str, environment: Mapping[str, str]) -> None:
-        """One process, from start to end. Raises `_EndedError` where another one must not be started at once."""
+        """Runs one process until it ends. Raises `_EndedError` if there must be a pause before the next."""
         worker_id = f"{name}-{secrets.token_hex(4)}"
         started_at = time.monotonic()
         workers = self._queue.workers
-        workers.expected.add(worker_id)
+        workers.starting.add(worker_id)
         try:
             async with guarded(self._command, os.environ | environment | {"RUNPOD_POD_ID": worker_id}) as process:
                 self._processes[worker_id] = process
                 _log.info("worker started", worker=worker_id, pid=process.pid)
                 if self._finishing.is_set():
-                    self._replace(worker_id)
+                    self._finish_one(worker_id)
                 code = await process.wait()
         finally:
             self._processes.pop(worker_id, None)
-            is_leaving = workers.heard_of(worker_id).is_leaving
-            await self._queue.lose_worker(worker_id)
+            is_retired = workers.heard_from(worker_id).is_retired
+            await self._queue.worker_ended(worker_id)
         _log.info("worker ended", worker=worker_id, code=code)
-        if not is_leaving and time.monotonic() - started_at < _STABLE_SECONDS:
+        if not is_retired and time.monotonic() - started_at < _STABLE_SECONDS:
             raise _EndedError

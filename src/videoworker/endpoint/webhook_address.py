@@ -1,24 +1,19 @@
-"""Where a webhook may go: callers name its URL, so it must not lead into the endpoint's own network.
+"""Whether a webhook's URL leads to a public address, judged when its job is submitted.
 
-It is judged when the job comes in, so that its caller learns of it, and again at the moment a socket is made for an
-address, as a name may lead elsewhere by then.
+The caller then learns at once that it does not. The name may lead elsewhere when the webhook is sent, so
+`videoworker.http.public_address` judges again at that time.
 """
 
 import socket
-from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 
-from videoworker.public_address import is_public
-
-
-class NotPublicError(OSError):
-    """An OSError, so that a name with several addresses goes on to the next one."""
+from videoworker.http.public_address import is_public
 
 
 async def may_be_public(url: str) -> bool:
-    """Whether the URL's host has a public address, or none that can be found out now."""
+    """Whether the URL's host has a public address. True also if its addresses cannot be found out now."""
     resolver = aiohttp.DefaultResolver()
     try:
         found = await resolver.resolve(urlsplit(url).hostname or "", family=socket.AF_UNSPEC)
@@ -27,11 +22,3 @@ async def may_be_public(url: str) -> bool:
     finally:
         await resolver.close()
     return any(is_public(address["host"]) for address in found)
-
-
-def public_socket(target: tuple[Any, ...]) -> socket.socket:
-    """Makes the socket for one address, as getaddrinfo describes it. Raises `NotPublicError` where it is not public."""
-    family, kind, protocol, _, sockaddr = target
-    if not is_public(sockaddr[0]):
-        raise NotPublicError("not a public address")
-    return socket.socket(family, kind, protocol)

@@ -1,6 +1,7 @@
-"""Webhooks: a finished job's status posted to the URL its caller gave, signed, three times at most.
+"""Webhooks: a final job's status, posted to the URL that its caller named, signed, in at most three attempts.
 
-That one is to be sent stands in the database with the result, so an endpoint that was killed sends it when it is back.
+The change that makes a job final also notes in the database that its webhook is to be sent. So an endpoint that was
+killed sends it after its next start.
 """
 
 import asyncio
@@ -12,15 +13,15 @@ import structlog
 from standardwebhooks import Webhook
 from tenacity import AsyncRetrying, RetryError, retry_if_exception_type, stop_after_attempt, wait_fixed
 
+from videoworker.endpoint.answers import job_fields, json_object
 from videoworker.endpoint.jobs import Job
 from videoworker.endpoint.queue import Queue
 from videoworker.endpoint.settings import EndpointSettings
-from videoworker.endpoint.shown import as_text, shown
-from videoworker.endpoint.webhook_address import public_socket
+from videoworker.http.public_address import public_socket
 
-ATTEMPTS = 3  # RunPod: two more after the first
+ATTEMPTS = 3  # RunPod's documented number: two more after the first
 _ANSWER_SECONDS = 10.0
-_AT_ONCE = 16
+_MAX_CONCURRENT = 16
 
 _log = structlog.get_logger()
 
@@ -33,17 +34,17 @@ class Webhooks:
         self._signer = Webhook(secret.get_secret_value()) if secret else None
         self._queue, self._pause = queue, settings.webhook_retry_seconds
         self._socket_factory = None if settings.private_webhooks else public_socket
-        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._slots = asyncio.Semaphore(_MAX_CONCURRENT)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def send(self, job_id: str) -> None:
-        """Sends the job's webhook if one is due; returns at once."""
+        """Sends the job's webhook if one is to be sent. Returns at once."""
         task = asyncio.create_task(self._send(job_id))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """Gives up what is under way: it is sent when an endpoint opens the database again."""
+        """Stops sending. What was not sent is sent after the next start."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -69,9 +70,10 @@ class Webhooks:
         await self._queue.webhook_done(job_id)
 
     async def _post(self, job: Job) -> None:
-        """Raises `aiohttp.ClientError` unless the answer is a 2xx."""
-        given = json.loads(job.body)["input"]
-        body = as_text(shown(job, None) | {"input": json.dumps(given), "webhook": json.dumps(job.webhook)})
+        """One attempt. Raises `aiohttp.ClientError` or `TimeoutError` unless the answer's status is 2xx."""
+        assert job.webhook is not None  # or none would be pending
+        job_input = json.loads(job.body)["input"]
+        body = json_object(job_fields(job, None) | {"input": json.dumps(job_input), "webhook": json.dumps(job.webhook)})
         headers = {"Content-Type": "application/json"} | self._signature(job, body)
         timeout = aiohttp.ClientTimeout(total=_ANSWER_SECONDS)
         connector = aiohttp.TCPConnector(socket_factory=self._socket_factory)
@@ -83,7 +85,8 @@ class Webhooks:
                 raise aiohttp.ClientError(f"answered {answer.status}")
 
     def _signature(self, job: Job, body: str) -> dict[str, str]:
-        """Standard Webhooks' headers. The id is the same each time that one result is sent."""
+        """The headers of Standard Webhooks. All attempts for one end of a job have the same id."""
+        assert job.finished_at is not None  # or its webhook would not be pending
         message, now = f"{job.id}.{round(job.finished_at * 1000)}", datetime.now(UTC)
         headers = {"webhook-id": message, "webhook-timestamp": str(int(now.timestamp()))}
         if self._signer is not None:

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from videoworker.canvas import Frames, Picture
 from videoworker.engine.device import Loaded
 from videoworker.families.family import Conditioning, Networks
 from videoworker.planning.plan import Plan
 from videoworker.sampling.denoise import Inputs, denoise
 from videoworker.sampling.latent_space import Shape
-from videoworker.sampling.pixels import Frames, Picture, to_frames
+from videoworker.sampling.pixels import to_frames
 from videoworker.watch import Watch
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import structlog
 import torch
 
+from videoworker.canvas import Picture
 from videoworker.engine.loading import checked
 from videoworker.engine.placing import place
 from videoworker.errors import Code, JobError
@@ -24,7 +25,6 @@ from videoworker.families.family import Conditioning, Family, Networks
 from videoworker.models.checkpoint import Checkpoint
 from videoworker.models.video_model import VideoModel
 from videoworker.planning.placement import Placement, WeightBytes, bytes_by_role
-from videoworker.sampling.pixels import Picture
 from videoworker.sampling.reader import Reader
 from videoworker.watch import Watch
 from videoworker.weights.parameters import parameters
@@ -67,7 +67,7 @@ class Device:
 
     def weight_bytes(self, checkpoint: Checkpoint, folder: Path) -> WeightBytes:
         """What the networks of a checkpoint take here."""
-        dtypes = self._dtypes(checkpoint)
+        dtypes = self.dtypes(checkpoint)
         sizes = {name: count * dtypes[name].itemsize for name, count in parameters(checkpoint, folder).items()}
         return bytes_by_role(checkpoint, sizes)
 
@@ -107,7 +107,7 @@ class Device:
             found = family(model.family or "")
             home = self.device if placement is Placement.RESIDENT else torch.device("cpu")
             with checked(watch):
-                networks = found.load(Reader(folder, home, self._dtypes(checkpoint)))
+                networks = found.load(Reader(folder, home, self.dtypes(checkpoint)))
                 if placement is not Placement.RESIDENT:
                     networks = place(networks, checkpoint, self.device, placement)
         except (torch.OutOfMemoryError, JobError):
@@ -121,7 +121,7 @@ class Device:
             raise JobError(Code.MODEL_NOT_LOADED, message) from error
         return Loaded(checkpoint, placement, found, networks, _remembering(found, networks))
 
-    def _dtypes(self, checkpoint: Checkpoint) -> Mapping[str, torch.dtype]:
+    def dtypes(self, checkpoint: Checkpoint) -> Mapping[str, torch.dtype]:
         """By component: the declared one, if the device computes in 16 bits; on other processors float32, which is
         faster there."""
         in_16_bits = _computes_in_16_bits(self.device)

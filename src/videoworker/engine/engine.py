@@ -7,6 +7,7 @@ from itertools import islice
 import structlog
 import torch
 
+from videoworker.canvas import Picture
 from videoworker.engine.clip import Clip, Making, segment_frames
 from videoworker.engine.device import Device
 from videoworker.errors import Code, JobError
@@ -23,7 +24,6 @@ from videoworker.planning.placement import (
     needed,
 )
 from videoworker.planning.plan import Plan
-from videoworker.sampling.pixels import Picture
 from videoworker.settings import Settings
 from videoworker.watch import Watch
 from videoworker.weights.find import LocalCheckpoints

@@ -6,9 +6,9 @@ from typing import Generic, Protocol, TypeVar
 
 import torch
 
+from videoworker.canvas import Frames, Picture
 from videoworker.sampling.denoise import Inputs, Start
 from videoworker.sampling.latent_space import Shape
-from videoworker.sampling.pixels import Frames, Picture
 from videoworker.sampling.reader import Reader
 from videoworker.watch import Watch
 

@@ -74,6 +74,11 @@ class Checkpoint:
         option = "" if self.folder == self.model else f" --variant {self.variant}"
         return f"videoworker fetch {self.model}{option}"
 
+    @property
+    def absence(self) -> str:
+        """What an operator reads if the files are not here."""
+        return f"The weights of {self.title} are not installed. To fetch them ({self.licence}): {self.how_to_fetch}"
+
     def role(self, name: str) -> Role:
         """The role of the network called `name`. Raises `KeyError` if there is no such network."""
         return {component.name: component.role for component in self.components}[name]

@@ -41,7 +41,8 @@ class Machine:
         variants = VARIANTS[name] if request is None else suited(VARIANTS[name], request)
         model = next((variant for variant in variants if self.is_installed(variant.checkpoint)), variants[0])
         if not self._has(model.checkpoint):
-            raise not_installed(model)
+            later = "" if model.family else " (but this version cannot run them yet)"
+            raise JobError(Code.MODEL_NOT_LOADED, model.checkpoint.absence + later)
         if model.family is None:
             raise JobError(Code.MODEL_NOT_LOADED, f"This version cannot run {model.name} yet.")
         return model
@@ -53,13 +54,3 @@ class Machine:
 
     def _has(self, checkpoint: Checkpoint) -> bool:
         return self.is_installed(checkpoint) or (self.may_fetch and bool(checkpoint.components))
-
-
-def not_installed(model: VideoModel) -> JobError:
-    """The error that says how to get the weights."""
-    checkpoint = model.checkpoint
-    return JobError(
-        Code.MODEL_NOT_LOADED,
-        f"The weights of {checkpoint.title} are not installed. To fetch them ({checkpoint.licence}): "
-        f"{checkpoint.how_to_fetch}" + ("" if model.family else " (but this version cannot run them yet)"),
-    )

@@ -1,11 +1,8 @@
 """Between frames as the world has them (RGB, uint8, height and width first) and as autoencoders do (-1..1)."""
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-Frames = NDArray[np.uint8]  # [n, height, width, 3], RGB
-Picture = NDArray[np.uint8]  # [height, width, 3], RGB
+from videoworker.canvas import Frames
 
 
 def from_frames(frames: Frames, device: torch.device, dtype: torch.dtype) -> torch.Tensor:

@@ -28,14 +28,14 @@ def convert(file: Path) -> list[Path]:
     return [_convert_one(file)]
 
 
-def narrow(source: Path, target: Path, dtype: torch.dtype) -> None:
-    """Writes `source`, a safetensors file, to `target` with its float32 tensors in `dtype`. Holds the result, and of
-    the source one tensor at a time, in memory."""
+def narrow(source: Path, target: Path, dtype: str) -> None:
+    """Writes `source`, a safetensors file, to `target` with its float32 tensors in torch's `dtype`. Holds the result,
+    and of the source one tensor at a time, in memory."""
     with safe_open(source, "pt") as opened:
         tensors = {}
         for name in opened.keys():  # noqa: SIM118 (not a dict)
             tensor = opened.get_tensor(name)
-            tensors[name] = tensor.to(dtype) if tensor.dtype == torch.float32 else tensor
+            tensors[name] = tensor.to(getattr(torch, dtype)) if tensor.dtype == torch.float32 else tensor
         save_file(tensors, target, opened.metadata())
     shutil.copymode(source, target)  # the library makes files that nobody else may read
 

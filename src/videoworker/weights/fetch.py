@@ -12,7 +12,6 @@ from pathlib import Path
 
 import httpx2
 import structlog
-import torch
 from filelock import FileLock
 from huggingface_hub import HfApi, hf_hub_download, snapshot_download
 from huggingface_hub.errors import GatedRepoError, RevisionNotFoundError
@@ -25,7 +24,6 @@ from videoworker.weights.verify import UNSAFE_SUFFIXES, components_of, verify
 # How file names of a repository say that they hold another dtype than the plain ones.
 _MARKS = {"bfloat16": "bf16", "float16": "fp16"}
 _PLAIN = re.compile(r"(model|diffusion_pytorch_model)(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?")
-_DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 _log = structlog.get_logger()
 
@@ -132,10 +130,10 @@ def _narrow(checkpoint: Checkpoint, folder: Path) -> None:
     the download is whole, and what an interruption leaves is made again."""
     casts = dict[Path, Path]()
     for component in checkpoint.components:
-        files = sorted((folder / component.name).glob("*.safetensors")) if component.stored in _DTYPES else []
+        files = sorted((folder / component.name).glob("*.safetensors")) if component.stored in _MARKS else []
         wide = {file: file.with_suffix(".cast") for file in files if holds_float32(file)}
         for file, cast in wide.items():
-            narrow(file, cast, _DTYPES[component.stored])
+            narrow(file, cast, component.stored)
             _log.info("weights cast", file=file.relative_to(folder).as_posix(), dtype=component.stored)
         casts |= wide
     for file, cast in casts.items():

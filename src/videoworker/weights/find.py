@@ -35,8 +35,7 @@ class LocalCheckpoints:
             found = Found("the hub", fetch_watched(checkpoint, self._settings.weights_dir, watch))
             self._located[checkpoint] = found
         if found is None:
-            message = f"The weights of {checkpoint.title} are not installed. To fetch them: {checkpoint.how_to_fetch}"
-            raise JobError(Code.MODEL_NOT_LOADED, message)
+            raise JobError(Code.MODEL_NOT_LOADED, checkpoint.absence)
         _log.info(
             "weights found",
             model=checkpoint.model,

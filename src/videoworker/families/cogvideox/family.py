@@ -21,6 +21,7 @@ from diffusers.models.embeddings import get_3d_rotary_pos_embed
 from diffusers.pipelines.cogvideo.pipeline_cogvideox import get_resize_crop_region_for_grid
 from transformers import T5EncoderModel
 
+from videoworker.canvas import Frames, Picture
 from videoworker.families.cogvideox.attention import DispatchedAttention
 from videoworker.families.cogvideox.decoder import slim
 from videoworker.families.cogvideox.schedule import DiffusionSchedule
@@ -28,7 +29,6 @@ from videoworker.sampling import latent_space
 from videoworker.sampling.denoise import Inputs, Start
 from videoworker.sampling.guidance import Guidance
 from videoworker.sampling.latent_space import Shape
-from videoworker.sampling.pixels import Frames, Picture
 from videoworker.sampling.reader import Reader
 from videoworker.watch import Watch
 

@@ -20,6 +20,7 @@ from diffusers.pipelines.hunyuan_video.pipeline_hunyuan_video_image2video import
 from PIL import Image
 from transformers import CLIPTextModel, LlamaModel, LlavaForConditionalGeneration
 
+from videoworker.canvas import Frames, Picture
 from videoworker.errors import Code, JobError
 from videoworker.sampling import latent_space
 from videoworker.sampling.denoise import Inputs, Start
@@ -27,7 +28,6 @@ from videoworker.sampling.flow_matching import shifted_schedule
 from videoworker.sampling.guidance import Guidance
 from videoworker.sampling.joint_attention import JointAttention
 from videoworker.sampling.latent_space import Shape
-from videoworker.sampling.pixels import Frames, Picture
 from videoworker.sampling.reader import Reader
 from videoworker.watch import Watch
 

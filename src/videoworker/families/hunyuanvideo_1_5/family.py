@@ -21,6 +21,7 @@ from diffusers.pipelines.hunyuan_video1_5.pipeline_hunyuan_video1_5 import extra
 from PIL import Image
 from transformers import ByT5Tokenizer, Qwen2_5_VLTextModel, SiglipVisionModel, T5EncoderModel
 
+from videoworker.canvas import Frames, Picture
 from videoworker.errors import Code, JobError
 from videoworker.families.hunyuanvideo_1_5.decoder import stream
 from videoworker.sampling import latent_space
@@ -29,7 +30,6 @@ from videoworker.sampling.flow_matching import shifted_schedule
 from videoworker.sampling.guidance import Guidance
 from videoworker.sampling.joint_attention import JointAttention
 from videoworker.sampling.latent_space import Shape
-from videoworker.sampling.pixels import Frames, Picture
 from videoworker.sampling.reader import Reader
 from videoworker.watch import Watch
 

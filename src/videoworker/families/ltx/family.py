@@ -14,12 +14,13 @@ import torch
 from diffusers import AutoencoderKLLTXVideo, FlowMatchEulerDiscreteScheduler, LTXVideoTransformer3DModel
 from transformers import T5EncoderModel
 
+from videoworker.canvas import Frames, Picture
 from videoworker.families.ltx import decoder
 from videoworker.sampling import latent_space
 from videoworker.sampling.denoise import Inputs, Start
 from videoworker.sampling.guidance import Guidance
 from videoworker.sampling.latent_space import Shape
-from videoworker.sampling.pixels import Frames, Picture, from_frames
+from videoworker.sampling.pixels import from_frames
 from videoworker.sampling.reader import Reader
 from videoworker.sampling.schedule import FlowSchedule
 from videoworker.watch import Watch

@@ -14,13 +14,13 @@ import torch
 from diffusers import AutoencoderKLMochi, FlowMatchEulerDiscreteScheduler, MochiTransformer3DModel
 from transformers import T5EncoderModel
 
+from videoworker.canvas import Picture
 from videoworker.families.mochi.attention import TrimmedAttention
 from videoworker.families.mochi.decoder import slim
 from videoworker.sampling import latent_space
 from videoworker.sampling.denoise import Inputs, Start
 from videoworker.sampling.guidance import Guidance
 from videoworker.sampling.latent_space import Shape
-from videoworker.sampling.pixels import Picture
 from videoworker.sampling.reader import Reader
 from videoworker.sampling.schedule import FlowSchedule
 from videoworker.watch import Watch

@@ -1,6 +1,7 @@
 """What time and silence do to jobs. Time is advanced, not waited for."""
 
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import pytest
@@ -21,9 +22,8 @@ def is_kept(endpoint: EndpointHere, job_id: str) -> bool:
 
 
 @pytest.mark.parametrize(("policy", "seconds"), [({}, DAY), ({"ttl": 10_000}, 10), ({"ttl": 2 * DAY * 1000}, 2 * DAY)])
-def test_a_job_that_nobody_took_is_dropped_after_its_time_to_live(
-    endpoint: EndpointHere, worker: Worker, policy: dict[str, int], seconds: float
-) -> None:
+def test_ttl_of_a_waiting_job(endpoint: EndpointHere, worker: Worker, policy: dict[str, int], seconds: float) -> None:
+    """A job that nobody took is dropped after its time to live."""
     job_id = endpoint.run(1, policy=policy)
     endpoint.advance(seconds - 2)
     assert endpoint.status(job_id)["status"] == "IN_QUEUE"
@@ -33,7 +33,8 @@ def test_a_job_that_nobody_took_is_dropped_after_its_time_to_live(
     assert worker.take()["id"] == following
 
 
-def test_a_running_job_is_dropped_after_its_time_to_live_and_stopped(endpoint: EndpointHere, worker: Worker) -> None:
+def test_ttl_of_a_running_job(endpoint: EndpointHere, worker: Worker) -> None:
+    """It is dropped after its time to live, and its worker is told to stop it."""
     job_id = endpoint.run(1, policy={"ttl": 10_000})
     worker.take()
     endpoint.advance(11)
@@ -43,9 +44,8 @@ def test_a_running_job_is_dropped_after_its_time_to_live_and_stopped(endpoint: E
 
 
 @pytest.mark.parametrize(("policy", "seconds"), [({}, 600), ({"executionTimeout": 5_000}, 5)])
-def test_a_job_that_runs_too_long_times_out_and_is_stopped(
-    endpoint: EndpointHere, worker: Worker, policy: dict[str, int], seconds: float
-) -> None:
+def test_execution_timeout(endpoint: EndpointHere, worker: Worker, policy: dict[str, int], seconds: float) -> None:
+    """A job that runs too long is TIMED_OUT, and its worker is told to stop it."""
     job_id = endpoint.run(1, policy=policy)
     endpoint.advance(seconds)  # what it waits does not count
     worker.take()
@@ -61,13 +61,14 @@ def test_a_job_that_runs_too_long_times_out_and_is_stopped(
     assert endpoint.post(f"retry/{job_id}").json()["status"] == "IN_QUEUE"
 
 
-def test_results_are_kept_for_half_an_hour_and_those_of_runsync_for_a_minute(
-    endpoint: EndpointHere, worker: Worker
-) -> None:
+def test_retention(endpoint: EndpointHere, worker: Worker) -> None:
+    """Results are kept for half an hour, those of /runsync for a minute."""
     asynchronous = endpoint.run(1)
-    synchronous = endpoint.post("runsync?wait=1000", {"input": 2}).json()["id"]
-    for _ in range(2):
-        worker.done(worker.take()["id"], {"output": 1})
+    with ThreadPoolExecutor() as pool:
+        answer = pool.submit(endpoint.post, "runsync", {"input": 2})
+        for _ in range(2):
+            worker.done(worker.take()["id"], {"output": 1})
+        synchronous = answer.result().json()["id"]
     endpoint.advance(50)
     assert is_kept(endpoint, synchronous)
     endpoint.advance(11)
@@ -78,7 +79,7 @@ def test_results_are_kept_for_half_an_hour_and_those_of_runsync_for_a_minute(
     assert not is_kept(endpoint, asynchronous)
 
 
-def test_the_limits_can_be_set(start: Start) -> None:
+def test_limits_of_the_settings(start: Start) -> None:
     endpoint = start(ttl_seconds=5, execution_timeout_seconds=3, retention_seconds=2)
     worker = Worker(endpoint, "w1")
     slow, late = endpoint.run(1), endpoint.run(2)
@@ -89,7 +90,8 @@ def test_the_limits_can_be_set(start: Start) -> None:
     assert not is_kept(endpoint, slow) and not is_kept(endpoint, late)
 
 
-def test_a_job_that_heartbeats_name_stays_with_its_worker(endpoint: EndpointHere, worker: Worker) -> None:
+def test_heartbeats(endpoint: EndpointHere, worker: Worker) -> None:
+    """A job that heartbeats name stays with its worker. The worker should stop any other job that it names."""
     job_id = endpoint.run(1)
     worker.take()
     for _ in range(5):
@@ -99,9 +101,8 @@ def test_a_job_that_heartbeats_name_stays_with_its_worker(endpoint: EndpointHere
     assert worker.stops() == ["another"]
 
 
-def test_a_silent_worker_loses_its_job_to_the_next_and_its_late_result_is_discarded(
-    endpoint: EndpointHere, worker: Worker
-) -> None:
+def test_silent_worker(endpoint: EndpointHere, worker: Worker) -> None:
+    """A silent worker loses its job to the next worker. Its late result is discarded."""
     job_id, following = endpoint.run(1), endpoint.run(2)
     worker.take()
     worker.progress(job_id, "half")
@@ -123,7 +124,8 @@ def test_a_silent_worker_loses_its_job_to_the_next_and_its_late_result_is_discar
     assert other.take()["id"] == following
 
 
-def test_a_worker_that_does_not_name_its_job_loses_it_though_it_lives(endpoint: EndpointHere, worker: Worker) -> None:
+def test_heartbeat_without_the_job(endpoint: EndpointHere, worker: Worker) -> None:
+    """A worker lives but does not name its job: it loses the job."""
     job_id = endpoint.run(1)
     worker.take()
     endpoint.advance(20)
@@ -132,7 +134,7 @@ def test_a_worker_that_does_not_name_its_job_loses_it_though_it_lives(endpoint: 
     assert endpoint.status(job_id)["status"] == "IN_QUEUE"
 
 
-def test_a_worker_that_asks_for_work_and_runs_nothing_has_dropped_its_job(endpoint: EndpointHere) -> None:
+def test_dropped_job(endpoint: EndpointHere) -> None:
     """The SDK posts nothing for what it cannot encode, and an answer can be lost on its way to the worker."""
     job_id = endpoint.run(1)
     worker = Worker(endpoint, "w1")
@@ -143,14 +145,16 @@ def test_a_worker_that_asks_for_work_and_runs_nothing_has_dropped_its_job(endpoi
     assert state["status"] == "FAILED" and "3 times" in state["error"]
 
 
-def test_a_worker_that_runs_a_job_keeps_it_when_it_takes_another(endpoint: EndpointHere, worker: Worker) -> None:
+def test_take_while_running(endpoint: EndpointHere, worker: Worker) -> None:
+    """A worker that runs a job keeps it when it takes another."""
     job_ids = [endpoint.run(number) for number in range(1, 3)]
     worker.take()
     worker.take(runs_nothing=False)
     assert [endpoint.status(job_id)["status"] for job_id in job_ids] == ["IN_PROGRESS"] * 2
 
 
-def test_a_retry_counts_attempts_anew(endpoint: EndpointHere, worker: Worker) -> None:
+def test_attempts_after_retry(endpoint: EndpointHere, worker: Worker) -> None:
+    """A retry counts attempts anew."""
     job_id = endpoint.run(1)
     for _ in range(3):
         worker.take()
@@ -162,7 +166,7 @@ def test_a_retry_counts_attempts_anew(endpoint: EndpointHere, worker: Worker) ->
     assert endpoint.status(job_id)["status"] == "IN_QUEUE"
 
 
-def test_a_worker_that_hangs_up_gets_nothing(endpoint: EndpointHere, worker: Worker) -> None:
+def test_worker_hangs_up(endpoint: EndpointHere, worker: Worker) -> None:
     """It polls, and is gone before there is a job: the job must not go to a poll that nobody reads."""
     url = urlsplit(endpoint.url)
     with socket.create_connection((url.hostname, url.port)) as gone:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from videoworker.delivery import bucket_address, choose
+from videoworker.delivery import bucket_address, destinations
 from videoworker.delivery.bucket import Bucket
 from videoworker.delivery.destination import Destination
 from videoworker.delivery.file import File
@@ -24,7 +24,7 @@ WHOLE: dict[str, Any] = {
 
 
 def chosen(**settings: Any) -> Destination:
-    return choose.choose({"id": "job-1"}, Settings(**settings), Watch("job-1", lambda _: None, 1000.0))
+    return destinations.destination_for({"id": "job-1"}, Settings(**settings), Watch("job-1", lambda _: None, 1000.0))
 
 
 @pytest.mark.parametrize(
@@ -53,19 +53,19 @@ def test_half_a_bucket_does_not_start_and_the_message_names_the_rest(
         monkeypatch.setenv(name.upper(), value)
     monkeypatch.delenv(absent.upper()) if how == "absent" else monkeypatch.setenv(absent.upper(), "")
     with pytest.raises(JobError) as caught:
-        choose.prove(Settings())
+        destinations.prove(Settings())
     assert caught.value.message == f"The bucket is only half set: {absent.upper()} must be set too."
 
 
 def test_a_bucket_that_is_asked_for_must_be_set() -> None:
     with pytest.raises(JobError, match="BUCKET_ENDPOINT_URL, BUCKET_ACCESS_KEY_ID, BUCKET_SECRET_ACCESS_KEY must be"):
-        choose.prove(Settings(delivery="bucket"))
+        destinations.prove(Settings(delivery="bucket"))
 
 
 @pytest.mark.parametrize("url", ["s3.example.org", "ftp://s3.example.org", "https://", "https://key:pass@s3.org", "x"])
 def test_what_is_no_service_is_refused_by_its_variables_name(url: str) -> None:
     with pytest.raises(JobError, match="BUCKET_ENDPOINT_URL must be the https://") as caught:
-        choose.prove(Settings(**WHOLE | {"bucket_endpoint_url": url}))
+        destinations.prove(Settings(**WHOLE | {"bucket_endpoint_url": url}))
     assert "pass" not in caught.value.message
 
 

@@ -1,4 +1,4 @@
-"""The workers' side of RunPod's job API, as the SDK calls it: polls for jobs and for stops, results, heartbeats."""
+"""The workers' side of RunPod's job API, as the SDK calls it: jobs to run, jobs to stop, results, heartbeats."""
 
 import asyncio
 import json
@@ -7,23 +7,25 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
 
-from videoworker.endpoint.callers import JobId
-from videoworker.endpoint.jobs import Result, Taken
+from videoworker.endpoint.answers import json_object, json_response, milliseconds
+from videoworker.endpoint.caller_routes import JobId
+from videoworker.endpoint.jobs import AssignedJob, JobResult
 from videoworker.endpoint.queue import Queue
-from videoworker.endpoint.shown import as_text, milliseconds
-from videoworker.endpoint.submission import limited_body, parse_json
+from videoworker.http.body import limited_body, parse_json
 
 WorkerId = Annotated[str, Path(pattern=r"^[A-Za-z0-9._-]{1,255}$")]
 
-# Seconds that a poll is held where there is nothing. The SDK gives up after 90; the shorter, the sooner a worker that
-# is told to end has no poll open.
-HOLD_SECONDS = 20.0
-MAX_RESULT_BYTES = 20_000_000  # RunPod's documented limit
-MAX_CHUNK_BYTES = 1_000_000  # likewise
+# How long a request for jobs waits if there are none. It must be below 90, when the SDK gives up. A worker that is told
+# to end first waits for its open request, so a short time is better.
+POLL_SECONDS = 20.0
 
-_NOTHING = Response(status_code=204)
+# RunPod's documented limits.
+MAX_RESULT_BYTES = 20_000_000
+MAX_CHUNK_BYTES = 1_000_000
 
-Answer = TypeVar("Answer")
+_NO_CONTENT = Response(status_code=204)
+
+Item = TypeVar("Item")
 
 
 def routes(queue: Queue) -> APIRouter:
@@ -31,9 +33,9 @@ def routes(queue: Queue) -> APIRouter:
 
     @router.get("/job-take/{worker_id}")
     async def take(request: Request, worker_id: WorkerId, job_in_progress: str = "1") -> Response:
-        work = queue.take(worker_id, 1, job_in_progress == "0", HOLD_SECONDS)
+        work = queue.take(worker_id, 1, job_in_progress == "0", POLL_SECONDS)
         taken = await _while_connected(request, work)
-        return Response(_for_worker(taken[0]), media_type="application/json") if taken else _NOTHING
+        return json_response(_job_object(taken[0])) if taken else _NO_CONTENT
 
     @router.get("/job-take-batch/{worker_id}")
     async def take_batch(
@@ -42,38 +44,37 @@ def routes(queue: Queue) -> APIRouter:
         batch_size: Annotated[int, Query(ge=1, le=1000)],
         job_in_progress: str = "1",
     ) -> Response:
-        work = queue.take(worker_id, batch_size, job_in_progress == "0", HOLD_SECONDS)
+        work = queue.take(worker_id, batch_size, job_in_progress == "0", POLL_SECONDS)
         if not (taken := await _while_connected(request, work)):
-            return _NOTHING
-        return Response(f"[{','.join(map(_for_worker, taken))}]", media_type="application/json")
+            return _NO_CONTENT
+        return json_response(f"[{','.join(map(_job_object, taken))}]")
 
     @router.get("/job-stop/{worker_id}")
     async def stop(request: Request, worker_id: WorkerId) -> Response:
-        stops = await _while_connected(request, queue.workers.stops(worker_id, HOLD_SECONDS))
-        text = json.dumps({"jobsToStop": stops})
-        return Response(text, media_type="application/json") if stops else _NOTHING
+        job_ids = await _while_connected(request, queue.workers.jobs_to_stop(worker_id, POLL_SECONDS))
+        return json_response(json.dumps({"jobsToStop": job_ids})) if job_ids else _NO_CONTENT
 
     @router.post("/job-done/{worker_id}/{job_id}")
     async def done(request: Request, worker_id: WorkerId, job_id: JobId) -> Response:
-        queue.workers.heard_of(worker_id)
+        queue.workers.heard_from(worker_id)
         try:
             body = parse_json(await limited_body(request, MAX_RESULT_BYTES))
         except HTTPException as problem:
-            # the worker would not try again: the job is over, and its caller learns why
+            # The worker does not try again, so the job fails and its caller learns why.
             body = {"error": f"The worker's result cannot be taken. {problem.detail}"}
         if not isinstance(body, dict):
             body = {"error": "The worker's result is not a JSON object."}
         if body.get("status") == "IN_PROGRESS":
-            is_taken = queue.progress(worker_id, job_id, json.dumps(body.get("output")))
+            is_kept = queue.progress(worker_id, job_id, json.dumps(body.get("output")))
         else:
-            is_taken = await queue.finish(worker_id, job_id, _result(body))
+            is_kept = await queue.finish(worker_id, job_id, _result(body))
             if body.get("stopPod"):
-                queue.leave(worker_id)
-        return _accepted(is_taken)
+                queue.request_replacement(worker_id)
+        return _accepted(is_kept)
 
     @router.post("/job-stream/{worker_id}/{job_id}")
     async def stream(request: Request, worker_id: WorkerId, job_id: JobId) -> Response:
-        queue.workers.heard_of(worker_id)
+        queue.workers.heard_from(worker_id)
         body = parse_json(await limited_body(request, MAX_CHUNK_BYTES))
         return _accepted(await queue.add_chunk(worker_id, job_id, json.dumps(body)))
 
@@ -87,36 +88,37 @@ def routes(queue: Queue) -> APIRouter:
     return router
 
 
-def _for_worker(job: Taken) -> str:
-    ours = {"id": json.dumps(job.id), "delayTime": milliseconds(job.waited)}
-    return as_text(ours)[:-1] + "," + job.body[1:]
+def _job_object(job: AssignedJob) -> str:
+    """The JSON object that the worker gets. `job.body` is a JSON object too: its fields follow the first two."""
+    first = json_object({"id": json.dumps(job.id), "delayTime": milliseconds(job.waited)})
+    return first[:-1] + "," + job.body[1:]
 
 
-def _result(body: dict[str, Any]) -> Result:
-    return Result(
+def _result(body: dict[str, Any]) -> JobResult:
+    return JobResult(
         output=json.dumps(body["output"]) if "output" in body else None,
         error=json.dumps(body["error"]) if body.get("error") else None,
     )
 
 
-def _accepted(is_taken: bool) -> Response:
-    if not is_taken:
+def _accepted(is_kept: bool) -> Response:
+    if not is_kept:
         raise HTTPException(409, "The job is not this worker's any more.")
     return Response()
 
 
-async def _while_connected(request: Request, work: Coroutine[Any, Any, list[Answer]]) -> list[Answer]:
-    """What `work` gives. Cancels it when the worker hangs up: what it was given would be lost."""
-    task, hung_up = asyncio.create_task(work), asyncio.create_task(_hung_up(request))
+async def _while_connected(request: Request, work: Coroutine[Any, Any, list[Item]]) -> list[Item]:
+    """What `work` returns. Cancels it if the worker disconnects first, because the worker would never get it."""
+    task, disconnected = asyncio.create_task(work), asyncio.create_task(_disconnected(request))
     try:
-        await asyncio.wait({task, hung_up}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({task, disconnected}, return_when=asyncio.FIRST_COMPLETED)
         return await task if task.done() else []
     finally:
-        hung_up.cancel()
+        disconnected.cancel()
         task.cancel()
-        await asyncio.wait({task, hung_up})
+        await asyncio.wait({task, disconnected})
 
 
-async def _hung_up(request: Request) -> None:
+async def _disconnected(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass

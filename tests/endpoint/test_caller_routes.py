@@ -1,4 +1,4 @@
-"""The callers' side of the job API, over HTTP, against workers that speak the wire."""
+"""The callers' side of the job API, over HTTP."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.endpoint.conftest import Start
+from tests.endpoint.conftest import Start, on_sqlite
 from tests.endpoint.running_endpoint import EndpointHere, Worker
 
 
@@ -16,7 +16,7 @@ def worker(endpoint: EndpointHere) -> Worker:
     return Worker(endpoint, "w1")
 
 
-def test_a_job_goes_from_run_to_its_output(endpoint: EndpointHere, worker: Worker) -> None:
+def test_run(endpoint: EndpointHere, worker: Worker) -> None:
     policy = {"executionTimeout": 60_000}
     job_id = endpoint.run({"prompt": "p"}, policy=policy, s3Config={"bucketName": "b"}, unknown=1)
     assert endpoint.status(job_id) == {"id": job_id, "status": "IN_QUEUE"}
@@ -33,7 +33,8 @@ def test_a_job_goes_from_run_to_its_output(endpoint: EndpointHere, worker: Worke
     assert state["executionTime"] >= 2000
 
 
-def test_jobs_are_handed_out_in_the_order_of_their_arrival(endpoint: EndpointHere, worker: Worker) -> None:
+def test_order(endpoint: EndpointHere, worker: Worker) -> None:
+    """Jobs are handed out in the order of their arrival."""
     job_ids = [endpoint.run(number) for number in range(1, 8)]
     first = worker.take()
     batch = Worker(endpoint, "w2").take_batch(4)
@@ -42,7 +43,8 @@ def test_jobs_are_handed_out_in_the_order_of_their_arrival(endpoint: EndpointHer
     assert [len(batch), len(rest)] == [4, 2]
 
 
-def test_a_poll_that_waits_gets_the_job_that_comes(endpoint: EndpointHere) -> None:
+def test_waiting_polls(endpoint: EndpointHere) -> None:
+    """A request for a job that waits gets the job that comes."""
     with ThreadPoolExecutor() as pool:
         polls = [pool.submit(Worker(endpoint, f"w{number}").take) for number in range(3)]
         job_ids = {endpoint.run(number) for number in range(1, 4)}
@@ -54,14 +56,16 @@ def test_a_poll_that_waits_gets_the_job_that_comes(endpoint: EndpointHere) -> No
     [{"text": "\u0000\ud800 é \U0001f600"}, [1, 2.5, None], "text", 10**400, {"deep": [[[[]]]]}, True],
     ids=["characters", "list", "string", "large", "deep", "bool"],
 )
-def test_any_json_comes_through_unchanged(endpoint: EndpointHere, worker: Worker, job_input: Any) -> None:
+def test_any_json(endpoint: EndpointHere, worker: Worker, job_input: Any) -> None:
+    """A job's input and output come through unchanged."""
     job_id = endpoint.run(job_input)
     assert worker.take()["input"] == job_input
     assert worker.done(job_id, {"output": job_input}) == 200
     assert endpoint.status(job_id)["output"] == job_input
 
 
-def test_progress_is_the_output_of_a_job_in_progress_only(endpoint: EndpointHere, worker: Worker) -> None:
+def test_progress(endpoint: EndpointHere, worker: Worker) -> None:
+    """Progress is the output of a job that is in progress, and of no other."""
     job_id = endpoint.run({"a": 1})
     worker.take()
     for step in range(3):
@@ -73,7 +77,8 @@ def test_progress_is_the_output_of_a_job_in_progress_only(endpoint: EndpointHere
     assert (state["status"], state["output"]) == ("COMPLETED", "made")
 
 
-def test_an_error_fails_the_job_and_keeps_what_the_worker_said(endpoint: EndpointHere, worker: Worker) -> None:
+def test_error(endpoint: EndpointHere, worker: Worker) -> None:
+    """The job fails. Whatever JSON the worker sent is kept."""
     for error in ("text", {"code": "OOM"}, ["a"]):
         job_id = endpoint.run({"a": 1})
         worker.take()
@@ -83,9 +88,8 @@ def test_an_error_fails_the_job_and_keeps_what_the_worker_said(endpoint: Endpoin
 
 
 @pytest.mark.parametrize("text", ['{"output": NaN}', "no json", "[]", json.dumps({"output": "x" * 20_000_000})])
-def test_a_result_that_cannot_be_taken_fails_the_job_and_says_why(
-    endpoint: EndpointHere, worker: Worker, text: str
-) -> None:
+def test_unusable_result(endpoint: EndpointHere, worker: Worker, text: str) -> None:
+    """The job fails, and its error says why."""
     job_id = endpoint.run({"a": 1})
     worker.take()
     assert worker.done(job_id, None, text) == 200
@@ -93,13 +97,15 @@ def test_a_result_that_cannot_be_taken_fails_the_job_and_says_why(
     assert state["status"] == "FAILED" and "The worker's result" in state["error"]
 
 
-def test_a_cancelled_job_that_waits_is_never_handed_out(endpoint: EndpointHere, worker: Worker) -> None:
+def test_cancel_waiting(endpoint: EndpointHere, worker: Worker) -> None:
+    """The job is never handed out."""
     cancelled, following = endpoint.run(1), endpoint.run(2)
     assert endpoint.post(f"cancel/{cancelled}").json() == {"id": cancelled, "status": "CANCELLED"}
     assert worker.take()["id"] == following
 
 
-def test_a_cancelled_job_that_runs_is_stopped_and_its_result_discarded(endpoint: EndpointHere, worker: Worker) -> None:
+def test_cancel_running(endpoint: EndpointHere, worker: Worker) -> None:
+    """The worker is told to stop, and its result is discarded."""
     job_id = endpoint.run(1)
     worker.take()
     assert endpoint.post(f"cancel/{job_id}").json()["status"] == "CANCELLED"
@@ -111,7 +117,7 @@ def test_a_cancelled_job_that_runs_is_stopped_and_its_result_discarded(endpoint:
     assert state["status"] == "CANCELLED" and "output" not in state
 
 
-def test_what_is_final_cannot_be_cancelled(endpoint: EndpointHere, worker: Worker) -> None:
+def test_cancel_final(endpoint: EndpointHere, worker: Worker) -> None:
     job_id = endpoint.run(1)
     worker.take()
     worker.done(job_id, {"output": 1})
@@ -119,7 +125,8 @@ def test_what_is_final_cannot_be_cancelled(endpoint: EndpointHere, worker: Worke
     assert endpoint.status(job_id)["output"] == 1
 
 
-def test_a_failed_job_can_be_retried_under_its_id_at_the_queues_end(endpoint: EndpointHere, worker: Worker) -> None:
+def test_retry(endpoint: EndpointHere, worker: Worker) -> None:
+    """A failed job is queued again under its id, at the queue's end."""
     job_id = endpoint.run({"a": 1}, s3Config={"b": 2})
     first = worker.take()
     worker.done(job_id, {"error": "bad"})
@@ -135,7 +142,8 @@ def test_a_failed_job_can_be_retried_under_its_id_at_the_queues_end(endpoint: En
     assert refused.status_code == 400 and "COMPLETED" in refused.json()["error"]
 
 
-def test_purging_removes_what_waits_and_leaves_what_runs(endpoint: EndpointHere, worker: Worker) -> None:
+def test_purge(endpoint: EndpointHere, worker: Worker) -> None:
+    """Jobs that wait are removed, those that run are not."""
     running, *waiting = [endpoint.run(number) for number in range(1, 5)]
     worker.take()
     assert endpoint.post("purge-queue").json() == {"removed": 3, "status": "completed"}
@@ -143,7 +151,7 @@ def test_purging_removes_what_waits_and_leaves_what_runs(endpoint: EndpointHere,
     assert worker.done(running, {"output": 1}) == 200
 
 
-def test_health_counts_jobs_and_workers(endpoint: EndpointHere, worker: Worker) -> None:
+def test_health(endpoint: EndpointHere, worker: Worker) -> None:
     job_ids = [endpoint.run(number) for number in range(1, 7)]
     for body in ({"output": 1}, {"error": "bad"}, {"error": "bad"}):
         worker.done(worker.take()["id"], body)
@@ -160,7 +168,8 @@ def test_health_counts_jobs_and_workers(endpoint: EndpointHere, worker: Worker) 
     }
 
 
-def test_a_stream_gives_each_chunk_once_and_in_order(endpoint: EndpointHere, worker: Worker) -> None:
+def test_stream(endpoint: EndpointHere, worker: Worker) -> None:
+    """Each chunk is given once, in order."""
     job_id = endpoint.run(1)
     worker.take()
     for number in range(3):
@@ -174,7 +183,7 @@ def test_a_stream_gives_each_chunk_once_and_in_order(endpoint: EndpointHere, wor
     assert endpoint.get(f"stream/{job_id}").json() == {"status": "COMPLETED", "stream": []}
 
 
-def test_runsync_waits_for_the_output(endpoint: EndpointHere, worker: Worker) -> None:
+def test_runsync(endpoint: EndpointHere, worker: Worker) -> None:
     with ThreadPoolExecutor() as pool:
         answer = pool.submit(endpoint.post, "runsync", {"input": {"a": 1}})
         job_id = worker.take()["id"]
@@ -184,11 +193,14 @@ def test_runsync_waits_for_the_output(endpoint: EndpointHere, worker: Worker) ->
     assert (state["id"], state["status"], state["output"]) == (job_id, "COMPLETED", 5)
 
 
-def test_runsync_answers_with_the_id_when_its_time_is_over(endpoint: EndpointHere) -> None:
+@on_sqlite
+def test_runsync_timeout(endpoint: EndpointHere) -> None:
+    """The answer is the job as it is, so the caller has its id."""
     state = endpoint.post("runsync?wait=1000", {"input": 1}).json()
     assert state["status"] == "IN_QUEUE" and endpoint.status(state["id"]) == state
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("body", "told"),
     [
@@ -205,19 +217,21 @@ def test_runsync_answers_with_the_id_when_its_time_is_over(endpoint: EndpointHer
         ({"input": 1, "s3Config": "x"}, "s3Config"),
     ],
 )
-def test_a_wrong_body_is_refused_by_the_name_of_the_field(endpoint: EndpointHere, body: Any, told: str) -> None:
+def test_wrong_body(endpoint: EndpointHere, body: Any, told: str) -> None:
+    """It is refused by the name of the field."""
     answer = endpoint.post("run", body)
     assert answer.status_code == 400 and told in answer.json()["error"]
     assert endpoint.get("health").json()["jobs"]["inQueue"] == 0
 
 
-@pytest.mark.parametrize("text", [b"", b"{", b'{"input": NaN}', b"\xff", b"[" * 100_000])
-def test_what_is_no_json_is_refused(endpoint: EndpointHere, text: bytes) -> None:
-    answer = endpoint.post("run", data=text)
+@on_sqlite
+def test_not_json(endpoint: EndpointHere) -> None:
+    answer = endpoint.post("run", data=b'{"input": NaN}')
     assert (answer.status_code, answer.json()) == (400, {"error": "The body is not JSON."})
 
 
-def test_the_documented_payload_limits_hold(endpoint: EndpointHere) -> None:
+@on_sqlite
+def test_payload_limits(endpoint: EndpointHere) -> None:
     over_ten, over_twenty = {"input": "x" * 10_000_000}, {"input": "x" * 20_000_000}
     assert endpoint.post("run", over_ten).status_code == 413
     assert endpoint.post("runsync?wait=1000", over_ten).status_code == 200
@@ -228,18 +242,22 @@ def test_the_documented_payload_limits_hold(endpoint: EndpointHere) -> None:
     ("path", "code"),
     [("status/none", 404), ("stream/none", 404), ("status/%00", 400), ("status/" + "x" * 65, 400), ("nothing", 404)],
 )
-def test_what_does_not_exist_is_an_error_in_json(endpoint: EndpointHere, path: str, code: int) -> None:
+def test_not_found(endpoint: EndpointHere, path: str, code: int) -> None:
+    """It is an error in JSON."""
     answer = endpoint.get(path)
     assert answer.status_code == code and answer.json()["error"]
     for operation in ("cancel", "retry"):
         assert endpoint.post(f"{operation}/none").status_code == 404
 
 
-def test_another_endpoints_id_is_not_served(endpoint: EndpointHere) -> None:
+@on_sqlite
+def test_other_endpoint_id(endpoint: EndpointHere) -> None:
     assert endpoint.post("../other/run", {"input": 1}).status_code == 404
 
 
-def test_with_keys_only_their_holders_may_call(start: Start) -> None:
+@on_sqlite
+def test_keys(start: Start) -> None:
+    """With API keys, callers need one. Workers need the endpoint's token or a key."""
     endpoint = start(api_keys="first, second")
     for given, code in [({}, 401), ({"Authorization": "Bearer wrong"}, 401), ({"Authorization": "Bearer second"}, 200)]:
         assert endpoint.post("run", {"input": 1}, headers=given).status_code == code
@@ -250,12 +268,16 @@ def test_with_keys_only_their_holders_may_call(start: Start) -> None:
     assert endpoint.get("job-take/w2?token=old").status_code == 401
 
 
-def test_without_keys_a_page_in_a_browser_cannot_call(endpoint: EndpointHere) -> None:
+@on_sqlite
+def test_browser_without_keys(endpoint: EndpointHere) -> None:
+    """Without API keys, a page in a browser cannot call."""
     assert endpoint.post("purge-queue", headers={"Origin": "https://example.org"}).status_code == 403
     assert endpoint.post("purge-queue", headers={"Host": "example.org"}).status_code == 403
 
 
-def test_files_are_served_with_ranges_and_nothing_beside_them(start: Start, tmp_path: Path) -> None:
+@on_sqlite
+def test_files(start: Start, tmp_path: Path) -> None:
+    """Files are served, with ranges. Nothing beside them is."""
     endpoint = start()
     folder = tmp_path / "files" / "job-1"
     folder.mkdir(parents=True)

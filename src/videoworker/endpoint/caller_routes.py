@@ -1,18 +1,19 @@
 """The callers' side of RunPod's job API: /run, /runsync, /status, /stream, /cancel, /retry, /purge-queue, /health."""
 
+import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
 
 from videoworker.endpoint import submission
+from videoworker.endpoint.answers import job_fields, json_object, json_response
 from videoworker.endpoint.jobs import Job, Status
 from videoworker.endpoint.queue import Queue
 from videoworker.endpoint.settings import EndpointSettings
-from videoworker.endpoint.shown import as_json, shown
 
 JobId = Annotated[str, Path(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 
-# Milliseconds that a /runsync waits: RunPod's documented range and default.
+# How many milliseconds a /runsync waits: RunPod's documented range and default.
 _Wait = Annotated[int, Query(ge=1_000, le=300_000)]
 _DEFAULT_WAIT = 90_000
 
@@ -23,14 +24,14 @@ def routes(queue: Queue, settings: EndpointSettings) -> APIRouter:
     def answer(job: Job | None) -> Response:
         if job is None:
             raise HTTPException(404, "There is no such job, or it has expired.")
-        running = queue.workers.running.get(job.id)
-        return as_json(shown(job, running.progress if running else None))
+        attempt = queue.workers.attempts.get(job.id)
+        return json_response(json_object(job_fields(job, attempt.progress if attempt else None)))
 
     @router.post("/run")
     async def run(request: Request) -> Response:
         job = await submission.read(request, settings, is_sync=False)
         await queue.submit(job)
-        return as_json({"id": f'"{job.id}"', "status": f'"{Status.IN_QUEUE}"'})
+        return json_response(json_object({"id": json.dumps(job.id), "status": json.dumps(Status.IN_QUEUE)}))
 
     @router.post("/runsync")
     async def run_sync(request: Request, wait: _Wait = _DEFAULT_WAIT) -> Response:
@@ -44,11 +45,12 @@ def routes(queue: Queue, settings: EndpointSettings) -> APIRouter:
 
     @router.get("/stream/{job_id}")
     async def stream(job_id: JobId) -> Response:
-        """The chunks that nobody has had yet."""
-        state, chunks = await queue.take_chunks(job_id)
-        if state is None:
+        """The chunks that nobody has taken yet."""
+        taken = await queue.take_chunks(job_id)
+        if taken is None:
             return answer(None)
-        return as_json({"status": f'"{state}"', "stream": f"[{','.join(chunks)}]"})
+        stream = {"status": json.dumps(taken.status), "stream": f"[{','.join(taken.chunks)}]"}
+        return json_response(json_object(stream))
 
     @router.post("/cancel/{job_id}")
     async def cancel(job_id: JobId) -> Response:
@@ -57,7 +59,7 @@ def routes(queue: Queue, settings: EndpointSettings) -> APIRouter:
     @router.post("/retry/{job_id}")
     async def retry(job_id: JobId) -> Response:
         before = await queue.retry(job_id)
-        if before is not None and before.status not in {Status.FAILED, Status.TIMED_OUT}:
+        if before is not None and not before.status.can_be_retried:
             raise HTTPException(400, f"Only a job that is FAILED or TIMED_OUT can be retried; it is {before.status}.")
         return answer(await queue.find(job_id))
 
@@ -67,14 +69,15 @@ def routes(queue: Queue, settings: EndpointSettings) -> APIRouter:
 
     @router.get("/health")
     async def health() -> dict[str, Any]:
-        """Jobs are counted while they are kept."""
+        """Counts the jobs that are kept, and the workers."""
         counts = await queue.counts()
+        by_status = counts.by_status
         jobs = {
-            "completed": counts.get(Status.COMPLETED, 0),
-            "failed": counts.get(Status.FAILED, 0) + counts.get(Status.TIMED_OUT, 0),
-            "inProgress": counts.get(Status.IN_PROGRESS, 0),
-            "inQueue": counts.get(Status.IN_QUEUE, 0),
-            "retried": counts["retries"],
+            "completed": by_status.get(Status.COMPLETED, 0),
+            "failed": by_status.get(Status.FAILED, 0) + by_status.get(Status.TIMED_OUT, 0),
+            "inProgress": by_status.get(Status.IN_PROGRESS, 0),
+            "inQueue": by_status.get(Status.IN_QUEUE, 0),
+            "retried": counts.retries,
         }
         return {"jobs": jobs, "workers": queue.workers.counts()}
 

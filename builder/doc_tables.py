@@ -1,0 +1,185 @@
+"""Writes the tables in `docs/` that repeat the code, each between its two markers.
+
+python -m builder.doc_tables
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings
+
+from builder.presets import PRESETS, Preset
+from videoworker.apis import APIS
+from videoworker.apis.api import Api
+from videoworker.apis.input import Input
+from videoworker.apis.words import FieldWords, described
+from videoworker.endpoint.settings import EndpointSettings
+from videoworker.errors import WORDS
+from videoworker.models import VARIANTS
+from videoworker.models.video_model import VideoModel
+from videoworker.planning.placement import GIB
+from videoworker.planning.published_seconds import GPU
+from videoworker.settings import Settings
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+# Which document has which tables.
+TABLES_OF = {
+    "deploy.md": ("presets",),
+    "fields.md": ("errors", "requests"),
+    "models.md": ("apis", "models"),
+    "settings.md": ("settings", "endpoint"),
+}
+
+
+def tables() -> dict[str, str]:
+    """Markdown by the name of its markers."""
+    return {
+        "apis": _apis(),
+        "endpoint": _settings(EndpointSettings),
+        "errors": _errors(),
+        "models": _models(),
+        "presets": _presets(),
+        "requests": "\n\n".join(map(_fields, APIS.values())),
+        "settings": _settings(Settings),
+    }
+
+
+def with_tables(text: str, names: Iterable[str]) -> str:
+    """`text` with today's tables between the markers of these names. Raises `ValueError` if it lacks a pair."""
+    made = tables()
+    for name in names:
+        begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+        before, _, rest = text.partition(begin)
+        _, found, after = rest.partition(end)
+        if not found:
+            raise ValueError(f"there is no {begin} followed by {end}")
+        text = f"{before}{begin}\n\n{made[name]}\n\n{end}{after}"
+    return text
+
+
+def main(folder: Annotated[Path, typer.Argument(help="the folder that has the documents")] = DOCS) -> None:
+    """Brings the tables in docs/ up to date."""
+    for document, names in TABLES_OF.items():
+        path = folder / document
+        path.write_text(with_tables(path.read_text("utf-8"), names), "utf-8")
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join(f"| {' | '.join(_escaped(cell) for cell in line)} |" for line in lines)
+
+
+def _escaped(cell: str) -> str:
+    return cell.replace("|", r"\|")
+
+
+def _settings(settings: type[BaseSettings]) -> str:
+    """The variables of one process, without those that the platform sets for itself."""
+    fields = {name: field for name, field in settings.model_fields.items() if not name.startswith("runpod_")}
+    rows = [(f"`{name.upper()}`", _default(field.default), field.description or "") for name, field in fields.items()]
+    return _table(("variable", "default", "meaning"), rows)
+
+
+def _default(default: object) -> str:
+    if isinstance(default, Path) and default.is_relative_to(DOCS.parent):
+        default = default.relative_to(DOCS.parent)
+    if isinstance(default, SecretStr):
+        default = default.get_secret_value()
+    return "" if default is None else f"`{default}`"
+
+
+def _fields(api: Api[Input]) -> str:
+    head = ("field", "type", "required", "default", "allowed", "description")
+    return f"#### `{api.name}`\n\n" + _table(head, map(_field, described(api.schema).values()))
+
+
+def _field(field: FieldWords) -> tuple[str, ...]:
+    return (
+        f"`{field.name}`",
+        field.type,
+        "yes" if field.required else "no",
+        "" if field.default is None else f"`{json.dumps(field.default)}`",
+        field.allowed,
+        field.description,
+    )
+
+
+def _errors() -> str:
+    rows = [(f"`{code}`", str(words.status), "yes" if words.retryable else "no") for code, words in WORDS.items()]
+    return _table(("code", "status", "a retry can help"), rows)
+
+
+def _apis() -> str:
+    return _table(("API", "model"), [(f"`{api.name}`", api.model or "the best installed") for api in APIS.values()])
+
+
+def _models() -> str:
+    head = ("model", "variant", "makes video from", "default clip", "GB", "licence")
+    models = [model for variants in VARIANTS.values() for model in variants]
+    return (
+        _table(head, map(_model, models))
+        + "\n\n"
+        + _restrictions((model.checkpoint.licence, model) for model in models)
+    )
+
+
+def _model(model: VideoModel) -> tuple[str, ...]:
+    is_run = model.family is not None
+    return (
+        model.name,
+        model.variant or "-",
+        "image" if model.needs_image else "text, image" if model.takes_image else "text",
+        _default_clip(model) if is_run else "in a later version",
+        f"{model.checkpoint.size / 1e9:.{1 if model.checkpoint.size > 1e9 else 3}f}" if is_run else "-",
+        model.checkpoint.licence,
+    )
+
+
+def _default_clip(model: VideoModel) -> str:
+    size = f"{model.default_width}x{model.default_height}"
+    return f"{size}, {model.default_frames} frames, {model.default_steps} steps"
+
+
+def _restrictions(models: Iterable[tuple[str, VideoModel]]) -> str:
+    """What licences restrict, each with the names of those that it holds for."""
+    restricted: dict[str, dict[str, None]] = {}
+    for name, model in models:
+        for note in model.checkpoint.notes:
+            restricted.setdefault(note, {})[name] = None
+    return "\n".join(f"- {', '.join(names)}: {note}" for note, names in restricted.items())
+
+
+def _presets() -> str:
+    seconds = f"seconds to denoise on an {GPU}, estimated from published figures"
+    head = ("preset", "model", "default clip", "disk", "placement", "GiB needed", "GPU pools that fit", seconds)
+    rows = [row for preset in PRESETS for row in _preset_rows(preset)]
+    fetched = [(model.checkpoint.title, model) for preset in PRESETS for model in preset.models]
+    return _table(head, rows) + "\n\n" + _restrictions(fetched)
+
+
+def _preset_rows(preset: Preset) -> Iterator[tuple[str, ...]]:
+    """One row for each placement that some pool is best used with."""
+    first = (
+        preset.name,
+        ", ".join(variant.checkpoint.title for variant in preset.models),
+        _default_clip(preset.model),
+        f"{preset.disk_gb} GB",
+    )
+    seconds = "not known" if preset.seconds is None else f"about {preset.seconds:.0f}"
+    for index, (placement, pools) in enumerate(reversed(preset.pools.items())):
+        yield (
+            *(first if index == 0 else ("",) * len(first)),
+            f"`{placement}`",
+            f"{preset.needed(placement) / GIB:.1f}",
+            ", ".join(pools),
+            seconds if index == 0 else "",
+        )
+
+
+if __name__ == "__main__":
+    typer.run(main)
