@@ -9,8 +9,8 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from videoworker.apis.api import Api
+from videoworker.apis.common_fields import code_and_fields, fraction_before_done, stage_and_remaining, video_and_timings
 from videoworker.apis.input import Input
-from videoworker.apis.parts import code_and_fields, fraction_before_done, stage_and_remaining, video_and_timings
 from videoworker.apis.text import CLEAN, LONGEST_TEXT
 from videoworker.errors import JobError
 from videoworker.models.cogvideox import COGVIDEOX

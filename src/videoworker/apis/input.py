@@ -17,7 +17,9 @@ class Input(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
 
     @classmethod
-    def conflicts(cls, given: Mapping[str, Any]) -> list[FieldProblem]:
-        """Problems between fields that are each right by themselves. `given` holds the known fields that are not
-        null, as the caller wrote them, so values may be of any type."""
+    def conflicts(cls, fields: Mapping[str, Any]) -> list[FieldProblem]:
+        """Problems between fields that are each right by themselves.
+
+        `fields` are the known ones that are not null. They are as the caller wrote them, so they may be of any type.
+        """
         return []

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from videoworker.apis.api import Api
+from videoworker.apis.common_fields import code_and_fields, fraction_before_done, stage_and_remaining, video_and_timings
 from videoworker.apis.image import Image
 from videoworker.apis.input import Input
-from videoworker.apis.parts import code_and_fields, fraction_before_done, stage_and_remaining, video_and_timings
 from videoworker.apis.text import CLEAN
 from videoworker.errors import JobError
 from videoworker.models.mochi import MOCHI

@@ -1,6 +1,6 @@
 """The `native` API, our own: the superset of what the documented APIs can say, under one set of names.
 
-What is not given is the model's own default.
+If a field is absent, the model's own default applies.
 """
 
 from collections.abc import Mapping
@@ -9,11 +9,11 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from videoworker.apis.api import Api
-from videoworker.apis.given import shown
+from videoworker.apis.common_fields import code_and_fields, fraction_before_done, stage_and_remaining, video_and_timings
 from videoworker.apis.image import Image
 from videoworker.apis.input import Input
 from videoworker.apis.model_names import ModelName
-from videoworker.apis.parts import code_and_fields, fraction_before_done, stage_and_remaining, video_and_timings
+from videoworker.apis.quoting import quoted
 from videoworker.apis.sizes import SIZES, Resolution
 from videoworker.apis.text import CLEAN, CLEAN_OR_NONE, LONGEST_TEXT
 from videoworker.errors import FieldProblem, JobError
@@ -74,18 +74,18 @@ class NativeInput(Input):
     embed_prompt: bool = Field(False, description="Write the prompt into the file's metadata")
 
     @classmethod
-    def conflicts(cls, given: Mapping[str, Any]) -> list[FieldProblem]:
+    def conflicts(cls, fields: Mapping[str, Any]) -> list[FieldProblem]:
         problems = []
-        if "num_frames" in given and "duration" in given:
-            problems.append(FieldProblem("num_frames", shown(given["num_frames"]), "not together with duration"))
-        if "resolution" in given and ("width" in given or "height" in given):
+        if "num_frames" in fields and "duration" in fields:
+            problems.append(FieldProblem("num_frames", quoted(fields["num_frames"]), "not together with duration"))
+        if "resolution" in fields and ("width" in fields or "height" in fields):
             problems.append(
-                FieldProblem("resolution", shown(given["resolution"]), "not together with width and height")
+                FieldProblem("resolution", quoted(fields["resolution"]), "not together with width and height")
             )
         for one, other in (("width", "height"), ("height", "width")):
-            if one in given and other not in given and "resolution" not in given:
+            if one in fields and other not in fields and "resolution" not in fields:
                 problems.append(FieldProblem(other, None, f"needed together with {one}"))
-        crf, container = given.get("crf"), given.get("container", "mp4")
+        crf, container = fields.get("crf"), fields.get("container", "mp4")
         if type(crf) is int and container == "mp4" and _LARGEST_CRF["mp4"] < crf <= _LARGEST_CRF["webm"]:
             problems.append(FieldProblem("crf", crf, "an integer from 0 to 51 for mp4"))
         return problems

@@ -36,10 +36,10 @@ def estimate(
     """Prints the model, the GiB that each placement of its weights needs, which one is taken, and seconds."""
     current = settings()
     try:
-        given = json.loads(job)
+        job_input = json.loads(job)
     except ValueError as error:
         raise typer.BadParameter(f"this is no JSON: {error}", param_hint="JOB") from error
-    request = apis.select(given, current.api).parse(given)
+    request = apis.select(job_input, current.api).parse(job_input)
 
     from videoworker.engine.device import Device  # torch takes seconds to import; the other commands need none
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from videoworker.commands.named import named
+from videoworker.commands.model_arguments import declared_variant
 from videoworker.settings import settings
 
 
@@ -17,7 +17,7 @@ def fetch(
     ] = None,
 ) -> None:
     """Downloads the files that the worker loads, in their dtype, checks them, and goes on where it was interrupted."""
-    declared = named(model, variant)
+    declared = declared_variant(model, variant)
 
     from videoworker.weights import fetch as weights  # torch takes seconds to import; the other commands need none
 

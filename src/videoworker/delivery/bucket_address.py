@@ -68,13 +68,13 @@ def from_settings(settings: Settings) -> Address:
         raise JobError(
             Code.DELIVERY_FAILED, "BUCKET_ENDPOINT_URL must be the https:// (or http://) URL of an S3 service."
         )
-    parts = urlsplit(url)
-    located = _located(parts, settings.bucket_name)
+    split = urlsplit(url)
+    located = _located(split, settings.bucket_name)
     if located is None:
         raise JobError(Code.DELIVERY_FAILED, "The bucket is only half set: BUCKET_NAME must be set too.")
     return Address(
         *located,
-        region=settings.bucket_region or _region(parts),
+        region=settings.bucket_region or _region(split),
         access_key_id=key,
         secret_access_key=secret,
         presign_ttl_seconds=settings.bucket_presign_ttl_seconds,
@@ -90,19 +90,19 @@ def from_job(s3_config: Mapping[str, Any], settings: Settings) -> Address:
         problem = FieldProblem("s3Config", _HIDDEN, "absent: this endpoint delivers into its own bucket only")
         raise JobError(Code.INVALID_FIELD, str(problem), (problem,))
     try:
-        given = S3Config.model_validate(s3_config)
+        config = S3Config.model_validate(s3_config)
     except ValidationError as error:
         names = dict.fromkeys(str(wrong["loc"][0]) if wrong["loc"] else "endpointUrl" for wrong in error.errors())
         raise _refusal(*names) from error
-    parts = urlsplit(given.endpoint_url)
-    located = _located(parts, given.bucket_name)
+    split = urlsplit(config.endpoint_url)
+    located = _located(split, config.bucket_name)
     if located is None:
         raise _refusal("bucketName")
     return Address(
         *located,
-        region=_region(parts),
-        access_key_id=given.access_id,
-        secret_access_key=given.access_secret,
+        region=_region(split),
+        access_key_id=config.access_id,
+        secret_access_key=config.access_secret,
         presign_ttl_seconds=settings.bucket_presign_ttl_seconds,
         public_only=not settings.allow_private_urls,
     )
@@ -118,19 +118,19 @@ def _refusal(*names: str) -> JobError:
     return JobError(Code.INVALID_FIELD, "; ".join(map(str, problems)), problems)
 
 
-def _located(parts: SplitResult, name: str | None) -> tuple[str, str, Literal["path", "virtual"]] | None:
+def _located(split: SplitResult, name: str | None) -> tuple[str, str, Literal["path", "virtual"]] | None:
     """The service's URL, the bucket's name and the style; None where nothing names the bucket."""
-    path = parts.path.strip("/")
-    in_host = _BUCKET_IN_HOST.match(parts.netloc) if name is None else None
+    path = split.path.strip("/")
+    in_host = _BUCKET_IN_HOST.match(split.netloc) if name is None else None
     if in_host is not None:
         name = in_host[1]
-    if name is not None and parts.netloc.startswith(f"{name}."):
-        return f"{parts.scheme}://{parts.netloc.removeprefix(f'{name}.')}", name, "virtual"
+    if name is not None and split.netloc.startswith(f"{name}."):
+        return f"{split.scheme}://{split.netloc.removeprefix(f'{name}.')}", name, "virtual"
     if path and "/" not in path and name in (None, path):
-        return f"{parts.scheme}://{parts.netloc}", path, "path"
-    return None if name is None else (f"{parts.scheme}://{parts.netloc}/{path}".rstrip("/"), name, "path")
+        return f"{split.scheme}://{split.netloc}", path, "path"
+    return None if name is None else (f"{split.scheme}://{split.netloc}/{path}".rstrip("/"), name, "path")
 
 
-def _region(parts: SplitResult) -> str:
-    found = _REGION.search(parts.netloc)
+def _region(split: SplitResult) -> str:
+    found = _REGION.search(split.netloc)
     return found[1] if found else _DEFAULT_REGION

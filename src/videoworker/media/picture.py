@@ -25,7 +25,7 @@ MIN_SIDE = 16  # pixels
 FORMATS = ("JPEG", "PNG", "WEBP")
 
 _ALLOWED = "a JPEG, PNG or WebP picture as http(s) URL, data URI or base64"
-_SHOWN_CHARACTERS = 50
+_QUOTED_CHARACTERS = 50
 
 
 def decode_picture(image: str, field: str, check: Callable[[], None] = unchecked) -> NDArray[np.uint8]:
@@ -34,7 +34,7 @@ def decode_picture(image: str, field: str, check: Callable[[], None] = unchecked
 
     Raises `JobError` INVALID_IMAGE naming `field`, and what `check` raises, which is called while a URL is fetched.
     """
-    return _decode(_read(image.strip(), field, check), _shown(image), field)
+    return _decode(_read(image.strip(), field, check), _quoted(image), field)
 
 
 def _read(image: str, field: str, check: Callable[[], None]) -> bytes:
@@ -44,22 +44,22 @@ def _read(image: str, field: str, check: Callable[[], None]) -> bytes:
         header, _, payload = image.partition(",")
         kind, *parameters = header[5:].lower().split(";")
         if not kind.startswith("image/") or "base64" not in parameters:
-            _refuse(field, _shown(image), "a data URI must begin with data:image/...;base64,")
+            _refuse(field, _quoted(image), "a data URI must begin with data:image/...;base64,")
         return _decode_base64(payload, image, field)
     try:
         return download(image, MAX_BYTES, check)
     except DownloadRefused as refused:
-        _refuse(field, _shown(image), f"the URL {refused}", refused)
+        _refuse(field, _quoted(image), f"the URL {refused}", refused)
 
 
 def _decode_base64(payload: str, image: str, field: str) -> bytes:
     payload = "".join(payload.split())
     if len(payload) // 4 * 3 - payload[-2:].count("=") > MAX_BYTES:
-        _refuse(field, _shown(image), f"a picture holds at most {MAX_BYTES} bytes")
+        _refuse(field, _quoted(image), f"a picture holds at most {MAX_BYTES} bytes")
     try:
         return base64.b64decode(payload, validate=True)
     except (binascii.Error, ValueError) as error:  # ValueError: a character outside ASCII
-        _refuse(field, _shown(image), _ALLOWED, error)
+        _refuse(field, _quoted(image), _ALLOWED, error)
 
 
 def _decode(data: bytes, given: str, field: str) -> NDArray[np.uint8]:
@@ -93,12 +93,12 @@ def _to_rgb(picture: Image.Image) -> NDArray[np.uint8]:
     return np.array(picture.convert("RGB"), dtype=np.uint8)
 
 
-def _shown(image: str) -> str:
-    """The beginning of what was given, without a URL's password and query, which may be secret."""
+def _quoted(image: str) -> str:
+    """The beginning of `image`. A URL loses its password and query, which may be secret."""
     image = image.strip()
     if "://" in image[:16]:
         image = re.sub(r"(?<=//)[^/]*@", "", image.partition("?")[0])
-    return image if len(image) <= _SHOWN_CHARACTERS else f"{image[:_SHOWN_CHARACTERS]}… ({len(image)} characters)"
+    return image if len(image) <= _QUOTED_CHARACTERS else f"{image[:_QUOTED_CHARACTERS]}… ({len(image)} characters)"
 
 
 def _refuse(field: str, given: str, allowed: str, cause: Exception | None = None) -> NoReturn:

@@ -26,7 +26,7 @@ def run_or_register(on_platform: bool, checks: dict[str, Check]) -> None:
     """Leaves the checks to the SDK's start, under these names; off the platform it runs none, so they are run here."""
     for name, check in checks.items():
         if on_platform:
-            register_fitness_check(_named(name, check))
+            register_fitness_check(_with_name(name, check))
         else:
             check()
 
@@ -55,9 +55,11 @@ def check_device() -> None:
         raise JobError(Code.GPU_UNAVAILABLE, f"The device {device} computes wrongly.")
 
 
-def _named(name: str, check: Check) -> Check:
-    def named() -> None:
+def _with_name(name: str, check: Check) -> Check:
+    """`check` as a function of this name, which the SDK tells if the check fails."""
+
+    def run() -> None:
         check()
 
-    named.__name__ = name
-    return named
+    run.__name__ = name
+    return run
