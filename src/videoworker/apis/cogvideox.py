@@ -1,7 +1,7 @@
 """The `cogvideox` API: a prompt and a few settings.
 
-Document: cogvideox.md; defaults and the range of `num_frames` stand in its `/info`. Where it names no range, one is
-chosen here. It answers with the file itself, which the gateway does; a job answers with the file's URL.
+Document: cogvideox.md. Defaults and the range of `num_frames` stand in its `/info`. The other ranges are ours. The
+document answers with the file itself. A job answers with the file's URL.
 """
 
 from typing import Annotated, Any

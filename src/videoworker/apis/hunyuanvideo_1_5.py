@@ -1,6 +1,6 @@
 """The `hunyuanvideo-1.5` API: 5 to 10 seconds at 720p or 1080p.
 
-Document: hunyuanvideo-1.5.md; the prompt's length stands in its table of error codes.
+Document: hunyuanvideo-1.5.md. The prompt's length stands in its table of error codes.
 """
 
 from typing import Annotated, Any, Literal

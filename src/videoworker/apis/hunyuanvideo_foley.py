@@ -1,6 +1,6 @@
 """The `hunyuanvideo-foley` API: video with synchronised sound, at three quality presets.
 
-Document: hunyuanvideo-foley.md. Its "reference URLs" have no field there, so there is none here.
+Document: hunyuanvideo-foley.md. It has no field for its "reference URLs", so there is none here.
 """
 
 from typing import Annotated, Any
@@ -45,7 +45,7 @@ class FoleyInput(Input):
     video_prompt: Annotated[str, Field(min_length=1, max_length=500), CLEAN] = Field(
         description="Natural language description of the desired video content"
     )
-    # The document's own client sends an empty text for no sound of its own.
+    # The document's own client sends an empty text if no sound is described.
     audio_prompt: Annotated[Annotated[str, Field(min_length=1, max_length=200)] | None, CLEAN_OR_NONE] = Field(
         None, description="Optional audio effects description to sync with video; empty: none"
     )

@@ -9,9 +9,9 @@ from videoworker.errors import FieldProblem
 
 
 class Input(BaseModel):
-    """Strict types, no unknown fields, finite numbers, frozen.
+    """Types are strict, numbers are finite, unknown fields are refused. It is frozen.
 
-    A field with `json_schema_extra={"allowed": ...}` says in its own words what is allowed.
+    A field can say what it allows by `json_schema_extra={"allowed": ...}`. If it does not, its constraints say so.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)

@@ -26,7 +26,7 @@ _MODEL = SKETCH.name
 
 
 class AudioInput(Input):
-    """The sound that goes with the picture; an empty object asks for sound that follows the picture alone."""
+    """The sound that goes with the picture. If the object is empty, the sound follows the picture alone."""
 
     prompt: Annotated[Annotated[str, Field(min_length=1, max_length=1000)] | None, CLEAN_OR_NONE] = Field(
         None, description="What is to be heard"
@@ -48,7 +48,7 @@ class NativeInput(Input):
     negative_prompt: Annotated[Annotated[str, Field(min_length=0, max_length=LONGEST_TEXT)] | None, CLEAN] = Field(
         None, description="What is not to be seen"
     )
-    model: ModelName = Field(_MODEL, description="Model that makes the video, where the worker serves more than one")
+    model: ModelName = Field(_MODEL, description="Model that makes the video, if the worker serves more than one")
     resolution: Resolution | None = Field(None, description="A 16:9 picture; instead of width and height")
     width: int | None = Field(None, ge=64, le=3840, description="Width in pixels; together with height")
     height: int | None = Field(None, ge=64, le=3840, description="Height in pixels; together with width")
@@ -59,7 +59,7 @@ class NativeInput(Input):
     num_inference_steps: int | None = Field(None, ge=1, le=100, description="Denoising steps")
     guidance_scale: float | None = Field(None, ge=0.0, le=20.0, description="How closely the video follows its prompt")
     embedded_guidance_scale: float | None = Field(
-        None, ge=0.0, le=20.0, description="Guidance that the model is told, for models distilled on it"
+        None, ge=0.0, le=20.0, description="Guidance as an input of the model, for models distilled to take it"
     )
     flow_shift: float | None = Field(None, ge=0.0, le=20.0, description="Shift of the noise schedule")
     image: Image | None = Field(None, description="First frame")
@@ -69,7 +69,7 @@ class NativeInput(Input):
     container: Container = Field("mp4", description="mp4 (H.264) or webm (VP9)")
     quality: Quality = Field("medium", description="Quality of the compression")
     crf: int | None = Field(
-        None, ge=0, le=63, description="Constant rate factor instead of quality, lower is better; mp4 has 0 to 51"
+        None, ge=0, le=63, description="Constant rate factor, instead of quality; lower is better; at most 51 for mp4"
     )
     embed_prompt: bool = Field(False, description="Write the prompt into the file's metadata")
 

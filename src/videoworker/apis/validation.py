@@ -13,7 +13,7 @@ from videoworker.errors import Code, FieldProblem, JobError
 
 InputType = TypeVar("InputType", bound=Input)
 
-# Fields whose problems have a code of their own in the documents; any other field's is INVALID_FIELD.
+# Fields whose problems have a code of their own in the documents. Any other field's is INVALID_FIELD.
 _CODES = {
     "prompt": Code.INVALID_PROMPT,
     "video_prompt": Code.INVALID_PROMPT,
@@ -25,7 +25,7 @@ _CODES = {
     "lawful_use_consent": Code.CONSENT_MISSING,
 }
 _MOST_UNKNOWN = 100  # unknown fields that get a problem each: an error must stay under the platform's size
-_MOST_IN_MESSAGE = 3  # problems that the message tells; `fields` has them all
+_MOST_IN_MESSAGE = 3  # problems in the message; `fields` has them all
 
 
 def as_object(raw: object) -> Mapping[str, Any]:
@@ -48,7 +48,7 @@ def validated_form(schema: type[InputType], form: Mapping[str, str]) -> InputTyp
 
 
 def nearest_name(name: str, known: Iterable[str]) -> str | None:
-    """The known name that `name` may have been meant as."""
+    """The known name that is most like `name`; None if none is."""
     return next(iter(difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)), None)
 
 

@@ -1,4 +1,4 @@
-"""`videoworker estimate`: what a job would take, before it is run."""
+"""`videoworker estimate`: the memory and the time that a job would take, before it is run."""
 
 import json
 from collections.abc import Iterator
@@ -41,7 +41,7 @@ def estimate(
         raise typer.BadParameter(f"this is no JSON: {error}", param_hint="JOB") from error
     request = apis.select(job_input, current.api).parse(job_input)
 
-    from videoworker.engine.device import Device  # torch takes seconds to import; the other commands need none
+    from videoworker.engine.device import Device  # torch takes seconds to import, and other commands do without
 
     device = Device()
     machine = Machine(
