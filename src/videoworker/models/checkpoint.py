@@ -17,9 +17,9 @@ class Role(StrEnum):
 class Component:
     """One network of a checkpoint.
 
-    `name` is its folder. `stored` is the dtype of its files when they are fetched: float32 of a repository is cast to it.
-    `size` is about how many bytes the tensors of these files have. `dtype` is the one to compute in, if the device
-    computes in 16 bits.
+    `name` is its folder. `stored` is the dtype of its files: what a repository has in float32 is cast to it when it is
+    fetched. `size` is about how many bytes the tensors of these files have. `dtype` is the one to compute in, if the
+    device computes in 16 bits.
     """
 
     name: str

@@ -13,8 +13,8 @@ from videoworker.request import VideoRequest
 
 @dataclass(frozen=True)
 class Machine:
-    """What planning has to know of a machine: which checkpoints lie on it, whether others may be fetched, and whether it
-    has a GPU."""
+    """What planning has to know of a machine: which checkpoints lie on it, whether others may be fetched, and whether
+    there is a GPU."""
 
     is_installed: Callable[[Checkpoint], bool]
     may_fetch: bool

@@ -7,7 +7,7 @@ from videoworker.settings import Settings
 
 
 def time_limit(job: Mapping[str, Any], settings: Settings) -> float:
-    """Seconds. The job's own limit is RunPod's `policy.executionTimeout`, in milliseconds. The platform has checked it."""
+    """Seconds. The job's own limit is RunPod's `policy.executionTimeout`: milliseconds, checked by the platform."""
     match job.get("policy"):
         case {"executionTimeout": int() | float() as milliseconds}:
             return min(settings.job_timeout_seconds, milliseconds / 1000)
