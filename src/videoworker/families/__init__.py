@@ -7,6 +7,6 @@ from videoworker.families.family import Family
 
 
 def family(name: str) -> Family[Any, Any]:
-    """The family called `name`. Its package is imported here, so a process imports only the architecture that it runs."""
+    """The family called `name`. Its package is imported here: a process imports no architecture but its own."""
     found: Family[Any, Any] = import_module(f"{__name__}.{name}").FAMILY
     return found

@@ -35,14 +35,14 @@ class Family(Generic[Networks, Conditioning]):
     `load` reads a checkpoint. Raises `JobError` MODEL_NOT_LOADED if its files do not fit together.
 
     `encode_prompts` gives the conditioning of each prompt, and how many tokens of the last did not fit. If the family
-    `describes_image`, the picture is the clip's first frame, read-only. Else it is None. The engine keeps the result for
-    later jobs, so nothing may change it.
+    `describes_image`, the picture is the clip's first frame, read-only. Else it is None. The engine keeps the result
+    for later jobs, so nothing may change it.
 
     `get_noise` draws noise on the CPU. `encode_frames` gives the latents of a clip's first frames; None for families
     that take none. `start` prepares the loop.
 
-    `decode` yields pixels [1, 3, n, height, width] from -1 to 1, piece by piece and with bounded memory. It reports each
-    piece before it yields it. Decoders that add noise draw it from the generator.
+    `decode` yields pixels [1, 3, n, height, width] from -1 to 1, piece by piece and with bounded memory. It reports
+    each piece before it yields it. Decoders that add noise draw it from the generator.
     """
 
     load: Callable[[Reader], Networks]

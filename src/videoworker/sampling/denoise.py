@@ -21,9 +21,9 @@ _STEPS_KEPT = 2  # a solver of second order needs so many
 class Inputs(Generic[Prompt]):
     """What a segment is made from.
 
-    `noise` is [1, T, C, h, w] in float32. `prompts` has the encoded prompt. Under guidance the negative one comes before
-    it. `known` [1, t, C, h, w] are the latents of the first frames, if the segment continues from some. `generator` is
-    the one that drew the noise. Some schedulers draw more from it.
+    `noise` is [1, T, C, h, w] in float32. `prompts` has the encoded prompt. Under guidance the negative one comes
+    before it. `known` [1, t, C, h, w] are the latents of the first frames, if the segment continues from some.
+    `generator` is the one that drew the noise. Some schedulers draw more from it.
     """
 
     noise: torch.Tensor

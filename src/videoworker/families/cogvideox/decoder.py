@@ -24,7 +24,7 @@ class _Norm(nn.Module):
     def forward(
         self, f: torch.Tensor, zq: torch.Tensor, conv_cache: dict[str, torch.Tensor] | None = None
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """`f` [B, C, t, h, w], normed, then scaled and shifted by the latents `zq` of the same place. Remembers nothing."""
+        """`f` [B, C, t, h, w], normed, then scaled and shifted by the latents `zq` of its places. Remembers nothing."""
         size, normed = f.shape[-2:], self.norm_layer(f)
         alone = f.shape[2] % 2 if f.shape[2] > 1 else 0  # if it is 1, the first latent stands for one frame
         each = (f.shape[2] - alone) // (zq.shape[2] - alone)

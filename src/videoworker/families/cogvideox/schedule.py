@@ -12,8 +12,8 @@ from videoworker.sampling.schedule import Step
 
 @dataclass(frozen=True)
 class DiffusionSchedule:
-    """`scheduler` is diffusers', with its timesteps on the host. No step changes it. `timesteps` [steps] are the same on
-    the device, from the scheduler's timestep `first` on. DPM adds noise, which it draws from `generator`."""
+    """`scheduler` is diffusers', with its timesteps on the host. No step changes it. `timesteps` [steps] are the same
+    on the device, from the scheduler's timestep `first` on. DPM adds noise, which it draws from `generator`."""
 
     scheduler: Any
     timesteps: torch.Tensor
