@@ -183,7 +183,7 @@ class Bucket(Destination):
             _log.warning("part of an ended job is left in the bucket", error=str(error))
 
     def _key(self, name: str) -> str:
-        return "/".join(part for part in (self._address.prefix, self._job_id, name) if part)
+        return "/".join(filter(None, (self._address.prefix, self._job_id, name)))
 
     def _url(self, key: str) -> str:
         if self._address.public_base_url is not None:
@@ -209,7 +209,7 @@ def prove(address: Address, watch: Watch | None = None) -> None:
     else, or the watch's.
     """
     client, content = _client(address, watch), uuid.uuid4().hex.encode()
-    key = "/".join(part for part in (address.prefix, f"proof-{content.decode()}") if part)
+    key = "/".join(filter(None, (address.prefix, f"proof-{content.decode()}")))
     try:
         client.put_object(Bucket=address.name, Key=key, Body=content)
         returned = client.get_object(Bucket=address.name, Key=key)["Body"].read()
