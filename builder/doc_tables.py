@@ -16,9 +16,9 @@ from builder.presets import PRESETS, Preset
 from videoworker.apis import APIS
 from videoworker.apis.api import Api
 from videoworker.apis.input import Input
-from videoworker.apis.words import FieldWords, described
+from videoworker.apis.schema_fields import SchemaField, schema_fields
 from videoworker.endpoint.settings import EndpointSettings
-from videoworker.errors import WORDS
+from videoworker.errors import RETRYABLE, STATUS
 from videoworker.models import VARIANTS
 from videoworker.models.video_model import VideoModel
 from videoworker.planning.placement import GIB
@@ -95,10 +95,10 @@ def _default(default: object) -> str:
 
 def _fields(api: Api[Input]) -> str:
     head = ("field", "type", "required", "default", "allowed", "description")
-    return f"#### `{api.name}`\n\n" + _table(head, map(_field, described(api.schema).values()))
+    return f"#### `{api.name}`\n\n" + _table(head, map(_field, schema_fields(api.schema).values()))
 
 
-def _field(field: FieldWords) -> tuple[str, ...]:
+def _field(field: SchemaField) -> tuple[str, ...]:
     return (
         f"`{field.name}`",
         field.type,
@@ -110,7 +110,7 @@ def _field(field: FieldWords) -> tuple[str, ...]:
 
 
 def _errors() -> str:
-    rows = [(f"`{code}`", str(words.status), "yes" if words.retryable else "no") for code, words in WORDS.items()]
+    rows = [(f"`{code}`", str(status), "yes" if code in RETRYABLE else "no") for code, status in STATUS.items()]
     return _table(("code", "status", "a retry can help"), rows)
 
 

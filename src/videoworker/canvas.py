@@ -1,4 +1,4 @@
-"""The geometry of a clip's pictures: what the model makes, which part of it is kept, and how large the file's are."""
+"""The geometry of a clip's pictures: the size that the model makes, the box of it that is kept, and the file's size."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -13,8 +13,11 @@ Frames = NDArray[np.uint8]  # [n, height, width, 3], RGB
 
 @dataclass(frozen=True)
 class Canvas:
-    """The file has pictures of `width` x `height`, and the model makes `native_width` x `native_height`. Of these the
-    box at `left`, `top` of `crop_width` x `crop_height` is kept, and scaled if the file's size is another."""
+    """The file has pictures of `width` x `height`. The model makes native ones of `native_width` x `native_height`.
+
+    Of a native picture the box of `crop_width` x `crop_height` at `left`, `top` is kept. It is scaled if the file has
+    another size. All are in pixels.
+    """
 
     width: int
     height: int
@@ -27,21 +30,24 @@ class Canvas:
 
     @classmethod
     def whole(cls, width: int, height: int) -> Self:
-        """A canvas of which everything is kept, as it is."""
+        """A canvas that keeps native pictures whole, at their size."""
         return cls(width, height, width, height, 0, 0, width, height)
 
     @classmethod
     def centred(cls, size: tuple[int, int], native: tuple[int, int], crop: tuple[int, int]) -> Self:
-        """For a file of `size`: the middle `crop` of a `native` picture. Each is a width and a height."""
+        """For a file of `size`: keeps the middle `crop` of a `native` picture. Each is a width and a height."""
         return cls(*size, *native, (native[0] - crop[0]) // 2, (native[1] - crop[1]) // 2, *crop)
 
     def crop(self, frame: Picture) -> Picture:
-        """What is kept of a native frame [native_height, native_width, 3], as a view."""
+        """The box of a native frame [native_height, native_width, 3] that is kept, as a view."""
         return frame[self.top : self.top + self.crop_height, self.left : self.left + self.crop_width]
 
     def fill(self, picture: Picture) -> Picture:
-        """A native frame of which `picture` [h, w, 3] is what is kept. The picture is scaled until it covers the box,
-        its overhang is cut off evenly, and its edges are continued into what is not kept."""
+        """A native frame with `picture` [h, w, 3] in the box that is kept.
+
+        The picture is scaled until it covers the box. What sticks out is cut off evenly on both sides. Outside the box
+        its edges are repeated.
+        """
         fitted = ImageOps.fit(
             Image.fromarray(picture), (self.crop_width, self.crop_height), method=Image.Resampling.LANCZOS
         )

@@ -1,4 +1,4 @@
-"""The command line `videoworker`: which commands there are, and how an error of theirs reads."""
+"""The command line `videoworker`: its commands, and how it reports their errors."""
 
 import sys
 from typing import Annotated
@@ -17,8 +17,8 @@ from videoworker.errors import JobError
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
-def _tell_version(asked: bool) -> None:
-    if asked:
+def _tell_version(is_wanted: bool) -> None:
+    if is_wanted:
         typer.echo(f"videoworker {__version__}")
         raise typer.Exit
 
@@ -37,7 +37,7 @@ for _command in (models, estimate, fetch, convert, serve):
 
 
 def main() -> None:
-    """Runs a command. Where it cannot do what is asked, the process ends with one line that says why."""
+    """Runs a command. If it cannot do what is asked, the process ends with one line that says why."""
     try:
         app()
     except JobError as error:

@@ -1,7 +1,7 @@
-"""Every error a caller can get: code, message, HTTP status, whether a retry can help, and each document's word for it.
+"""Every error that a caller can get: its code, its message, its HTTP status, and whether a retry can help.
 
-A `JobError` is a value: it is raised anywhere in the corridor, caught once in the handler, and turned into the error
-object of the API that was spoken by that API's `error()`, which takes the words from `WORDS`.
+A `JobError` is a value. Any room may raise it, and the handler catches it once. The job's API then gives it the form of
+its document. The names that a document has for errors stand in that API's file.
 """
 
 import json
@@ -11,7 +11,7 @@ from typing import Any
 
 
 class Code(StrEnum):
-    """Our names for what can go wrong; the document's names are in `WORDS`."""
+    """Our names for what can go wrong."""
 
     INVALID_PROMPT = "INVALID_PROMPT"
     INVALID_DURATION = "INVALID_DURATION"
@@ -28,9 +28,30 @@ class Code(StrEnum):
     CANCELLED = "CANCELLED"
 
 
+# HTTP status codes. 499 is nginx's for a client that closed its request.
+STATUS: dict[Code, int] = {
+    Code.INVALID_PROMPT: 400,
+    Code.INVALID_DURATION: 400,
+    Code.INVALID_FIELD: 400,
+    Code.INVALID_IMAGE: 400,
+    Code.CONSENT_MISSING: 403,
+    Code.MODEL_NOT_LOADED: 503,
+    Code.GPU_UNAVAILABLE: 503,
+    Code.OUT_OF_MEMORY: 503,
+    Code.GENERATION_TIMEOUT: 408,
+    Code.OUTPUT_TOO_LARGE: 413,
+    Code.GENERATION_FAILED: 500,
+    Code.DELIVERY_FAILED: 503,
+    Code.CANCELLED: 499,
+}
+
+# The same request may succeed later, or on another worker.
+RETRYABLE = frozenset({Code.GPU_UNAVAILABLE, Code.OUT_OF_MEMORY, Code.GENERATION_FAILED, Code.DELIVERY_FAILED})
+
+
 @dataclass(frozen=True)
 class FieldProblem:
-    """One thing wrong with one field: its dotted name, what was given (shortened), and what is allowed."""
+    """One thing wrong with one field: its dotted name, the value that the caller gave (shortened), what is allowed."""
 
     field: str
     given: Any
@@ -40,39 +61,12 @@ class FieldProblem:
         return f"{self.field}: {self.allowed} (given: {json.dumps(self.given, ensure_ascii=False, default=repr)})"
 
 
-@dataclass(frozen=True)
-class Words:
-    """How one of our errors is called in the documents, with its HTTP status."""
-
-    status: int
-    retryable: bool
-    foley: str
-    hunyuanvideo15: str
-
-
-# The one table. `foley`: names from hunyuanvideo-foley.md, extended in its own style where it names none;
-# `hunyuanvideo15`: `error_code` from hunyuanvideo-1.5.md, likewise. The other documents carry only text and HTTP
-# status.
-WORDS: dict[Code, Words] = {
-    Code.INVALID_PROMPT: Words(400, False, "InvalidPromptError", "INVALID_PROMPT"),
-    Code.INVALID_DURATION: Words(400, False, "InvalidParameterError", "INVALID_DURATION"),
-    Code.INVALID_FIELD: Words(400, False, "InvalidParameterError", "INVALID_PARAMETER"),
-    Code.INVALID_IMAGE: Words(400, False, "InvalidParameterError", "INVALID_PARAMETER"),
-    Code.CONSENT_MISSING: Words(403, False, "ConsentRequiredError", "CONSENT_REQUIRED"),
-    Code.MODEL_NOT_LOADED: Words(503, False, "ModelLoadError", "MODEL_NOT_LOADED"),
-    Code.GPU_UNAVAILABLE: Words(503, True, "GPUUnavailableError", "GPU_UNAVAILABLE"),
-    Code.OUT_OF_MEMORY: Words(503, True, "GPUUnavailableError", "OOM_ERROR"),
-    Code.GENERATION_TIMEOUT: Words(408, False, "GenerationTimeoutError", "GENERATION_TIMEOUT"),
-    Code.OUTPUT_TOO_LARGE: Words(413, False, "OutputTooLargeError", "OUTPUT_TOO_LARGE"),
-    Code.GENERATION_FAILED: Words(500, True, "InternalServerError", "GENERATION_FAILED"),
-    Code.DELIVERY_FAILED: Words(503, True, "DeliveryError", "DELIVERY_FAILED"),
-    Code.CANCELLED: Words(499, False, "CancelledError", "CANCELLED"),
-}
-
-
 class JobError(Exception):
-    """An error that a caller may read. `message` is for people and holds no path, secret or traceback. Where
-    `refresh_worker`, the process should take no further job: a new one may do what this one cannot any more."""
+    """An error that a caller may read.
+
+    `message` is for people. It holds no path, secret or traceback. If `refresh_worker` is true, this process should
+    take no further job, because a new one may do what this one no longer can.
+    """
 
     def __init__(
         self, code: Code, message: str, fields: tuple[FieldProblem, ...] = (), *, refresh_worker: bool = False
@@ -81,10 +75,16 @@ class JobError(Exception):
         self.code, self.message, self.fields, self.refresh_worker = code, message, fields, refresh_worker
 
     @property
-    def words(self) -> Words:
-        return WORDS[self.code]
+    def status(self) -> int:
+        """The HTTP status."""
+        return STATUS[self.code]
+
+    @property
+    def retryable(self) -> bool:
+        """Whether a retry can help."""
+        return self.code in RETRYABLE
 
     @property
     def line(self) -> str:
-        """The message and what it does not say itself of the fields, for a terminal."""
+        """For a terminal: the message, and the problems of fields that it does not tell already."""
         return "; ".join(dict.fromkeys([self.message, *map(str, self.fields)]))

@@ -1,4 +1,4 @@
-"""The corridor: one job's way from the validated request to the delivered file and its answer."""
+"""The way of one job: from its validated request to the delivered file and what is reported of it."""
 
 import hashlib
 import secrets
@@ -25,7 +25,7 @@ from videoworker.workspace import workspace
 
 
 def run(job: Mapping[str, Any], request: VideoRequest, watch: Watch, engine: Engine, settings: Settings) -> Result:
-    """Makes the video; blocks until it is delivered. `job["id"]` is a plain file name. Raises `JobError`."""
+    """Makes the video and delivers it. Blocks meanwhile. `job["id"]` is a plain file name. Raises `JobError`."""
     created_at = time.time()
     destination = destination_for(job, settings, watch)
     if (delivered := destination.delivered_before(request)) is not None:
@@ -51,7 +51,8 @@ def run(job: Mapping[str, Any], request: VideoRequest, watch: Watch, engine: Eng
         watch.step("encode", 1, 1)
         _check_size(finished.file_size, settings.max_output_bytes or request.max_file_size)
         destination.check_size(finished.file_size)
-        watch.step("deliver", 0, 1)  # what is delivered is reported: only an upload still looks at cancel and clock
+        # Cancel and time limit are heard here. Later only an upload hears them, because what is delivered is reported.
+        watch.step("deliver", 0, 1)
         video = _report(format, prepared, finished, seed, watch)
         result = Result(str(job["id"]), request, video, _seconds(watch), created_at, time.time())
         with watch.stage("deliver"):
@@ -60,7 +61,7 @@ def run(job: Mapping[str, Any], request: VideoRequest, watch: Watch, engine: Eng
 
 
 def _first_frame(request: VideoRequest, plan: Plan, watch: Watch) -> Picture | None:
-    """The caller's picture, where the video's frame will be cut out of the model's."""
+    """The caller's picture as a native frame of the plan's canvas; None if the request has none."""
     if request.image is None:
         return None
     picture = decode_picture(request.image, "image", watch.check)

@@ -1,7 +1,7 @@
 """The one validated, frozen form of a request that every API is translated into, and what a job gives back.
 
-`apis` make a `VideoRequest`; nobody looks at the job's `input` after that. A field that is None was not asked for: the
-model's own default applies.
+`apis` make a `VideoRequest`. Nobody looks at the job's `input` after that. If a field is None, the model's own default
+applies.
 """
 
 import time
@@ -26,8 +26,11 @@ class AudioRequest:
 
 @dataclass(frozen=True)
 class VideoRequest:
-    """One video to make. Sizes in pixels, `duration` in seconds; exactly one of `num_frames` and `duration` may be set
-    (neither: the model's default length). `image` and `last_image` are a URL, a data URI or base64, not yet decoded."""
+    """One video to make. Sizes are in pixels, `duration` is in seconds.
+
+    At most one of `num_frames` and `duration` is set. If neither is, the clip has the model's default length. `image`
+    and `last_image` are a URL, a data URI or base64, not yet decoded.
+    """
 
     api: str
     prompt: str
@@ -56,8 +59,8 @@ class VideoRequest:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a job is. `fraction` (0..1) never decreases within a job; `remaining` is an estimate in seconds;
-    `reported_at` is the moment this was true, in Unix seconds."""
+    """How far a job is. `fraction` (0..1) never decreases within a job. `remaining` is an estimate in seconds, None
+    while there is none. `reported_at` is the moment at which this was true, in Unix seconds."""
 
     job_id: str
     stage: Stage
@@ -71,8 +74,8 @@ class Progress:
 
 @dataclass(frozen=True)
 class Video:
-    """The finished file, as every answer reports it. `duration` in seconds, `file_size` in bytes; `url` is empty until
-    the file is delivered."""
+    """The finished file, as every answer reports it. `duration` is in seconds, `file_size` in bytes. `url` is empty
+    until the file is delivered."""
 
     url: str
     container: Container
@@ -95,7 +98,7 @@ class Video:
 
 @dataclass(frozen=True)
 class Result:
-    """A finished job: `timings` are seconds by stage, with `total`; `created_at`, `finished_at` are Unix seconds."""
+    """A finished job. `timings` are seconds by stage, with `total`. `created_at` and `finished_at` are Unix seconds."""
 
     job_id: str
     request: VideoRequest

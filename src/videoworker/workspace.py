@@ -1,5 +1,8 @@
-"""The folder in which a job's video is made. It is locked for as long as its process lives, so that the folders of
-processes that were killed can be told from those in use, and removed."""
+"""The folder in which a job's video is made.
+
+Its process holds a lock on it for as long as it lives. So the folder of a killed process can be told from one in use,
+and can be removed.
+"""
 
 import fcntl
 import os
@@ -11,14 +14,14 @@ from pathlib import Path
 
 import structlog
 
-_PREFIX = "videoworker-unfinished-"  # nobody else names a folder so: what begins with it is removed
+_PREFIX = "videoworker-unfinished-"  # no other program's folders begin with it: those that do are removed
 
 _log = structlog.get_logger()
 
 
 @contextmanager
 def workspace() -> Iterator[Path]:
-    """A new folder among the temporary files, which is gone after the block."""
+    """A new folder among the temporary files. It is removed after the block."""
     unlocked = Path(tempfile.mkdtemp(prefix=f".{_PREFIX}"))
     lock = os.open(unlocked, os.O_RDONLY)
     folder = unlocked
@@ -32,7 +35,7 @@ def workspace() -> Iterator[Path]:
 
 
 def remove_left_behind() -> None:
-    """Removes the folders of this user's processes that were killed."""
+    """Removes the folders that killed processes of this user have left behind."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         try:
             lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)

@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 import pytest
-from videoworker.models.plan import make_plan
 
 from tests.apis.samples import ERROR_KEYS, PROGRESS_KEYS, VIDEO_KEYS, parse, progress, refusal, refused_fields, result
 from videoworker.apis import APIS
 from videoworker.errors import Code, FieldProblem, JobError
 from videoworker.models import MODELS
+from videoworker.planning.plan import plan_clip
 from videoworker.request import VideoRequest
 
 NAME = "hunyuanvideo"
@@ -49,9 +49,9 @@ def test_the_documents_example_becomes_its_request():
 
 def test_a_job_with_the_defaults_suits_a_model_that_has_no_shift():
     request = parse(NAME)
-    assert make_plan(request, MODELS["mochi"]).sampling.flow_shift is None
+    assert plan_clip(request, MODELS["mochi"]).sampling.flow_shift is None
     with pytest.raises(JobError, match="flow_shift: no shift: mochi was trained for one course of noise levels"):
-        make_plan(parse(NAME, flow_shift=7.0), MODELS["mochi"])
+        plan_clip(parse(NAME, flow_shift=7.0), MODELS["mochi"])
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import pytest
 from tests.apis.samples import ERROR_KEYS, PROGRESS_KEYS, VIDEO_KEYS, parse, progress, refusal, refused_fields, result
 from videoworker.apis import APIS
 from videoworker.errors import Code, JobError
+from videoworker.models import MODELS
 from videoworker.request import VideoRequest
 
 NAME = "hunyuanvideo-1.5"
@@ -81,7 +82,7 @@ def test_a_model_is_named_in_upper_or_lower_case(name, model):
 def test_any_other_model_is_refused_with_the_list(name):
     error = refusal(NAME, {"prompt": "A cat on the grass", "model": name})
     assert [problem.field for problem in error.fields] == ["model"]
-    assert "hunyuanvideo, hunyuanvideo-1.5, mochi, ltx, open-sora, cogvideox, sketch" in error.message
+    assert ", ".join(MODELS) in error.message
 
 
 def test_the_answer_is_the_documents_completed_form():
@@ -124,3 +125,9 @@ def test_an_error_is_the_documents_failed_form_with_its_error_code(code, word):
     assert set(error) == {"task_id", "status", "error", "error_code"} | ERROR_KEYS
     assert (error["task_id"], error["status"], error["error"]) == ("job-1", "failed", "It did not work.")
     assert (error["error_code"], error["code"]) == (word, code.value)
+
+
+@pytest.mark.parametrize("code", Code)
+def test_every_code_has_an_error_code_in_the_documents_style(code):
+    error = API.error(JobError(code, "It did not work."), "job-1")
+    assert error["error_code"].isupper()

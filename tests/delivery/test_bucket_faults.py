@@ -98,7 +98,7 @@ def test_while_the_bucket_is_away_the_video_is_kept_and_the_error_says_as_what(
 ) -> None:
     proxy.fail_always(fault)
     error = failure(destination, small)
-    assert (error.code, error.words.retryable) == (Code.DELIVERY_FAILED, True)
+    assert (error.code, error.retryable) == (Code.DELIVERY_FAILED, True)
     assert error.message == (
         f"The video was made but the bucket does not take it: {told}. It is kept on the worker under the job id job-1."
     )

@@ -71,7 +71,7 @@ def test_a_full_disk_is_an_error_that_may_pass_and_leaves_nothing(
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(JobError) as caught:
         delivered(finished(tmp_path, "x.mp4", b"video"), settings)
-    assert caught.value.code is Code.DELIVERY_FAILED and caught.value.words.retryable
+    assert caught.value.code is Code.DELIVERY_FAILED and caught.value.retryable
     assert caught.value.message == "The video was made but could not be written: No space left on device."
     assert list((tmp_path / "made here" / "job-1").iterdir()) == []
 

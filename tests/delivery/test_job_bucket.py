@@ -81,7 +81,7 @@ def test_a_bucket_in_a_private_network_is_never_connected_to(store: Store, front
 def test_wrong_keys_are_told_before_a_video_is_made(store: Store, front: FaultProxy) -> None:
     settings = Settings(allow_job_s3_config=True, allow_private_urls=True)
     error = refusal(s3_config(front.url, store.name, accessSecret="guessed"), settings)
-    assert (error.code, error.words.retryable) == (Code.INVALID_FIELD, False)
+    assert (error.code, error.retryable) == (Code.INVALID_FIELD, False)
     assert "SignatureDoesNotMatch" in error.message and "guessed" not in error.message
 
 

@@ -1,10 +1,10 @@
-"""The six request formats, by name, and the choice among them."""
+"""The six request formats, by name."""
 
 from typing import Any
 
 from videoworker.apis import cogvideox, hunyuanvideo, hunyuanvideo_1_5, hunyuanvideo_foley, local, native
 from videoworker.apis.api import Api
-from videoworker.apis.given import shown
+from videoworker.apis.quoting import quoted
 from videoworker.apis.validation import as_object, nearest_name
 from videoworker.errors import Code, FieldProblem, JobError
 
@@ -17,14 +17,14 @@ APIS: dict[str, Api[Any]] = {
 def select(job_input: Any, default: str | None) -> Api[Any]:
     """The API that `job_input` names in `api`; else `default` (the operator's setting `API`); else `native`.
 
-    Raises `JobError` for an input that is no object and for a name that is no API; native's `error` can tell it.
+    Raises `JobError` if the input is no object, or the name is no API's. Native's `error` can give it a form.
     """
-    named = as_object(job_input).get("api")
-    name = (default or native.API.name) if named is None else named
+    requested = as_object(job_input).get("api")
+    name = (default or native.API.name) if requested is None else requested
     if isinstance(name, str) and name in APIS:
         return APIS[name]
     allowed = f"one of: {', '.join(APIS)}"
-    if isinstance(name, str) and (nearest := nearest_name(str(shown(name)), APIS)):
+    if isinstance(name, str) and (nearest := nearest_name(str(quoted(name)), APIS)):
         allowed += f"; did you mean {nearest}?"
-    problem = FieldProblem("API (the worker's setting)" if named is None else "api", shown(name), allowed)
+    problem = FieldProblem("API (the worker's setting)" if requested is None else "api", quoted(name), allowed)
     raise JobError(Code.INVALID_FIELD, str(problem), (problem,))

@@ -12,8 +12,11 @@ from videoworker.request import Progress, Result, VideoRequest
 
 @dataclass(frozen=True)
 class Api(Generic[InputType]):
-    """One request format. `model` makes the videos of requests that name none (None: the best that is installed);
-    `progress`, `answer` and `error` give the document's object, ready for JSON."""
+    """One request format.
+
+    If a request names no model, `model` makes its video; None: the best one that is installed. `progress`, `answer` and
+    `error` give the document's object, ready for JSON.
+    """
 
     name: str
     model: str | None
@@ -24,12 +27,11 @@ class Api(Generic[InputType]):
     error: Callable[[JobError, str], dict[str, Any]]
 
     def parse(self, raw: Mapping[str, Any]) -> VideoRequest:
-        """The request that a job's `input` asks for. Raises `JobError` with every problem of the input in `fields`."""
+        """The request that a job's `input` makes. Raises `JobError` with every problem of the input in `fields`."""
         return self.translate(validation.validated(self.schema, _without_api(validation.as_object(raw))))
 
     def parse_form(self, form: Mapping[str, str]) -> VideoRequest:
-        """As `parse`, for form data: every value is text ("24", "true"), and empty text means that the field was not
-        filled in."""
+        """As `parse`, for form data. Every value is text ("24", "true"). A field that is empty counts as absent."""
         return self.translate(validation.validated_form(self.schema, _without_api(form)))
 
 

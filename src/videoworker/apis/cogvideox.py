@@ -1,7 +1,7 @@
 """The `cogvideox` API: a prompt and a few settings.
 
-Document: cogvideox.md; defaults and the range of `num_frames` stand in its `/info`. Where it names no range, one is
-chosen here. It answers with the file itself, which the gateway does; a job answers with the file's URL.
+Document: cogvideox.md. Defaults and the range of `num_frames` stand in its `/info`. The other ranges are ours. The
+document answers with the file itself. A job answers with the file's URL.
 """
 
 from typing import Annotated, Any
@@ -9,8 +9,8 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from videoworker.apis.api import Api
+from videoworker.apis.common_fields import code_and_fields, fraction_before_done, stage_and_remaining, video_and_timings
 from videoworker.apis.input import Input
-from videoworker.apis.parts import code_and_fields, fraction_before_done, stage_and_remaining, video_and_timings
 from videoworker.apis.text import CLEAN, LONGEST_TEXT
 from videoworker.errors import JobError
 from videoworker.models.cogvideox import COGVIDEOX

@@ -1,6 +1,6 @@
 """The `hunyuanvideo` API: an exact number of frames, with the model's own guidance settings.
 
-Document: hunyuanvideo.md. Where it names no range, one is chosen here: the prompt's length and the seed.
+Document: hunyuanvideo.md. It names no range for the prompt's length and the seed, so these are ours.
 """
 
 from typing import Annotated, Any
@@ -8,20 +8,20 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from videoworker.apis.api import Api
-from videoworker.apis.input import Input
-from videoworker.apis.parts import (
+from videoworker.apis.common_fields import (
     code_and_fields,
     fraction_before_done,
     stage_and_remaining,
     timestamp,
     video_and_timings,
 )
+from videoworker.apis.input import Input
 from videoworker.apis.text import CLEAN, LONGEST_TEXT
 from videoworker.errors import JobError
 from videoworker.models.hunyuanvideo import HUNYUANVIDEO
 from videoworker.request import Progress, Result, VideoRequest
 
-# A request's part, and what this document calls it.
+# Our name of a field, and the document's.
 _FIELDS = {"num_frames": "video_length"}
 _MODEL = HUNYUANVIDEO.name
 
@@ -44,8 +44,8 @@ class HunyuanVideoInput(Input):
 
 
 def _request(body: HunyuanVideoInput) -> VideoRequest:
-    """The two settings that only some models know are passed on where the caller gave them. Where not, the model's own
-    hold: HunyuanVideo's are the document's defaults, and another model may have none."""
+    """The two settings that only some models have are passed on if the caller gave them. If not, the model's own apply:
+    HunyuanVideo's are the document's defaults, and another model may have none."""
     own = body.model_dump(include={"flow_shift", "embedded_guidance_scale"}, exclude_unset=True)
     return VideoRequest(
         api=API.name,
@@ -91,9 +91,9 @@ def _answer(result: Result) -> dict[str, Any]:
 
 
 def _error(error: JobError, job_id: str) -> dict[str, Any]:
-    """Both of the document's error forms in one: a failed job's status, and `detail`. An error knows no times."""
-    words = code_and_fields(error)
-    for problem in words["fields"]:
+    """Both of the document's error forms in one: a failed job's status, and `detail`. An error has no times."""
+    common = code_and_fields(error)
+    for problem in common["fields"]:
         problem["field"] = _FIELDS.get(problem["field"], problem["field"])
     return {
         "job_id": job_id,
@@ -105,7 +105,7 @@ def _error(error: JobError, job_id: str) -> dict[str, Any]:
         "error": error.message,
         "estimated_time": None,
         "detail": error.message,
-    } | words
+    } | common
 
 
 API = Api("hunyuanvideo", _MODEL, HunyuanVideoInput, _request, _progress, _answer, _error)

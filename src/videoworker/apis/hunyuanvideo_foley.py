@@ -1,6 +1,6 @@
 """The `hunyuanvideo-foley` API: video with synchronised sound, at three quality presets.
 
-Document: hunyuanvideo-foley.md. Its "reference URLs" have no field there, so there is none here.
+Document: hunyuanvideo-foley.md. It has no field for its "reference URLs", so there is none here.
 """
 
 from typing import Annotated, Any
@@ -8,11 +8,11 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from videoworker.apis.api import Api
+from videoworker.apis.common_fields import code_and_fields, fraction_before_done, stage_and_remaining, video_and_timings
 from videoworker.apis.input import Input
-from videoworker.apis.parts import code_and_fields, fraction_before_done, stage_and_remaining, video_and_timings
 from videoworker.apis.sizes import SIZES, Resolution
 from videoworker.apis.text import CLEAN, CLEAN_OR_NONE
-from videoworker.errors import JobError
+from videoworker.errors import Code, JobError
 from videoworker.models.hunyuanvideo_1_5 import HUNYUANVIDEO_1_5
 from videoworker.request import AudioRequest, Container, Progress, Quality, Result, VideoRequest
 
@@ -21,6 +21,23 @@ _MAX_FILE_SIZE = 100_000_000
 _RESOLUTIONS: dict[Quality, Resolution] = {"low": "480p", "medium": "720p", "high": "1080p"}
 _MODEL = HUNYUANVIDEO_1_5.name
 
+# The document's `error`. If it names none for a code, ours is in its style.
+_ERROR_NAMES: dict[Code, str] = {
+    Code.INVALID_PROMPT: "InvalidPromptError",
+    Code.INVALID_DURATION: "InvalidParameterError",
+    Code.INVALID_FIELD: "InvalidParameterError",
+    Code.INVALID_IMAGE: "InvalidParameterError",
+    Code.CONSENT_MISSING: "ConsentRequiredError",
+    Code.MODEL_NOT_LOADED: "ModelLoadError",
+    Code.GPU_UNAVAILABLE: "GPUUnavailableError",
+    Code.OUT_OF_MEMORY: "GPUUnavailableError",
+    Code.GENERATION_TIMEOUT: "GenerationTimeoutError",
+    Code.OUTPUT_TOO_LARGE: "OutputTooLargeError",
+    Code.GENERATION_FAILED: "InternalServerError",
+    Code.DELIVERY_FAILED: "DeliveryError",
+    Code.CANCELLED: "CancelledError",
+}
+
 
 class FoleyInput(Input):
     """The document's request."""
@@ -28,7 +45,7 @@ class FoleyInput(Input):
     video_prompt: Annotated[str, Field(min_length=1, max_length=500), CLEAN] = Field(
         description="Natural language description of the desired video content"
     )
-    # The document's own client sends an empty text for no sound of its own.
+    # The document's own client sends an empty text if no sound is described.
     audio_prompt: Annotated[Annotated[str, Field(min_length=1, max_length=200)] | None, CLEAN_OR_NONE] = Field(
         None, description="Optional audio effects description to sync with video; empty: none"
     )
@@ -56,7 +73,7 @@ def _request(body: FoleyInput) -> VideoRequest:
 
 
 def _progress(progress: Progress) -> dict[str, Any]:
-    """The document has no form for it; `status` is a third value beside its success and error."""
+    """The document has no form for it. `status` has a third value beside its success and error."""
     return {"status": "processing", "progress": fraction_before_done(progress)} | stage_and_remaining(progress)
 
 
@@ -74,8 +91,8 @@ def _error(error: JobError, job_id: str) -> dict[str, Any]:
     """The document's `code` is the HTTP status, so our code is called `error_code` here."""
     return code_and_fields(error) | {
         "status": "error",
-        "error": error.words.foley,
-        "code": error.words.status,
+        "error": _ERROR_NAMES[error.code],
+        "code": error.status,
         "error_code": error.code.value,
     }
 

@@ -1,4 +1,4 @@
-"""An input picture as a caller gives it: text, fetched and decoded later by `media`."""
+"""A caller's picture as text. `media` fetches and decodes it later."""
 
 from typing import Annotated
 

@@ -9,15 +9,17 @@ from videoworker.errors import FieldProblem
 
 
 class Input(BaseModel):
-    """Strict types, no unknown fields, finite numbers, frozen.
+    """Types are strict, numbers are finite, unknown fields are refused. It is frozen.
 
-    A field with `json_schema_extra={"allowed": ...}` says in its own words what is allowed.
+    A field can say what it allows by `json_schema_extra={"allowed": ...}`. If it does not, its constraints say so.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
 
     @classmethod
-    def conflicts(cls, given: Mapping[str, Any]) -> list[FieldProblem]:
-        """Problems between fields that are each right by themselves. `given` holds the known fields that are not
-        null, as the caller wrote them, so values may be of any type."""
+    def conflicts(cls, fields: Mapping[str, Any]) -> list[FieldProblem]:
+        """Problems between fields that are each right by themselves.
+
+        `fields` are the known ones that are not null. They are as the caller wrote them, so they may be of any type.
+        """
         return []

@@ -1,6 +1,6 @@
 """The `local` API: a text and an optional picture, for callers that agree to lawful use.
 
-Document: local-video-service.md. It is sent as a form over HTTP (`Api.parse_form`) and as JSON in a job.
+Document: local-video-service.md. Over HTTP it is a form (`Api.parse_form`). In a job it is JSON.
 """
 
 from typing import Annotated, Any, Literal
@@ -8,16 +8,16 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from videoworker.apis.api import Api
+from videoworker.apis.common_fields import code_and_fields, fraction_before_done, stage_and_remaining, video_and_timings
 from videoworker.apis.image import Image
 from videoworker.apis.input import Input
-from videoworker.apis.parts import code_and_fields, fraction_before_done, stage_and_remaining, video_and_timings
 from videoworker.apis.text import CLEAN
 from videoworker.errors import JobError
 from videoworker.models.mochi import MOCHI
 from videoworker.models.open_sora import OPEN_SORA
 from videoworker.request import Progress, Result, VideoRequest
 
-# The document's backends and our models' names; any other model is called by its own name.
+# The document's backends, and our models' names. Any other model is called by its own name.
 _MODEL_OF_BACKEND = {"opensora": OPEN_SORA.name, "mochi": MOCHI.name}
 _BACKEND_OF_MODEL = {model: backend for backend, model in _MODEL_OF_BACKEND.items()}
 
@@ -65,7 +65,7 @@ def _request(body: LocalInput) -> VideoRequest:
 
 
 def _progress(progress: Progress) -> dict[str, Any]:
-    """The document answers in one go and has no form for it."""
+    """The document has no form for it, since it answers once."""
     return {
         "status": "processing",
         "progress": fraction_before_done(progress),
@@ -74,7 +74,7 @@ def _progress(progress: Progress) -> dict[str, Any]:
 
 
 def _answer(result: Result) -> dict[str, Any]:
-    """`mp4_path` is only the file's name: where it lies on the worker's disk is not for callers to know."""
+    """`mp4_path` is the file's name alone. Callers need not know where it lies on the worker's disk."""
     video = result.video
     return {
         "success": True,

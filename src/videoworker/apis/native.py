@@ -1,6 +1,6 @@
 """The `native` API, our own: the superset of what the documented APIs can say, under one set of names.
 
-What is not given is the model's own default.
+If a field is absent, the model's own default applies.
 """
 
 from collections.abc import Mapping
@@ -9,11 +9,11 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from videoworker.apis.api import Api
-from videoworker.apis.given import shown
+from videoworker.apis.common_fields import code_and_fields, fraction_before_done, stage_and_remaining, video_and_timings
 from videoworker.apis.image import Image
 from videoworker.apis.input import Input
 from videoworker.apis.model_names import ModelName
-from videoworker.apis.parts import code_and_fields, fraction_before_done, stage_and_remaining, video_and_timings
+from videoworker.apis.quoting import quoted
 from videoworker.apis.sizes import SIZES, Resolution
 from videoworker.apis.text import CLEAN, CLEAN_OR_NONE, LONGEST_TEXT
 from videoworker.errors import FieldProblem, JobError
@@ -26,7 +26,7 @@ _MODEL = SKETCH.name
 
 
 class AudioInput(Input):
-    """The sound that goes with the picture; an empty object asks for sound that follows the picture alone."""
+    """The sound that goes with the picture. If the object is empty, the sound follows the picture alone."""
 
     prompt: Annotated[Annotated[str, Field(min_length=1, max_length=1000)] | None, CLEAN_OR_NONE] = Field(
         None, description="What is to be heard"
@@ -48,7 +48,7 @@ class NativeInput(Input):
     negative_prompt: Annotated[Annotated[str, Field(min_length=0, max_length=LONGEST_TEXT)] | None, CLEAN] = Field(
         None, description="What is not to be seen"
     )
-    model: ModelName = Field(_MODEL, description="Model that makes the video, where the worker serves more than one")
+    model: ModelName = Field(_MODEL, description="Model that makes the video, if the worker serves more than one")
     resolution: Resolution | None = Field(None, description="A 16:9 picture; instead of width and height")
     width: int | None = Field(None, ge=64, le=3840, description="Width in pixels; together with height")
     height: int | None = Field(None, ge=64, le=3840, description="Height in pixels; together with width")
@@ -59,7 +59,7 @@ class NativeInput(Input):
     num_inference_steps: int | None = Field(None, ge=1, le=100, description="Denoising steps")
     guidance_scale: float | None = Field(None, ge=0.0, le=20.0, description="How closely the video follows its prompt")
     embedded_guidance_scale: float | None = Field(
-        None, ge=0.0, le=20.0, description="Guidance that the model is told, for models distilled on it"
+        None, ge=0.0, le=20.0, description="Guidance as an input of the model, for models distilled to take it"
     )
     flow_shift: float | None = Field(None, ge=0.0, le=20.0, description="Shift of the noise schedule")
     image: Image | None = Field(None, description="First frame")
@@ -69,23 +69,23 @@ class NativeInput(Input):
     container: Container = Field("mp4", description="mp4 (H.264) or webm (VP9)")
     quality: Quality = Field("medium", description="Quality of the compression")
     crf: int | None = Field(
-        None, ge=0, le=63, description="Constant rate factor instead of quality, lower is better; mp4 has 0 to 51"
+        None, ge=0, le=63, description="Constant rate factor, instead of quality; lower is better; at most 51 for mp4"
     )
     embed_prompt: bool = Field(False, description="Write the prompt into the file's metadata")
 
     @classmethod
-    def conflicts(cls, given: Mapping[str, Any]) -> list[FieldProblem]:
+    def conflicts(cls, fields: Mapping[str, Any]) -> list[FieldProblem]:
         problems = []
-        if "num_frames" in given and "duration" in given:
-            problems.append(FieldProblem("num_frames", shown(given["num_frames"]), "not together with duration"))
-        if "resolution" in given and ("width" in given or "height" in given):
+        if "num_frames" in fields and "duration" in fields:
+            problems.append(FieldProblem("num_frames", quoted(fields["num_frames"]), "not together with duration"))
+        if "resolution" in fields and ("width" in fields or "height" in fields):
             problems.append(
-                FieldProblem("resolution", shown(given["resolution"]), "not together with width and height")
+                FieldProblem("resolution", quoted(fields["resolution"]), "not together with width and height")
             )
         for one, other in (("width", "height"), ("height", "width")):
-            if one in given and other not in given and "resolution" not in given:
+            if one in fields and other not in fields and "resolution" not in fields:
                 problems.append(FieldProblem(other, None, f"needed together with {one}"))
-        crf, container = given.get("crf"), given.get("container", "mp4")
+        crf, container = fields.get("crf"), fields.get("container", "mp4")
         if type(crf) is int and container == "mp4" and _LARGEST_CRF["mp4"] < crf <= _LARGEST_CRF["webm"]:
             problems.append(FieldProblem("crf", crf, "an integer from 0 to 51 for mp4"))
         return problems

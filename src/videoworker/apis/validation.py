@@ -1,4 +1,4 @@
-"""Checks an input against an API's schema: strict, and kind. All problems are told at once, each in plain words."""
+"""Checks an input against an API's schema. Types are strict. All problems are told at once, in plain words."""
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
@@ -6,14 +6,14 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from videoworker.apis.given import shown
 from videoworker.apis.input import Input
-from videoworker.apis.words import described
+from videoworker.apis.quoting import quoted
+from videoworker.apis.schema_fields import schema_fields
 from videoworker.errors import Code, FieldProblem, JobError
 
 InputType = TypeVar("InputType", bound=Input)
 
-# Fields whose problems have a code of their own in the documents; any other field's is INVALID_FIELD.
+# Fields whose problems have a code of their own in the documents. Any other field's is INVALID_FIELD.
 _CODES = {
     "prompt": Code.INVALID_PROMPT,
     "video_prompt": Code.INVALID_PROMPT,
@@ -24,39 +24,39 @@ _CODES = {
     "duration": Code.INVALID_DURATION,
     "lawful_use_consent": Code.CONSENT_MISSING,
 }
-_MOST_UNKNOWN = 100  # unknown fields that are named one by one: an error must stay under the platform's size
-_MOST_IN_MESSAGE = 3  # problems that the message tells; `fields` has them all
+_MOST_UNKNOWN = 100  # unknown fields that get a problem each: an error must stay under the platform's size
+_MOST_IN_MESSAGE = 3  # problems in the message; `fields` has them all
 
 
 def as_object(raw: object) -> Mapping[str, Any]:
-    """The input as a mapping. Raises `JobError` where it is anything else."""
+    """The input as a mapping. Raises `JobError` if it is anything else."""
     if isinstance(raw, Mapping):
         return raw
-    problem = FieldProblem("input", shown(raw), "a JSON object")
+    problem = FieldProblem("input", quoted(raw), "a JSON object")
     raise JobError(Code.INVALID_FIELD, str(problem), (problem,))
 
 
 def validated(schema: type[InputType], raw: Mapping[str, Any]) -> InputType:
-    """The input as the schema's model; null means "not given". Raises `JobError`."""
+    """The input as the schema's model. A field that is null counts as absent. Raises `JobError`."""
     return _validated(schema, raw, schema.model_validate)
 
 
 def validated_form(schema: type[InputType], form: Mapping[str, str]) -> InputType:
-    """As `validated`, where every value is text and empty text means "not given". Raises `JobError`."""
-    given = {name: value if value != "" else None for name, value in form.items()}
-    return _validated(schema, given, schema.model_validate_strings)
+    """As `validated`, but every value is text. A field that is empty counts as absent. Raises `JobError`."""
+    fields = {name: value if value != "" else None for name, value in form.items()}
+    return _validated(schema, fields, schema.model_validate_strings)
 
 
 def nearest_name(name: str, known: Iterable[str]) -> str | None:
-    """The known name that `name` may have been meant as."""
+    """The known name that is most like `name`; None if none is."""
     return next(iter(difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)), None)
 
 
 def _validated(schema: type[InputType], raw: Mapping[str, Any], validate: Callable[[Any], InputType]) -> InputType:
-    given, unknown = _sorted_out(schema, raw)
-    conflicts = schema.conflicts(given)
+    fields, unknown = _known_and_unknown(schema, raw)
+    conflicts = schema.conflicts(fields)
     try:
-        body = validate(given)
+        body = validate(fields)
     except ValidationError as error:
         raise _job_error(schema, [*_wrong(schema, error), *conflicts], unknown) from None
     if conflicts or unknown:
@@ -64,29 +64,29 @@ def _validated(schema: type[InputType], raw: Mapping[str, Any], validate: Callab
     return body
 
 
-def _sorted_out(schema: type[BaseModel], raw: Mapping[Any, Any]) -> tuple[dict[str, Any], list[FieldProblem]]:
-    """Known fields that were given, and a problem for each unknown one.
+def _known_and_unknown(schema: type[BaseModel], raw: Mapping[Any, Any]) -> tuple[dict[str, Any], list[FieldProblem]]:
+    """The known fields that are not null, and a problem for each unknown field.
 
-    The schema forbids unknown fields too, but a key that UTF-8 cannot carry would hide every other problem from it.
+    The schema forbids unknown fields too. But if a key is none that UTF-8 can carry, it tells of no other problem.
     """
     known = list(schema.model_fields)
     names = [name for name in raw if name not in schema.model_fields]
-    unknown = [_unknown(str(shown(name)), raw[name], known) for name in names[:_MOST_UNKNOWN]]
+    unknown = [_unknown(str(quoted(name)), raw[name], known) for name in names[:_MOST_UNKNOWN]]
     if len(names) > _MOST_UNKNOWN:
         unknown.append(FieldProblem("input", f"{len(names)} unknown fields", f"only these fields: {', '.join(known)}"))
-    given = {name: raw[name] for name in known if raw.get(name) is not None}
-    for name, value in given.items():
-        part = _object_in(schema, name)
-        if part is not None and isinstance(value, Mapping):
-            given[name], inner = _sorted_out(part, value)
+    fields = {name: raw[name] for name in known if raw.get(name) is not None}
+    for name, value in fields.items():
+        nested = _object_in(schema, name)
+        if nested is not None and isinstance(value, Mapping):
+            fields[name], inner = _known_and_unknown(nested, value)
             unknown += [FieldProblem(f"{name}.{problem.field}", problem.given, problem.allowed) for problem in inner]
-    return given, unknown
+    return fields, unknown
 
 
 def _unknown(name: str, value: Any, known: list[str]) -> FieldProblem:
     nearest = nearest_name(name, known)
     hint = f"did you mean {nearest}?" if nearest else f"known fields: {', '.join(known)}"
-    return FieldProblem(name, shown(value), f"no such field; {hint}")
+    return FieldProblem(name, quoted(value), f"no such field; {hint}")
 
 
 def _object_in(schema: type[BaseModel], name: str) -> type[BaseModel] | None:
@@ -97,19 +97,22 @@ def _object_in(schema: type[BaseModel], name: str) -> type[BaseModel] | None:
 
 
 def _wrong(schema: type[BaseModel], error: ValidationError) -> list[FieldProblem]:
-    words = described(schema)
+    fields = schema_fields(schema)
     problems = []
     for detail in error.errors(include_url=False, include_context=False):
         name = ".".join(map(str, detail["loc"]))
-        given = None if detail["type"] == "missing" else shown(detail["input"])
+        given = None if detail["type"] == "missing" else quoted(detail["input"])
         unencodable = " that UTF-8 can carry (no lone surrogates)" if detail["type"] == "string_unicode" else ""
-        problems.append(FieldProblem(name, given, words[name].allowed + unencodable))
+        problems.append(FieldProblem(name, given, fields[name].allowed + unencodable))
     return problems
 
 
 def _job_error(schema: type[BaseModel], wrong: list[FieldProblem], unknown: list[FieldProblem]) -> JobError:
-    """`wrong` are problems of the schema's fields. The prompt's code goes before the duration's, and that before the
-    rest; consent's is for when nothing else is wrong."""
+    """`wrong` are problems of the schema's fields.
+
+    A prompt's code goes before a duration's, and that one before the others. Consent's code is told only if nothing
+    else is wrong.
+    """
     by_code = {_CODES.get(problem.field, Code.INVALID_FIELD): problem for problem in reversed(wrong)}
     fields = (*wrong, *unknown)
     for code in (Code.INVALID_PROMPT, Code.INVALID_DURATION):

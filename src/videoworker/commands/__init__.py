@@ -1,1 +1,1 @@
-"""The commands of `videoworker`: one file each, named as the command."""
+"""The commands of `videoworker`. Each has a file of its name. `model_arguments` is what several of them take."""

@@ -1,4 +1,4 @@
-"""`videoworker estimate`: what a job would take, before it is run."""
+"""`videoworker estimate`: the memory and the time that a job would take, before it is run."""
 
 import json
 from collections.abc import Iterator
@@ -36,12 +36,12 @@ def estimate(
     """Prints the model, the GiB that each placement of its weights needs, which one is taken, and seconds."""
     current = settings()
     try:
-        given = json.loads(job)
+        job_input = json.loads(job)
     except ValueError as error:
         raise typer.BadParameter(f"this is no JSON: {error}", param_hint="JOB") from error
-    request = apis.select(given, current.api).parse(given)
+    request = apis.select(job_input, current.api).parse(job_input)
 
-    from videoworker.engine.device import Device  # torch takes seconds to import; the other commands need none
+    from videoworker.engine.device import Device  # torch takes seconds to import, and other commands do without
 
     device = Device()
     machine = Machine(
@@ -54,12 +54,12 @@ def estimate(
     free = None if memory is None else round(memory * GIB)
     if free is None and device.is_gpu:
         free = device.free_bytes
-    where = f"found: {found.place}" if found else "as declared: they are not installed"
-    for line in (*_needs(plan, weights, where), _placement(plan, weights, free, current), _seconds(plan)):
+    source = f"found: {found.place}" if found else "as declared: they are not installed"
+    for line in (*_needs(plan, weights, source), _placement(plan, weights, free, current), _seconds(plan)):
         typer.echo(line)
 
 
-def _needs(plan: Plan, weights: WeightBytes, where: str) -> Iterator[str]:
+def _needs(plan: Plan, weights: WeightBytes, source: str) -> Iterator[str]:
     canvas = plan.canvas
     segments = f" in {len(plan.segments)} segments" if len(plan.segments) > 1 else ""
     yield f"model      {plan.model.checkpoint.title}"
@@ -67,7 +67,7 @@ def _needs(plan: Plan, weights: WeightBytes, where: str) -> Iterator[str]:
         f"clip       {canvas.native_width}x{canvas.native_height}, {plan.num_frames} frames{segments}, "
         f"{plan.sampling.steps} steps"
     )
-    yield f"weights    {weights.total / GIB:.1f} GiB ({where})"
+    yield f"weights    {weights.total / GIB:.1f} GiB ({source})"
     beside = activations(plan)
     yield f"beside     {beside / GIB:.1f} GiB"
     for placement in LADDER:

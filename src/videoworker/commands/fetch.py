@@ -5,21 +5,19 @@ from typing import Annotated
 
 import typer
 
-from videoworker.commands.named import named
+from videoworker.commands.model_arguments import declared_variant
 from videoworker.settings import settings
 
 
 def fetch(
     model: Annotated[str, typer.Argument(help="as `videoworker models` names it")],
-    variant: Annotated[str | None, typer.Option(help="which of its variants; the first where not said")] = None,
-    to: Annotated[
-        Path | None, typer.Option(help="directory that gets the model's folder; WEIGHTS_DIR where not said")
-    ] = None,
+    variant: Annotated[str | None, typer.Option(help="which of its variants; by default the first")] = None,
+    to: Annotated[Path | None, typer.Option(help="directory for the model's folder; by default WEIGHTS_DIR")] = None,
 ) -> None:
-    """Downloads the files that the worker loads, in their dtype, checks them, and goes on where it was interrupted."""
-    declared = named(model, variant)
+    """Downloads the files that the worker loads, in their dtype, and checks them. Continues an interrupted download."""
+    declared = declared_variant(model, variant)
 
-    from videoworker.weights import fetch as weights  # torch takes seconds to import; the other commands need none
+    from videoworker.weights import fetch as weights  # torch takes seconds to import, and other commands do without
 
     checkpoint = declared.checkpoint
     for line in (f"licence: {checkpoint.licence}", *checkpoint.notes):

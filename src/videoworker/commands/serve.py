@@ -22,7 +22,7 @@ from videoworker.settings import ROOT, settings
 
 
 def serve(
-    api: Annotated[str | None, typer.Option(help="request format where a job names none, as API")] = None,
+    api: Annotated[str | None, typer.Option(help="request format if a job names none; takes the place of API")] = None,
     workers: Annotated[int | None, typer.Option(min=0, help="how many; by default one per GPU, at least one")] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free")] = 8000,
     host: Annotated[
@@ -80,13 +80,13 @@ def _gpus() -> list[str]:
 
 
 def _devices(count: int) -> list[dict[str, str]]:
-    """The environment of each worker: one GPU each, in turn where there are more workers."""
+    """The environment of each worker: one GPU each. If there are more workers than GPUs, they share them in turn."""
     gpus = _gpus()
     return [{"CUDA_VISIBLE_DEVICES": gpus[index % len(gpus)]} if gpus else {} for index in range(count)]
 
 
 def _metrics(first_port: int | None, index: int) -> dict[str, str]:
-    """The environment by which each worker has a port of its own, where they have one."""
+    """The environment that gives worker `index` a port of its own; none if metrics are not served."""
     return {} if first_port is None else {"METRICS_PORT": str(first_port + index)}
 
 

@@ -1,10 +1,11 @@
-"""Delivery into an S3 bucket: `<prefix>/<job_id>/video.<container>`, its first frame `.jpg`, last its report `.json`.
+"""Delivery into an S3 bucket.
 
-A job is complete in the bucket where the report is there and names the very file that is there; whoever brings the same
-request under the same id again is answered from the report.
+A job has three objects under `<prefix>/<job_id>/`, written in this order: the video `video.<container>`, its first
+frame `video.jpg`, its report `video.json`. It is complete if the report is there and has the digest of the video that
+is there. If the same request comes again under the same id, it is answered from the report.
 
-Ownership: boto3's threads read the file and look at the watch, so that a cancel ends an upload within one read of the
-file; they change nothing that is shared.
+Ownership: boto3's threads read the file and check the watch. So a cancel ends an upload within one read of the file.
+They change nothing that is shared.
 """
 
 import hashlib
@@ -36,19 +37,23 @@ from videoworker.http.public_address import is_public
 from videoworker.request import Result, Video, VideoRequest
 from videoworker.watch import Watch
 
-ATTEMPTS = 5  # for one call, with botocore's exponential backoff between them: about 8 seconds in all
+ATTEMPTS = 5  # of one call, with botocore's exponential backoff between them: about 8 seconds in all
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 30.0
 
 _MEBIBYTE = 2**20
-_PART_BYTES = 8 * _MEBIBYTE  # at least 5 MiB (S3), and 10,000 of them hold any video
-_THREADS = 4  # the SDK's own uploader takes one per core, which on a large host is hundreds
+_PART_BYTES = 8 * _MEBIBYTE  # S3 wants at least 5 MiB, and at most 10,000 parts: they hold any video
+_THREADS = 4  # the SDK's own uploader takes one per core: hundreds on a large host
 
-# The calls after which a delivery can still be given up without leaving an object.
+# The calls after which a delivery can still be ended without leaving an object.
 _GIVEN_UP_AFTER = ("GetObject", "HeadObject", "PutObject", "CreateMultipartUpload", "UploadPart")
 
-_ABSENT = (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)  # 403 is the answer to those who may not list the bucket
-_REFUSALS = (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)  # which the same request meets again
+_ABSENT = (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)  # S3 answers 403 to those who may not list the bucket
+_REFUSALS = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.NOT_FOUND,
+)  # the same request would be refused again
 
 _CACHE_CONTROL = "max-age=31536000, immutable"
 _FAULTS = (BotoCoreError, ClientError, Boto3Error)
@@ -57,8 +62,8 @@ _log = structlog.get_logger()
 
 
 class Report(BaseModel):
-    """What lies beside the video: a job's result without its request, of which only the digest is kept. `video.url`
-    holds no signature."""
+    """What lies beside the video: a job's result. Of its request only the digest is kept. `video.url` has no
+    signature."""
 
     job_id: str
     request_sha256: str
@@ -69,14 +74,14 @@ class Report(BaseModel):
 
 
 class Bucket(Destination):
-    """`keep_folder` is where a video is kept that the bucket does not take."""
+    """One job's place in the bucket. If the bucket does not take the video, it is kept in `keep_folder`."""
 
     def __init__(self, address: Address, job_id: str, watch: Watch, keep_folder: Path) -> None:
         self._address, self._job_id, self._watch, self._keep_folder = address, job_id, watch, keep_folder
         self._client = _client(address, watch)
 
     def delivered_before(self, request: VideoRequest) -> Result | None:
-        """Raises `JobError` DELIVERY_FAILED where the bucket does not say."""
+        """Raises `JobError` DELIVERY_FAILED if the bucket does not say."""
         try:
             return self._delivered(request)
         except _FAULTS as error:
@@ -84,8 +89,7 @@ class Bucket(Destination):
             raise JobError(Code.DELIVERY_FAILED, message) from error
 
     def deliver(self, path: Path, result: Result) -> Result:
-        """A worker that is late with a job that another has done meanwhile must not replace what that one answered
-        with."""
+        """Another worker may have done the job meanwhile. What that one has answered with is not replaced."""
         video = result.video
         key, jpeg_key = self._key(f"video.{video.container}"), self._key("video.jpg")
         report = Report(
@@ -110,7 +114,7 @@ class Bucket(Destination):
                     multipart_threshold=_PART_BYTES,
                     multipart_chunksize=_PART_BYTES,
                     max_concurrency=_THREADS,
-                    preferred_transfer_client="classic",  # the other one does not take this client's settings
+                    preferred_transfer_client="classic",  # the other client ignores this one's settings
                 ),
             )
             self._put(jpeg_key, first_frame.jpeg(path), "image/jpeg", f"{result.job_id}.jpg", metadata)
@@ -143,7 +147,7 @@ class Bucket(Destination):
         try:
             return Report.model_validate_json(answer["Body"].read())
         except ValidationError:
-            return None  # another version's; made anew, the job replaces it
+            return None  # another version's: the job is done anew and replaces it
 
     def _put(self, key: str, body: bytes, content_type: str, filename: str, metadata: dict[str, str]) -> None:
         self._client.put_object(
@@ -179,7 +183,7 @@ class Bucket(Destination):
             _log.warning("part of an ended job is left in the bucket", error=str(error))
 
     def _key(self, name: str) -> str:
-        return "/".join(part for part in (self._address.prefix, self._job_id, name) if part)
+        return "/".join(filter(None, (self._address.prefix, self._job_id, name)))
 
     def _url(self, key: str) -> str:
         if self._address.public_base_url is not None:
@@ -192,17 +196,20 @@ class Bucket(Destination):
         return url
 
     def _lasting_url(self, key: str) -> str:
-        """What names the object for as long as it is there, to those who may read it."""
+        """A URL without a signature. It is valid for as long as the object is there, for those who may read it."""
         if self._address.public_base_url is None:
             return f"s3://{self._address.name}/{key}"
         return f"{self._address.public_base_url.rstrip('/')}/{quote(key)}"
 
 
 def prove(address: Address, watch: Watch | None = None) -> None:
-    """Puts, gets and deletes a small object. Raises `JobError` where the bucket does not do that: INVALID_FIELD where
-    it refuses, DELIVERY_FAILED where it is away; or the watch's."""
+    """Puts, gets and deletes a small object.
+
+    Raises `JobError`: INVALID_FIELD if the bucket refuses, DELIVERY_FAILED if it cannot be reached or returns something
+    else, or the watch's.
+    """
     client, content = _client(address, watch), uuid.uuid4().hex.encode()
-    key = "/".join(part for part in (address.prefix, f"proof-{content.decode()}") if part)
+    key = "/".join(filter(None, (address.prefix, f"proof-{content.decode()}")))
     try:
         client.put_object(Bucket=address.name, Key=key, Body=content)
         returned = client.get_object(Bucket=address.name, Key=key)["Body"].read()
@@ -219,14 +226,14 @@ def _client(address: Address, watch: Watch | None) -> Any:
     config = Config(
         signature_version="s3v4",
         s3={"addressing_style": address.style},
-        # trailing checksums over TLS are refused by stores that do not know them
+        # some stores refuse trailing checksums over TLS, because they do not know them
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
         connect_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
         max_pool_connections=_THREADS,
-        proxies={} if address.public_only else None,  # a proxy would connect to what must not be connected to
+        proxies={} if address.public_only else None,  # a proxy would connect to private addresses too
     )
     client = boto3.client(
         "s3",
@@ -237,7 +244,7 @@ def _client(address: Address, watch: Watch | None) -> Any:
         config=config,
     )
     if watch is not None:
-        for call in _GIVEN_UP_AFTER:  # before botocore's own look, which may be followed by a long wait
+        for call in _GIVEN_UP_AFTER:  # before botocore decides on a retry, which may be a long wait
             client.meta.events.register_first(f"needs-retry.s3.{call}", lambda **_: watch.check())
     if address.public_only:
         client.meta.events.register("before-send.s3", _refuse_private)
@@ -245,19 +252,22 @@ def _client(address: Address, watch: Watch | None) -> Any:
 
 
 def _refuse_private(request: Any, **_: Any) -> None:
-    """Raises `JobError` where the request would go to an address that is not public. A name that resolves otherwise a
-    moment later leads nowhere: the other side must prove by its certificate to be the host of the URL."""
-    parts = urlsplit(request.url)
+    """Raises `JobError` if the request would go to an address that is not public.
+
+    The name may resolve to another address a moment later. That leads nowhere: the other side must prove by its
+    certificate that it is the URL's host.
+    """
+    url = urlsplit(request.url)
     try:
-        found = socket.getaddrinfo(parts.hostname, parts.port or 443, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(url.hostname, url.port or 443, type=socket.SOCK_STREAM)
     except OSError:
-        return  # then nothing can be sent either
-    if parts.scheme != "https" or not all(is_public(str(address[4][0])) for address in found):
+        return  # the name does not resolve: nothing can be sent either
+    if url.scheme != "https" or not all(is_public(str(address[4][0])) for address in found):
         raise JobError(Code.INVALID_FIELD, "s3Config.endpointUrl must lead to a public address over https.")
 
 
 def _or_none(call: Callable[[], Any]) -> Any:
-    """What `call()` returns, or None where the object is absent."""
+    """What `call()` returns; None if the object is absent."""
     try:
         return call()
     except ClientError as error:
@@ -276,7 +286,7 @@ def _status(error: ClientError) -> int:
 
 
 def _reason(error: Exception) -> str:
-    """Why a call failed, in words that hold no URL."""
+    """Why a call failed, without any URL."""
     cause = error.__context__ if isinstance(error, Boto3Error) else error
     if isinstance(cause, ClientError):
         return f"it answers {cause.response['Error']['Code']} (HTTP status {_status(cause)})"

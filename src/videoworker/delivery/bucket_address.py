@@ -1,4 +1,4 @@
-"""Which bucket: from the operator's variables, or from a job's own `s3Config`."""
+"""The bucket to deliver into: from the operator's variables, or from a job's own `s3Config`."""
 
 import re
 from collections.abc import Mapping
@@ -11,8 +11,8 @@ from pydantic import BaseModel, Field, SecretStr, ValidationError
 from videoworker.errors import Code, FieldProblem, JobError
 from videoworker.settings import Settings
 
-_DEFAULT_REGION = "us-east-1"  # what S3-compatible services without regions sign for
-# "s3.eu-central-1.amazonaws.com", "bucket.s3.fr-par.scw.cloud": the label after "s3", where it looks like a region
+_DEFAULT_REGION = "us-east-1"  # of S3-compatible services without regions
+# "s3.eu-central-1.amazonaws.com", "bucket.s3.fr-par.scw.cloud": the label after "s3", if it looks like a region
 _REGION = re.compile(r"(?:^|\.)s3[.-]([a-z0-9]+(?:-[a-z0-9]+)+)\.")
 _HOST_AND_PATH = r"[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~/-]*)?$"
 _BUCKET_IN_HOST = re.compile(r"(.+)\.s3[.-]")
@@ -20,8 +20,11 @@ _BUCKET_IN_HOST = re.compile(r"(.+)\.s3[.-]")
 
 @dataclass(frozen=True)
 class Address:
-    """A bucket and how to reach it. `endpoint_url` is the service's, without the bucket; `style` says where the
-    bucket's name goes in a URL; `public_only` forbids to connect to anything but public addresses."""
+    """A bucket and how to reach it.
+
+    `endpoint_url` is the service's, without the bucket. `style` says where the bucket's name stands in a URL: in its
+    path or in its host. If `public_only`, only public addresses may be connected to.
+    """
 
     endpoint_url: str
     name: str
@@ -49,12 +52,12 @@ _ALLOWED = {
     "endpointUrl": "the https:// URL of an S3 service at a public address",
     "accessId": "an access key",
     "accessSecret": "the secret of that access key",
-    "bucketName": "the name of a bucket; may be absent where endpointUrl names it",
+    "bucketName": "the name of a bucket; may be absent if endpointUrl names it",
 }
 
 
 def is_set(settings: Settings) -> bool:
-    """Whether any of the variables is set that only a bucket needs."""
+    """Whether a variable is set that only a bucket needs."""
     return any(_variables(settings).values()) or settings.bucket_name is not None
 
 
@@ -68,13 +71,13 @@ def from_settings(settings: Settings) -> Address:
         raise JobError(
             Code.DELIVERY_FAILED, "BUCKET_ENDPOINT_URL must be the https:// (or http://) URL of an S3 service."
         )
-    parts = urlsplit(url)
-    located = _located(parts, settings.bucket_name)
+    split = urlsplit(url)
+    located = _located(split, settings.bucket_name)
     if located is None:
         raise JobError(Code.DELIVERY_FAILED, "The bucket is only half set: BUCKET_NAME must be set too.")
     return Address(
         *located,
-        region=settings.bucket_region or _region(parts),
+        region=settings.bucket_region or _region(split),
         access_key_id=key,
         secret_access_key=secret,
         presign_ttl_seconds=settings.bucket_presign_ttl_seconds,
@@ -84,25 +87,25 @@ def from_settings(settings: Settings) -> Address:
 
 
 def from_job(s3_config: Mapping[str, Any], settings: Settings) -> Address:
-    """The bucket of a job's `s3Config`. Raises `JobError` INVALID_FIELD where that is not allowed here, or wrong; no
-    value of it is repeated."""
+    """The bucket of a job's `s3Config`. Raises `JobError` INVALID_FIELD if that is wrong, or not allowed here. No value
+    of it stands in the error."""
     if not settings.allow_job_s3_config:
         problem = FieldProblem("s3Config", _HIDDEN, "absent: this endpoint delivers into its own bucket only")
         raise JobError(Code.INVALID_FIELD, str(problem), (problem,))
     try:
-        given = S3Config.model_validate(s3_config)
+        config = S3Config.model_validate(s3_config)
     except ValidationError as error:
         names = dict.fromkeys(str(wrong["loc"][0]) if wrong["loc"] else "endpointUrl" for wrong in error.errors())
         raise _refusal(*names) from error
-    parts = urlsplit(given.endpoint_url)
-    located = _located(parts, given.bucket_name)
+    split = urlsplit(config.endpoint_url)
+    located = _located(split, config.bucket_name)
     if located is None:
         raise _refusal("bucketName")
     return Address(
         *located,
-        region=_region(parts),
-        access_key_id=given.access_id,
-        secret_access_key=given.access_secret,
+        region=_region(split),
+        access_key_id=config.access_id,
+        secret_access_key=config.access_secret,
         presign_ttl_seconds=settings.bucket_presign_ttl_seconds,
         public_only=not settings.allow_private_urls,
     )
@@ -118,19 +121,19 @@ def _refusal(*names: str) -> JobError:
     return JobError(Code.INVALID_FIELD, "; ".join(map(str, problems)), problems)
 
 
-def _located(parts: SplitResult, name: str | None) -> tuple[str, str, Literal["path", "virtual"]] | None:
-    """The service's URL, the bucket's name and the style; None where nothing names the bucket."""
-    path = parts.path.strip("/")
-    in_host = _BUCKET_IN_HOST.match(parts.netloc) if name is None else None
+def _located(split: SplitResult, name: str | None) -> tuple[str, str, Literal["path", "virtual"]] | None:
+    """The service's URL, the bucket's name and the style; None if nothing names the bucket."""
+    path = split.path.strip("/")
+    in_host = _BUCKET_IN_HOST.match(split.netloc) if name is None else None
     if in_host is not None:
         name = in_host[1]
-    if name is not None and parts.netloc.startswith(f"{name}."):
-        return f"{parts.scheme}://{parts.netloc.removeprefix(f'{name}.')}", name, "virtual"
+    if name is not None and split.netloc.startswith(f"{name}."):
+        return f"{split.scheme}://{split.netloc.removeprefix(f'{name}.')}", name, "virtual"
     if path and "/" not in path and name in (None, path):
-        return f"{parts.scheme}://{parts.netloc}", path, "path"
-    return None if name is None else (f"{parts.scheme}://{parts.netloc}/{path}".rstrip("/"), name, "path")
+        return f"{split.scheme}://{split.netloc}", path, "path"
+    return None if name is None else (f"{split.scheme}://{split.netloc}/{path}".rstrip("/"), name, "path")
 
 
-def _region(parts: SplitResult) -> str:
-    found = _REGION.search(parts.netloc)
+def _region(split: SplitResult) -> str:
+    found = _REGION.search(split.netloc)
     return found[1] if found else _DEFAULT_REGION

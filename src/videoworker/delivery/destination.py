@@ -1,4 +1,4 @@
-"""What every place that videos are delivered to can do for one job."""
+"""What every destination of videos can do for one job."""
 
 from pathlib import Path
 from typing import Protocol
@@ -7,17 +7,19 @@ from videoworker.request import Result, VideoRequest
 
 
 class Destination(Protocol):
-    """Where one job's video goes. Made anew for each job."""
+    """Where one job's video goes. Each job has its own."""
 
     def delivered_before(self, request: VideoRequest) -> Result | None:
-        """The job's result, where this very request was delivered under this job's id already."""
+        """The job's result if this request has been delivered under this job's id before, else None."""
         return None
 
     def check_size(self, num_bytes: int) -> None:
-        """Raises `JobError` OUTPUT_TOO_LARGE where a file of `num_bytes` cannot be delivered."""
+        """Raises `JobError` OUTPUT_TOO_LARGE if a file of `num_bytes` cannot be delivered."""
         return None
 
     def deliver(self, path: Path, result: Result) -> Result:
-        """Delivers the finished file `path` and gives `result` with its URL; where this very request was delivered
-        meanwhile under this job's id, that result. Raises `JobError`: DELIVERY_FAILED, or the watch's, and then leaves
-        nothing that looks delivered."""
+        """Delivers the finished file `path` and returns `result` with its URL.
+
+        If this request has been delivered under this job's id meanwhile, it returns that result. Raises `JobError`:
+        DELIVERY_FAILED, or the watch's. Then nothing is left that looks delivered.
+        """

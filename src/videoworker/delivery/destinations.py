@@ -1,4 +1,4 @@
-"""Which destination a job's video has."""
+"""Which destination a job's video has, by the job and the operator's settings."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,8 +13,10 @@ from videoworker.watch import Watch
 
 
 def destination_for(job: Mapping[str, Any], settings: Settings, watch: Watch) -> Destination:
-    """The job's own bucket if it names one, which is then proved: nobody did so at the start. Else the operator's
-    choice. Raises `JobError`."""
+    """The job's own bucket if it has one, else the operator's destination. Raises `JobError`.
+
+    The job's own bucket is proved here. The operator's destination was proved at the start.
+    """
     job_id = str(job["id"])
     if s3_config := job.get("s3Config"):
         address = bucket_address.from_job(s3_config, settings)
@@ -32,8 +34,8 @@ def destination_for(job: Mapping[str, Any], settings: Settings, watch: Watch) ->
 
 
 def prove(settings: Settings) -> None:
-    """To be called once before jobs are served. Raises `JobError` where the destination is not set up or does not
-    work."""
+    """To be called once before jobs are served. Raises `JobError` if the operator's destination is not set up, or does
+    not work."""
     match _kind(settings):
         case "bucket":
             bucket.prove(bucket_address.from_settings(settings))

@@ -15,8 +15,8 @@ _log = structlog.get_logger()
 
 
 class File(Destination):
-    """`<folder>/<job_id>/video.<container>`, given by its URL under `public_base_url`, where that serves the folder as
-    `/files`, else as `file://`."""
+    """Delivers to `<folder>/<job_id>/video.<container>`. `public_base_url` serves the folder as `/files`; None: nobody
+    serves it, and the video has a `file://` URL."""
 
     def __init__(self, folder: Path, public_base_url: str | None = None) -> None:
         self._folder, self._public_base_url = folder, public_base_url
@@ -35,10 +35,10 @@ class File(Destination):
 
 
 def place(path: Path, folder: Path, job_id: str) -> Path:
-    """Copies `path` to `<folder>/<job_id>/video<its suffix>` and gives that file's absolute path.
+    """Copies `path` to `<folder>/<job_id>/video<its suffix>` and returns the absolute path of the copy.
 
-    `job_id` is a plain file name. Whoever looks sees the whole new file or what was there before, also where the
-    machine dies meanwhile; doing it again replaces. Raises `OSError` where the file cannot be written.
+    `job_id` is a plain file name. A reader sees the whole new file, or what was there before, even if the machine dies
+    meanwhile. An older copy is replaced. Raises `OSError` if the file cannot be written.
     """
     home = folder.resolve() / job_id
     home.mkdir(parents=True, exist_ok=True)

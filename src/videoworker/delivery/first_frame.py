@@ -1,4 +1,4 @@
-"""The picture that stands for a video before it plays: its first frame."""
+"""A video's first frame, to be seen before it plays."""
 
 import io
 from pathlib import Path
@@ -7,7 +7,7 @@ import av
 
 
 def jpeg(path: Path) -> bytes:
-    """The first frame of the video file `path`, at its size. Raises `av.FFmpegError` where there is none."""
+    """The first frame of the video file `path` as JPEG, at its size. Raises `av.FFmpegError` if there is none."""
     with av.open(path) as source:
         picture = next(source.decode(video=0)).to_image()
     buffer = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Delivery inside the answer, as a data URI: for small videos on the platform, where nothing else is set up."""
+"""Delivery inside the answer, as a data URI: for small videos on the platform, if nothing else is set up."""
 
 import base64
 from pathlib import Path
@@ -7,12 +7,12 @@ from videoworker.delivery.destination import Destination
 from videoworker.errors import Code, JobError
 from videoworker.request import Result
 
-# In base64, with an answer around it, this stays under RunPod's smallest documented payload limit, 10 MB.
+# In base64 and with an answer around it, this is less than RunPod's smallest documented payload limit, 10 MB.
 MOST_BYTES = 7_000_000
 
 
 class Inline(Destination):
-    """`data:video/<container>;base64,...`"""
+    """Delivers as `data:video/<container>;base64,...`."""
 
     def check_size(self, num_bytes: int) -> None:
         if num_bytes > MOST_BYTES:

@@ -1,4 +1,4 @@
-"""Delivery onto the network volume: files like any other, once it is sure that the volume is there."""
+"""Delivery onto the network volume: a folder on it, and the proof that the volume is there."""
 
 import tempfile
 from pathlib import Path
@@ -8,13 +8,15 @@ from videoworker.settings import Settings
 
 
 def folder(settings: Settings) -> Path:
-    """Where videos lie on the network volume."""
+    """The folder of videos on the network volume."""
     return settings.network_volume / "videos"
 
 
 def prove(settings: Settings) -> None:
-    """Raises `JobError` where no file can be put there. The volume's own folder is not made: without the volume it
-    would be one on the worker's disk, and gone with it."""
+    """Raises `JobError` if no file can be written there.
+
+    The volume's own folder is not made. Without a volume it would be made on the worker's disk, and be lost with it.
+    """
     try:
         folder(settings).mkdir(exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder(settings)):

@@ -17,21 +17,19 @@ class EndpointSettings(BaseSettings):
         env_ignore_empty=True, frozen=True, extra="ignore", validate_default=True, hide_input_in_errors=True
     )
 
-    endpoint_id: str = Field("local", pattern=r"^[A-Za-z0-9_-]+$", description="its id, as in `/v2/<id>/run`")
+    endpoint_id: str = Field("local", pattern=r"^[A-Za-z0-9_-]+$", description="id of the endpoint, in `/v2/<id>/run`")
     database_url: SecretStr = Field(
-        SecretStr("sqlite:///jobs.db"), description="where jobs are kept: `sqlite:///<path>` or `postgresql://...`"
+        SecretStr("sqlite:///jobs.db"), description="database of the jobs: `sqlite:///<path>` or `postgresql://...`"
     )
     api_keys: SecretStr | None = Field(
-        None, description="keys that callers may use, with commas between; empty: only this machine may call"
+        None, description="keys that callers may use, separated by commas; empty: only this machine may call"
     )
-    max_attempts: int = Field(3, ge=1, description="how often a job is started before losing its worker fails it")
-    heartbeat_timeout_seconds: float = Field(
-        30, ge=3, description="a worker that was not heard of for so long loses its jobs"
-    )
+    max_attempts: int = Field(3, ge=1, description="how often a job is started if its workers are lost; then it fails")
+    heartbeat_timeout_seconds: float = Field(30, ge=3, description="a worker that is silent for so long loses its jobs")
     execution_timeout_seconds: float = Field(
-        600, gt=0, description="longest time a job may run, if its policy is silent"
+        600, gt=0, description="longest time a job may run, if its policy does not say"
     )
-    ttl_seconds: float = Field(86_400, gt=0, description="longest time until a job is done, if its policy is silent")
+    ttl_seconds: float = Field(86_400, gt=0, description="longest time until a job is done, if its policy does not say")
     retention_seconds: float = Field(1800, gt=0, description="how long the result of a `/run` is kept")
     sync_retention_seconds: float = Field(60, gt=0, description="how long the result of a `/runsync` is kept")
     webhook_secret: SecretStr | None = Field(
@@ -39,7 +37,7 @@ class EndpointSettings(BaseSettings):
     )
     webhook_retry_seconds: float = Field(10, gt=0, description="time between the three attempts at a webhook")
     webhook_private_addresses: bool | None = Field(
-        None, description="let webhooks go to private addresses; empty: only where API_KEYS is empty"
+        None, description="let webhooks go to private addresses; empty: only if API_KEYS is empty"
     )
 
     @field_validator("database_url")
@@ -65,7 +63,7 @@ class EndpointSettings(BaseSettings):
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The API keys. None: only programs on this machine may call."""
+        """The API keys. Without any, only programs on this machine may call."""
         keys = self.api_keys.get_secret_value().split(",") if self.api_keys else []
         return tuple(key.strip() for key in keys if key.strip())
 

@@ -1,1 +1,1 @@
-"""The device: loads, places, keeps and drops networks; makes the frames of plans."""
+"""The device: loads, places, keeps and drops networks, and makes the frames of plans."""

@@ -18,8 +18,8 @@ from videoworker.watch import Watch
 
 @dataclass(frozen=True)
 class Clip:
-    """What a plan leaves open: what is to be seen. `first_frame` has the native size; None if the clip is made from
-    text alone."""
+    """What is to be seen in a clip, which its plan does not say. `first_frame` has the native size; None if the clip is
+    made from text alone."""
 
     prompt: str
     negative_prompt: str
@@ -27,14 +27,17 @@ class Clip:
     seed: int
 
     def prompts(self, guidance_scale: float) -> tuple[str, ...]:
-        """Those that are encoded: the prompt, and before it the negative one if guidance has a use for it."""
+        """The prompts to encode: the prompt, and before it the negative one if there is guidance."""
         return (self.negative_prompt, self.prompt) if guidance_scale > 1 else (self.prompt,)
 
 
 @dataclass(frozen=True)
 class Making:
-    """One segment on its way: segment `index` of the plan, with what it is made from. `known` are its first frames, if
-    it continues from some. `generator` is the clip's, and every segment draws from it in turn."""
+    """Segment `index` of the plan, and what it is made from.
+
+    `known` are its first frames, if it continues from some. `generator` is the clip's. Every segment draws from it in
+    turn.
+    """
 
     plan: Plan
     index: int
@@ -46,7 +49,7 @@ class Making:
 def segment_frames(
     loaded: Loaded[Networks, Conditioning], making: Making, watch: Watch
 ) -> Generator[Picture, None, Frames | None]:
-    """The frames of a segment that go to the file, at the native size; returns the frames that the next segment
+    """Yields the frames of a segment that go to the file, at the native size. Returns the frames that the next segment
     continues from. Raises `JobError`."""
     plan, segment = making.plan, making.plan.segments[making.index]
     last_segment = making.index + 1 == len(plan.segments)
@@ -82,7 +85,7 @@ def _latents(loaded: Loaded[Networks, Conditioning], making: Making, watch: Watc
             known = family.encode_frames(networks, making.known)
         inputs = Inputs(noise, prompts, known, plan.sampling, making.generator)
         latents = denoise(family.start(networks, inputs), watch)
-        if known is not None:  # the model's own account of them would only be less exact
+        if known is not None:  # the model's own version of them is less exact
             latents = torch.cat([known, latents[:, known.shape[1] :]], dim=1)
     return latents
 
@@ -90,7 +93,7 @@ def _latents(loaded: Loaded[Networks, Conditioning], making: Making, watch: Watc
 def _decoded(
     loaded: Loaded[Networks, Conditioning], latents: torch.Tensor, generator: torch.Generator, watch: Watch
 ) -> Iterator[Picture]:
-    """The frames of `latents`, one by one; the time spent on making them counts as decoding."""
+    """The frames of `latents`, one by one. The time spent on making them counts as decoding."""
     pieces = loaded.family.decode(loaded.networks, latents, generator, watch)
     while True:
         with watch.stage("decode"):

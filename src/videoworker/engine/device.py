@@ -1,7 +1,6 @@
 """The device that clips are made on, and the one checkpoint whose networks lie on it.
 
-Ownership: one thread at a time uses it, the one that runs jobs. What `use` returns is valid until the next `use` or
-`drop`.
+Ownership: only the thread that runs jobs uses it. What `use` returns is valid until the next `use` or `drop`.
 """
 
 import gc
@@ -29,7 +28,7 @@ from videoworker.sampling.reader import Reader
 from videoworker.watch import Watch
 from videoworker.weights.parameters import parameters
 
-# How many prompts' conditioning stays on the device: some MB each.
+# The conditioning of so many prompts stays on the device. Each has some MB.
 _PROMPTS_KEPT = 16
 
 _log = structlog.get_logger()
@@ -37,8 +36,8 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Loaded(Generic[Networks, Conditioning]):
-    """A checkpoint that can be used now. `encode(prompts, picture)` is the family's `encode_prompts`, which remembers
-    its last answers, since jobs often come with the same words."""
+    """A checkpoint that can be used now. `encode(prompts, picture)` is the family's `encode_prompts`. It remembers its
+    last results, since jobs often have the same prompts."""
 
     checkpoint: Checkpoint
     placement: Placement
@@ -48,7 +47,7 @@ class Loaded(Generic[Networks, Conditioning]):
 
 
 class Device:
-    """A GPU if there is one, else the processor. `placement` is the one that was asked for last."""
+    """A GPU if there is one, else the processor. `placement` is the last one that `use` was called with."""
 
     def __init__(self) -> None:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -66,15 +65,18 @@ class Device:
         return free + torch.cuda.memory_reserved(self.device)
 
     def weight_bytes(self, checkpoint: Checkpoint, folder: Path) -> WeightBytes:
-        """What the networks of a checkpoint take here."""
+        """The bytes that the networks of a checkpoint need here."""
         dtypes = self.dtypes(checkpoint)
         sizes = {name: count * dtypes[name].itemsize for name, count in parameters(checkpoint, folder).items()}
         return bytes_by_role(checkpoint, sizes)
 
     def use(self, model: VideoModel, folder: Path, placement: Placement, watch: Watch) -> Loaded[Any, Any]:
-        """The networks of a checkpoint that is whole, from `folder`, placed. They are read anew if another one's lie
-        here, or if these lie otherwise; what lay here is freed first. Raises `JobError`: the watch's, which is heard
-        with every tensor, and then nothing lies here; MODEL_NOT_LOADED if the files cannot be read."""
+        """The networks of the checkpoint in `folder`, which is whole, placed.
+
+        They are read if another checkpoint's lie here, or if they lie here with another placement. What lies here is
+        freed first. Raises `JobError`: MODEL_NOT_LOADED if the files cannot be read, or the watch's, which is checked
+        with every tensor. Nothing lies here then.
+        """
         loaded = self.loaded
         if loaded is not None and loaded.checkpoint == model.checkpoint and loaded.placement.serves(placement):
             return loaded
@@ -112,8 +114,8 @@ class Device:
                     networks = place(networks, checkpoint, self.device, placement)
         except (torch.OutOfMemoryError, JobError):
             raise
-        except Exception as error:  # whatever a damaged or foreign file makes the libraries raise; the log has it whole
-            watch.check()  # some of them turn what stopped them into an error of their own
+        except Exception as error:  # damaged and foreign files make the libraries raise all kinds of errors
+            watch.check()  # some libraries turn the watch's error into one of their own
             _log.exception("weights not readable", model=model.name)
             message = (
                 f"The weights of {checkpoint.title} cannot be read. To fetch them again: {checkpoint.how_to_fetch}"
@@ -122,8 +124,8 @@ class Device:
         return Loaded(checkpoint, placement, found, networks, _remembering(found, networks))
 
     def dtypes(self, checkpoint: Checkpoint) -> Mapping[str, torch.dtype]:
-        """By component: the declared one, if the device computes in 16 bits; on other processors float32, which is
-        faster there."""
+        """The dtype of each component, by its name: the declared one if the device computes in 16 bits, else float32,
+        which is faster there."""
         in_16_bits = _computes_in_16_bits(self.device)
         return {
             component.name: getattr(torch, component.dtype) if in_16_bits else torch.float32

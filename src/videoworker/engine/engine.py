@@ -30,7 +30,7 @@ from videoworker.weights.find import LocalCheckpoints
 from videoworker.weights.places import Found, size
 from videoworker.weights.revision import revision
 
-# Above this many bytes of weights a model without a GPU would take hours for a clip.
+# With more bytes of weights than this, a clip would take hours without a GPU.
 _LARGEST_ON_CPU = 2_000_000_000
 
 _log = structlog.get_logger()
@@ -38,7 +38,7 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Source:
-    """Where a checkpoint lies on this machine, whole, and where its networks are to lie on the device."""
+    """Where a whole checkpoint lies on this machine, and where its networks are to lie on the device."""
 
     found: Found
     placement: Placement
@@ -53,12 +53,12 @@ class Prepared:
 
     @property
     def revision(self) -> str:
-        """Of all checkpoints that the clip is made with, in their order."""
+        """The revisions of all checkpoints that the clip is made with, in the order in which they are used."""
         return ", ".join(dict.fromkeys(revision(source.found.folder) for source in self.sources.values()))
 
 
 class Engine:
-    """`pace` is what jobs have taken on this device."""
+    """Makes frames. `pace` knows how long jobs have taken on this device."""
 
     def __init__(self, settings: Settings) -> None:
         self.pace = Pace()
@@ -73,7 +73,7 @@ class Engine:
         return None if loaded is None else loaded.checkpoint
 
     def survey(self) -> Machine:
-        """The machine as it is now, for planning. What a plan needs is then looked for no more."""
+        """The machine as it is now, for planning. `prepare` does not search again for what is found here."""
         self._local = LocalCheckpoints(self._settings)
         return Machine(
             is_installed=lambda checkpoint: self._local.locate(checkpoint) is not None,
@@ -82,14 +82,19 @@ class Engine:
         )
 
     def load(self, model: VideoModel, watch: Watch) -> None:
-        """Puts a variant's weights on the device before the first job. Raises `JobError`: MODEL_NOT_LOADED if they are
-        absent or not whole, GPU_UNAVAILABLE if the machine cannot run them, or the watch's."""
+        """Puts a variant's weights on the device before the first job.
+
+        Raises `JobError`: MODEL_NOT_LOADED if they are absent or not whole, GPU_UNAVAILABLE if the machine cannot run
+        them, or the watch's.
+        """
         found = self._bring(model, watch)
         self._device.use(model, found.folder, self._first_placement(model, found), watch)
 
     def prepare(self, plan: Plan, watch: Watch) -> Prepared:
-        """Sees to it that everything a plan needs is on this machine, fetched if need be, before minutes go into a part
-        of it. Raises `JobError` as `load` does, and OUT_OF_MEMORY if the clip is too large for the device."""
+        """Brings all checkpoints that a plan needs to this machine, before minutes are spent on its first segment.
+
+        Raises `JobError` as `load` does, and OUT_OF_MEMORY if the clip is too large for the device.
+        """
         found = {model: self._bring(model, watch) for model in plan.models}
         beside = activations(plan)
         return Prepared(
@@ -101,8 +106,10 @@ class Engine:
         )
 
     def frames(self, prepared: Prepared, clip: Clip, watch: Watch) -> Iterator[Picture]:
-        """The plan's frames at its native size, as they are decoded. If memory runs out, the clip is made once more
-        with a leaner placement, and frames that were given are not given again. Raises `JobError`."""
+        """The plan's frames at its native size, as they are decoded. Raises `JobError`.
+
+        If memory runs out, the clip is made once more with a leaner placement. No frame is yielded twice.
+        """
         given = 0
         try:
             for frame in self._frames(prepared, clip, watch, None):
@@ -121,7 +128,7 @@ class Engine:
             raise self._out_of_memory() from error
 
     def _frames(self, prepared: Prepared, clip: Clip, watch: Watch, placement: Placement | None) -> Iterator[Picture]:
-        """As `frames`, once. `placement` takes the place of the prepared one."""
+        """As `frames`, but tries once. `placement` takes the place of the prepared one; None: the prepared one."""
         plan = prepared.plan
         prompts = clip.prompts(plan.sampling.guidance_scale)
         generator = torch.Generator("cpu").manual_seed(clip.seed)
@@ -137,7 +144,7 @@ class Engine:
             known = yield from segment_frames(loaded, Making(plan, index, prompts, known, generator), watch)
 
     def _bring(self, model: VideoModel, watch: Watch) -> Found:
-        """Where the model's checkpoint lies, whole. What is loaded was whole, and is not read again."""
+        """Where the model's checkpoint lies, whole. If it is loaded, it was whole, and is not checked again."""
         found = self._local.locate(model.checkpoint)
         if found is not None and self.loaded == model.checkpoint:
             return found
@@ -148,7 +155,7 @@ class Engine:
         return found
 
     def _first_placement(self, model: VideoModel, found: Found) -> Placement:
-        """For the jobs that will come: if the model's default clip is too large, smaller ones may not be."""
+        """For the jobs to come. If the model's default clip is too large, smaller ones may still fit."""
         try:
             return self._placement(model, found, default_activations(model))
         except JobError as error:
@@ -172,7 +179,7 @@ class Engine:
         return chosen
 
     def _out_of_memory(self) -> JobError:
-        """The end of a clip. The networks are given up: layers of them may be left on their way."""
+        """The error that ends a clip. The networks are dropped, because some layers may have been left halfway."""
         self._device.drop()
         return JobError(
             Code.OUT_OF_MEMORY,

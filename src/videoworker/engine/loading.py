@@ -1,6 +1,6 @@
-"""Reading weights so that cancel and time limit are heard: minutes can pass on a network volume.
+"""Hears cancel and time limit while weights are read, which can take minutes from a network volume.
 
-The libraries that read them take no callback. But for every tensor that they read they call torch, on this thread.
+The libraries that read weights take no callback. But they call torch for every tensor, on the thread that reads.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -28,6 +28,6 @@ class _Checking(TorchFunctionMode):
 
 @contextmanager
 def checked(watch: Watch) -> Iterator[None]:
-    """Within the block, torch's functions raise what `watch.check` raises."""
+    """Within the block torch's functions raise what `watch.check` raises."""
     with _Checking(watch):
         yield

@@ -1,4 +1,4 @@
-"""How each architecture is run: one package per family, found by the name that a model declares."""
+"""How each architecture is run: one package per family, by the name that a model declares."""
 
 from importlib import import_module
 from typing import Any
@@ -7,6 +7,6 @@ from videoworker.families.family import Family
 
 
 def family(name: str) -> Family[Any, Any]:
-    """The family called `name`. Its package is imported now: a process pays for the architecture that it runs alone."""
+    """The family called `name`. Its package is imported here: a process imports no architecture but its own."""
     found: Family[Any, Any] = import_module(f"{__name__}.{name}").FAMILY
     return found

@@ -14,11 +14,11 @@ from videoworker.watch import Watch
 
 
 class AnyNetworks(Protocol):
-    """What every family's loaded checkpoint has: its networks beside these two."""
+    """What every family's loaded checkpoint has, beside its networks."""
 
     @property
     def device(self) -> torch.device:
-        """Where the networks compute."""
+        """The device that the networks compute on."""
 
 
 Networks = TypeVar("Networks", bound=AnyNetworks)
@@ -27,20 +27,22 @@ Conditioning = TypeVar("Conditioning")
 
 @dataclass(frozen=True)
 class Family(Generic[Networks, Conditioning]):
-    """One architecture, as plain functions. `Networks` is a frozen dataclass with a field for each network, called as
-    the checkpoint's component; `Conditioning` is one encoded prompt. Latents between the functions are [1, T, C, h, w]
-    in float32.
+    """One architecture, as plain functions.
 
-    `load` reads a checkpoint. Raises `JobError` MODEL_NOT_LOADED if its parts do not fit together.
+    `Networks` is a frozen dataclass with a field for each network, called as the checkpoint's component. `Conditioning`
+    is one encoded prompt. Latents between the functions are [1, T, C, h, w] in float32.
 
-    `encode_prompts` gives the conditioning of each prompt, and how many tokens of the last did not fit. The picture is
-    the clip's first frame, read-only, for families that `describes_image`; else it is None. The engine keeps the answer
-    for later jobs: nothing may change it.
+    `load` reads a checkpoint. Raises `JobError` MODEL_NOT_LOADED if its files do not fit together.
+
+    `encode_prompts` gives the conditioning of each prompt, and how many tokens of the last did not fit. If the family
+    `describes_image`, the picture is the clip's first frame, read-only. Else it is None. The engine keeps the result
+    for later jobs, so nothing may change it.
 
     `get_noise` draws noise on the CPU. `encode_frames` gives the latents of a clip's first frames; None for families
-    that take none. `start` prepares the loop. `decode` gives pixels [1, 3, n, height, width] from -1 to 1, piece by
-    piece and with bounded memory. It reports each piece before it gives it, and the generator gives what a decoder
-    adds.
+    that take none. `start` prepares the loop.
+
+    `decode` yields pixels [1, 3, n, height, width] from -1 to 1, piece by piece and with bounded memory. It reports
+    each piece before it yields it. Decoders that add noise draw it from the generator.
     """
 
     load: Callable[[Reader], Networks]

@@ -1,1 +1,1 @@
-"""Pictures in, frames out to a file."""
+"""Pictures in, and frames out to a video file."""

@@ -1,7 +1,7 @@
 """Fetching a caller's URL without letting it reach into the worker's own network.
 
-Every address is judged when a socket is made for it, so it does not matter how the URL led there. Proxies and netrc
-files of the environment are not used. One time limit holds for the whole fetch, so a server that answers byte by byte
+Every address is judged when a socket is made for it. So it does not matter how the URL led there. Proxies and netrc
+files of the environment are not used. One time limit holds for the whole fetch. So a server that answers byte by byte
 cannot hold up the job.
 """
 
@@ -23,7 +23,7 @@ _CHECK_SECONDS = 0.1
 
 
 class DownloadRefused(Exception):
-    """Why a URL was not fetched, in words for the caller. It never holds an address that a name resolved to."""
+    """Why a URL was not fetched, for the caller. It never holds an address that a name resolved to."""
 
 
 def unchecked() -> None:

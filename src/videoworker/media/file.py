@@ -1,7 +1,7 @@
-"""The video file: takes RGB frames one by one, gives a finished mp4 or webm.
+"""The video file: takes RGB frames one by one and becomes a finished mp4 or webm.
 
-Frames are cropped, scaled, converted and encoded as they come; none is kept. The file grows under a temporary name
-beside its target and takes the target's name only when it is whole.
+Frames are cropped, scaled, converted and encoded as they come. None is kept. The file grows under a temporary name
+beside its target. It takes the target's name only when it is whole.
 """
 
 import hashlib
@@ -28,25 +28,25 @@ _ENCODERS: dict[Container, str] = {"mp4": "libx264", "webm": "libvpx-vp9"}
 _CODECS: dict[Container, str] = {"mp4": "h264", "webm": "vp9"}
 
 # Constant rate factors, on each encoder's own scale. FFmpeg's encoding guides call 17-28 the sane range of x264 and
-# 15-35 that of VP9; at "medium" flat areas of every primary colour come back within 3 of 255 levels.
+# 15-35 that of VP9. At "medium", flat areas of every primary colour come back within 3 of 255 levels.
 CRF: dict[Container, dict[Quality, int]] = {
     "mp4": {"low": 28, "medium": 20, "high": 16},
     "webm": {"low": 38, "medium": 30, "high": 22},
 }
 CRF_RANGE: dict[Container, tuple[int, int]] = {"mp4": (0, 51), "webm": (0, 63)}
-_LEAST_X264_CRF = 1  # to x264 anything less means lossless, which the High profile has not; this is the next best
+_LEAST_X264_CRF = 1  # less means lossless to x264, which the High profile does not have; this is the next best
 
-# The ceiling that makes VP9's constant quality a constrained one, in bits per pixel: between the 5 Mbit/s at 720p and
+# In bits per pixel. This limit makes VP9's constant quality a constrained one. It lies between the 5 Mbit/s at 720p and
 # the 8 Mbit/s at 1080p that YouTube recommends for uploads of 24 to 30 frames a second.
 _VP9_BITS_PER_PIXEL = 0.2
 
 _LONGEST_GOP_SECONDS = 2
-_MOST_THREADS = 16  # libavcodec's own limit where it chooses the number (MAX_AUTO_THREADS)
+_MOST_THREADS = 16  # libavcodec's limit if it sets the number itself (MAX_AUTO_THREADS)
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A file that is complete under its final name. `duration` in seconds, `file_size` in bytes."""
+    """A file that is complete under its final name. `duration` is in seconds, `file_size` in bytes."""
 
     codec: str
     num_frames: int
@@ -57,11 +57,11 @@ class Finished:
 
 @dataclass(frozen=True)
 class VideoFormat:
-    """What a file has, and the frames that it is made from.
+    """What a file has, and what frames it is made from.
 
-    Its pictures are cut out of frames as `canvas` says, and their sides are even, since 4:2:0 halves them. `fps` and
-    `num_frames` are exact. `crf` overrides `quality` and must lie in `CRF_RANGE`.
-    Raises ValueError for a size, rate, count or crf that no file can have.
+    `canvas` says how its pictures are cut out of frames. Their sides are even, since 4:2:0 halves them. `fps` and
+    `num_frames` are exact. `crf` takes the place of `quality` and must lie in `CRF_RANGE`. Raises ValueError if no file
+    can have this size, rate, count or crf.
     """
 
     container: Container
@@ -86,13 +86,16 @@ class VideoFormat:
 
     @property
     def pixels(self) -> int:
-        """Of all pictures together."""
+        """How many pixels all pictures have together."""
         return self.canvas.width * self.canvas.height * self.num_frames
 
 
 class VideoFile:
-    """Writes one file. Use it as a context manager and call `close()` inside it: what is left without `close()`, by an
-    exception or otherwise, leaves nothing on disk. `metadata` is written into the container's tags."""
+    """Writes one file. `metadata` goes into the container's tags.
+
+    Use it as a context manager and call `close()` inside it. If the block ends without `close()`, by an exception or
+    otherwise, nothing is left on disk.
+    """
 
     def __init__(self, path: Path, format: VideoFormat, metadata: Mapping[str, str] | None = None) -> None:
         self._path, self._partial = path, path.with_name(f"{path.name}.part")
@@ -100,7 +103,7 @@ class VideoFile:
         self._threads = min(len(os.sched_getaffinity(0)), _MOST_THREADS)
         self._reformatter = VideoReformatter()
         self._output = av.open(self._partial, "w", format=format.container, options=_container_options(format))
-        self._output.flags |= ContainerFlags.bitexact.value  # no dates and no random ids: same frames, same bytes
+        self._output.flags |= ContainerFlags.bitexact.value  # no dates, no random ids: same frames, same bytes
         self._output.metadata.update(metadata or {})
         encoder = _ENCODERS[format.container]
         self._stream = self._output.add_stream(encoder, rate=format.fps, options=_codec_options(format))
@@ -138,7 +141,7 @@ class VideoFile:
         self._written += 1
 
     def close(self) -> Finished:
-        """Finishes the file and gives it its name. Raises `JobError` if it has not got all of its frames."""
+        """Finishes the file and gives it its name. Raises `JobError` if frames are missing."""
         num_frames = self._format.num_frames
         if self._written != num_frames:
             raise JobError(Code.GENERATION_FAILED, f"The video has {self._written} frames instead of {num_frames}.")
@@ -171,8 +174,8 @@ class VideoFile:
 def _container_options(format: VideoFormat) -> dict[str, str]:
     if format.container == "webm":
         return {}
-    # Both clocks of the file tick a whole number of times per frame; the muxer's default for the second, 1000 ticks a
-    # second, would round the duration.
+    # Both clocks of the file, the track's and the movie's, tick a whole number of times per frame. The muxer's default
+    # for the movie's, 1000 ticks a second, would round the duration.
     clock = str(format.fps * 512)
     return {
         "movflags": "+faststart+use_metadata_tags",
@@ -182,7 +185,7 @@ def _container_options(format: VideoFormat) -> dict[str, str]:
 
 
 def _codec_options(format: VideoFormat) -> dict[str, str]:
-    # Presets: the fastest of each encoder that does not give up quality for it; VP9 takes about twice x264's time.
+    # For each encoder the fastest preset that does not lose quality by it. VP9 takes about twice x264's time.
     crf = format.rate_factor
     if format.container == "mp4":
         return {"preset": "veryfast", "profile": "high", "crf": str(max(crf, _LEAST_X264_CRF))}

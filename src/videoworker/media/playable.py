@@ -1,4 +1,4 @@
-"""Whether a finished file plays: it is decoded from its first frame to its last before anyone is told of it."""
+"""Proves that a finished file plays, before anyone is told of it: it is decoded from its first frame to its last."""
 
 from pathlib import Path
 
@@ -10,8 +10,8 @@ from videoworker.watch import Watch
 
 
 def check_plays(path: Path, format: VideoFormat, watch: Watch) -> None:
-    """Raises `JobError`: GENERATION_FAILED unless the file at `path` decodes wholly into the frames of its format, or
-    the watch's, which is heard with every frame."""
+    """Raises `JobError`: GENERATION_FAILED unless the file at `path` decodes into all frames of its format, or the
+    watch's, which is checked with every frame."""
     num_frames, width, height = format.num_frames, format.canvas.width, format.canvas.height
     try:
         sizes = _decoded_sizes(path, watch)
@@ -27,7 +27,7 @@ def _decoded_sizes(path: Path, watch: Watch) -> list[tuple[int, int]]:
     with av.open(path) as source:
         stream = source.streams.video[0]
         stream.thread_type = "AUTO"
-        # A decoder left to itself paints over what is broken.
+        # Without this option the decoder conceals what is broken.
         stream.codec_context.options = {"err_detect": "explode"}
         sizes = []
         for frame in source.decode(stream):

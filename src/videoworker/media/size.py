@@ -1,17 +1,17 @@
-"""How large a video file will be, said before it is made."""
+"""How large a video file will be, before it is made."""
 
 from videoworker.media.file import CRF, VideoFormat
 
-# What generated pictures take at "medium", with room above what was measured: files of `sketch` at 256x256 take 0.15,
-# 1080p takes less. YouTube's recommended upload rates lie between 0.12 (1080p) and 0.2 (720p).
+# What generated pictures need at "medium", with some room above what was measured: files of `sketch` at 256x256 have
+# 0.15, and 1080p has less. YouTube's recommended upload rates lie between 0.12 (1080p) and 0.2 (720p).
 _BITS_PER_PIXEL_AT_MEDIUM = 0.2
-_CRF_STEPS_TO_HALVE = 6  # as x264's guide has it; VP9's scale is about as steep
+_CRF_STEPS_TO_HALVE = 6  # as x264's guide says; VP9's scale is about as steep
 
 _CONTAINER_BYTES = 10_000
 
 
 def estimated_bytes(format: VideoFormat) -> int:
-    """The size that a file of this format is not expected to exceed."""
+    """The size in bytes that a file of this format is not expected to exceed."""
     steps = CRF[format.container]["medium"] - format.rate_factor
     bits_per_pixel = _BITS_PER_PIXEL_AT_MEDIUM * 2 ** (steps / _CRF_STEPS_TO_HALVE)
     return _CONTAINER_BYTES + round(format.pixels * bits_per_pixel / 8)

@@ -1,4 +1,4 @@
-"""The models there are: each module of this package that has `VARIANTS` declares one model by it."""
+"""The models there are. Each module of this package that has `VARIANTS` declares one model."""
 
 from collections.abc import Iterator
 from importlib import import_module
@@ -14,7 +14,7 @@ def _declared() -> Iterator[tuple[VideoModel, ...]]:
             yield variants
 
 
-# A model's variants by its name, models by rank. The first variant is the one that is meant if nothing says which.
+# Each model's variants by its name, models by rank. If nothing says which variant, the first one is meant.
 VARIANTS: dict[str, tuple[VideoModel, ...]] = {
     variants[0].name: variants for variants in sorted(_declared(), key=lambda variants: variants[0].rank)
 }

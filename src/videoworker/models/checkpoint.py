@@ -17,9 +17,9 @@ class Role(StrEnum):
 class Component:
     """One network of a checkpoint.
 
-    `name` is its folder. `stored` is the dtype of its files once they are fetched: what a repository has in float32 is
-    cast to it. `size` is about how many bytes the tensors of these files have. `dtype` is what it computes in, on a
-    device that computes in 16 bits.
+    `name` is its folder. `stored` is the dtype of its files: what a repository has in float32 is cast to it when it is
+    fetched. `size` is about how many bytes the tensors of these files have. `dtype` is the one to compute in, if the
+    device computes in 16 bits.
     """
 
     name: str
@@ -33,10 +33,10 @@ class Component:
 class Checkpoint:
     """The files of one variant of a model, in diffusers layout, safetensors only.
 
-    `model` and `variant` name it to a user; a model with one variant gives that no name. `folder` lies under the
-    weights directory. `repository` is the hub's id, empty if the files are part of this repository; it is pinned to
-    `revision` if that is a commit. `pipeline` is the class that `model_index.json` names. `gated`: the hub asks for an
-    account that accepted the terms. `territory` and `conditions` say what the licence restricts, if anything.
+    `model` and `variant` are its names for a user. If a model has one variant alone, that has no name. `folder` lies
+    under the weights directory. `repository` is the hub's id, empty if this repository has the files. It is pinned to
+    `revision` if that is a commit. `pipeline` is the class in `model_index.json`. If `gated`, the hub wants an account
+    that has accepted the terms. `territory` and `conditions` say what the licence restricts, if anything.
     """
 
     model: str
@@ -76,7 +76,7 @@ class Checkpoint:
 
     @property
     def absence(self) -> str:
-        """What an operator reads if the files are not here."""
+        """For the operator: the files are absent, and how to get them."""
         return f"The weights of {self.title} are not installed. To fetch them ({self.licence}): {self.how_to_fetch}"
 
     def role(self, name: str) -> Role:

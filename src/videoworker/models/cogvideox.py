@@ -1,7 +1,8 @@
 """CogVideoX, from text and from an image.
 
-Sizes, lengths and defaults: the model cards (CogVideoX: 720x480, 49 frames at 8 fps; CogVideoX1.5: short side 768, long
-side up to 1360, 81 frames at 16 fps; 50 steps, guidance 6). Bytes: the published configurations' parameters.
+Sizes, lengths and defaults come from the model cards. CogVideoX: 720x480, 49 frames at 8 fps. CogVideoX1.5: short side
+768, long side up to 1360, 81 frames at 16 fps. Both: 50 steps, guidance 6. Bytes come from the parameters of the
+published configurations.
 """
 
 from dataclasses import replace
@@ -87,7 +88,7 @@ COGVIDEOX_5B_I2V = replace(
     ),
     takes_image=True,
     needs_image=True,
-    fixed_size=True,  # its positions are learned for this one size and length
+    fixed_size=True,  # its positions were learned for this size and length alone
     min_frames=49,
     continued_from=1,
 )

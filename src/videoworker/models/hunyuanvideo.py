@@ -1,4 +1,4 @@
-"""HunyuanVideo. Limits from its model cards; bytes: the published configurations' parameters."""
+"""HunyuanVideo. Limits come from its model cards, bytes from the parameters of the published configurations."""
 
 from dataclasses import replace
 
@@ -69,7 +69,7 @@ HUNYUANVIDEO_I2V = replace(
     continued_from=1,
 )
 
-# The image's latents and a mask are 17 more channels; the first four of 129 frames are thrown away.
+# The image's latents and a mask are 17 more channels. The first four of 129 frames are dropped.
 HUNYUANVIDEO_I2V_33CH = replace(
     HUNYUANVIDEO_I2V,
     checkpoint=replace(

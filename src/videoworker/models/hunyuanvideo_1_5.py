@@ -1,4 +1,4 @@
-"""HunyuanVideo-1.5. Limits from its model cards; bytes: the published configurations' parameters."""
+"""HunyuanVideo-1.5. Limits come from its model cards, bytes from the parameters of the published configurations."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ _IMAGE_COMPONENTS = (*_TEXT_COMPONENTS, Component("image_encoder", Role.IMAGE_EN
 
 
 def _checkpoint(variant: str, revision: str | None) -> Checkpoint:
-    """The hub has a repository for each variant, all named alike."""
+    """The hub has a repository for each variant. Their names are built alike."""
     needs_image = "i2v" in variant
     return Checkpoint(
         model="hunyuanvideo-1.5",

@@ -1,5 +1,8 @@
-"""LTX-Video: text and image with the same weights. Limits from its model card (sides in 32, at most 720x1280 and 257
-frames), defaults from its reference pipeline; bytes: its configuration's parameters."""
+"""LTX-Video: text and image with the same weights.
+
+Limits come from its model card: sides in multiples of 32, at most 720x1280 and 257 frames. Defaults come from its
+reference pipeline, bytes from the parameters of its configuration.
+"""
 
 from videoworker.models.checkpoint import Checkpoint, Component, Role
 from videoworker.models.video_model import VideoModel

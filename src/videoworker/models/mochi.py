@@ -1,4 +1,4 @@
-"""Mochi 1. Limits from its model card; bytes: its configuration's parameters."""
+"""Mochi 1. Limits come from its model card, bytes from the parameters of its configuration."""
 
 from videoworker.models.checkpoint import Checkpoint, Component, Role
 from videoworker.models.video_model import VideoModel

@@ -1,4 +1,4 @@
-"""Open-Sora 2. Limits from its repository, which is not in diffusers layout; this version has no sampler for it yet."""
+"""Open-Sora 2. Limits come from its repository, which is not in diffusers layout. No family here runs it yet."""
 
 from videoworker.models.checkpoint import Checkpoint
 from videoworker.models.video_model import VideoModel

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Sampling:
-    """What is None is as the checkpoint's own files say. `fps` is for families that are told how much time lies between
-    two frames; None: as in the videos that they were trained on."""
+    """If a value is None, the one in the checkpoint's own files holds. `fps` is for families that take the time between
+    two frames as an input; None: as in the videos that they were trained on."""
 
     steps: int
     guidance_scale: float

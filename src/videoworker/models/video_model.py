@@ -1,4 +1,4 @@
-"""What a file of `models` says about a video model: one value per variant. Others act on it and know no model by
+"""What a file of `models` declares of a video model: one value per variant. Others act on it and know no model by
 name."""
 
 from dataclasses import dataclass
@@ -8,18 +8,21 @@ from videoworker.models.checkpoint import Checkpoint
 
 @dataclass(frozen=True)
 class VideoModel:
-    """One variant of a video model. Lengths in pixels and frames.
+    """One variant of a video model. Sizes are in pixels, lengths in frames.
 
     `family` is the package in `videoworker.families` that runs it; None if this version has none. `rank` orders the
-    models: if a request names none, the installed one with the least rank makes the video.
+    models. If a request names none, the installed one with the least rank makes the video.
 
-    Requests: a variant makes video from text, also from an image if it `takes_image`, only from an image if it
-    `needs_image`. `fixed_schedule`: it was trained for one course of noise levels, and a flow shift is refused.
+    Requests: a variant makes video from text. If it `takes_image`, it does so from an image too. If it `needs_image`,
+    it does so from an image alone. If it has a `fixed_schedule`, it was trained for one course of noise levels, and a
+    flow shift is refused.
 
-    Sizes: both sides are multiples of `grid` between `min_side` and `max_side`, the area is at most `max_area`. A
-    `fixed_size` variant makes `default_width` x `default_height` alone. Clips: a multiple of `frame_step` plus one,
-    between `min_frames` and `max_frames`. A longer clip continues from the last `continued_from` frames of the segment
-    before. If that is 0, the variant `continued_by` makes the further segments, if one is named.
+    Sizes: both sides are multiples of `grid` between `min_side` and `max_side`. The area is at most `max_area`. A
+    `fixed_size` variant makes `default_width` x `default_height` alone.
+
+    Clips: a multiple of `frame_step` plus one, between `min_frames` and `max_frames`. A longer clip continues from the
+    last `continued_from` frames of the segment before. If that is 0, the variant `continued_by` makes the further
+    segments. If that is empty too, there is no longer clip.
 
     Memory beside the weights: `denoise_bytes` per pixel of a clip while it is denoised, `decode_bytes` per pixel of one
     frame while a clip is decoded. `published_step_seconds` is what others measured on one H100 for a step of the
@@ -57,10 +60,10 @@ class VideoModel:
 
     @property
     def name(self) -> str:
-        """What a caller names; all variants of a model share it."""
+        """The name that a caller uses. All variants of a model share it."""
         return self.checkpoint.model
 
     @property
     def variant(self) -> str:
-        """Which variant it is; empty if the model has one alone."""
+        """The variant's name; empty if the model has one alone."""
         return self.checkpoint.variant

@@ -1,1 +1,1 @@
-"""From a request and the models' declarations to a plan: which variant, size, segments, memory, seconds. No torch."""
+"""From a request and the models' declarations to a plan: variant, size, segments, memory, seconds. No torch."""

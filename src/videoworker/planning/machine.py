@@ -1,4 +1,4 @@
-"""The model that a job gets, given the machine that it runs on."""
+"""Which model makes a job's video, by what the machine has."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,8 +30,9 @@ class Machine:
         raise JobError(Code.MODEL_NOT_LOADED, "No model is installed.")
 
     def variant_for(self, name: str, request: VideoRequest | None = None) -> VideoModel:
-        """The variant of the model `name` that serves a request; without one, the variant to start with. Of those that
-        suit it, the first that is installed; if none is, the first that can be fetched.
+        """The variant of the model `name` that serves a request. Without a request, the variant to start with.
+
+        Of the variants that suit the request it is the first that is installed. If none is, it is the first of them.
 
         Raises `JobError`: INVALID_FIELD if there is no such model; MODEL_NOT_LOADED if this version cannot run it, or
         if its weights are absent and may not be fetched.

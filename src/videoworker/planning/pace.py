@@ -1,4 +1,4 @@
-"""How long a plan will take on this device, judged from what this process has made."""
+"""How long a plan will take on this device, judged by what this process has made."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from videoworker.models.video_model import VideoModel
 from videoworker.planning.plan import Plan
 
-# Beyond so many times the work that was measured, nothing is said: a small clip's time is mostly fixed costs.
+# There is no estimate beyond so many times the measured work, because a small clip's time is mostly fixed costs.
 _FARTHEST = 10.0
 
 
@@ -21,14 +21,17 @@ class _Measured:
 
 
 class Pace:
-    """Knows nothing until a job is done. Of each model the largest job yet counts, as fixed costs weigh least in it;
-    time is taken to grow with the work, so a larger job may take longer than said, since attention grows faster."""
+    """Knows nothing until a job is done.
+
+    Of each model the largest job so far counts, because fixed costs weigh least in it. Time is taken to grow with the
+    work. Attention grows faster, so a larger job may take longer than estimated.
+    """
 
     def __init__(self) -> None:
         self._measured: dict[VideoModel, _Measured] = {}
 
     def learn(self, plan: Plan, seconds: Mapping[str, float]) -> None:
-        """`seconds` by stage: what the plan took."""
+        """Learns what a plan took: `seconds` by stage."""
         decoded = seconds.get("decode", 0.0) + seconds.get("encode", 0.0)
         new = _Measured(_denoised(plan), seconds.get("denoise", 0.0), _decoded(plan), decoded)
         old = self._measured.get(plan.model)
@@ -36,7 +39,7 @@ class Pace:
             self._measured[plan.model] = new
 
     def estimate(self, plan: Plan) -> float | None:
-        """Seconds; None where nothing comparable was made."""
+        """Seconds that the plan will take; None if nothing comparable was made."""
         known = self._measured.get(plan.model)
         if known is None or _denoised(plan) > _FARTHEST * known.denoised or _decoded(plan) > _FARTHEST * known.decoded:
             return None

@@ -14,8 +14,8 @@ from videoworker.request import VideoRequest
 
 @dataclass(frozen=True)
 class Segment:
-    """One run of the model. It makes `num_frames`: the first `overlap` are the last ones of the segment before, and the
-    `kept` frames after those go to the file."""
+    """One run of the model. It makes `num_frames`. The first `overlap` of them are the last ones of the segment before.
+    The `kept` frames after those go to the file."""
 
     num_frames: int
     overlap: int
@@ -24,9 +24,11 @@ class Segment:
 
 @dataclass(frozen=True)
 class Plan:
-    """What will be made. `continuing` makes the segments after the first; None if there is one alone. `low_vram` is the
-    wish for a placement: time may be spent to save device memory. `notes` says in words what differs from the request
-    and why."""
+    """What will be made.
+
+    `continuing` is the variant that makes the segments after the first; None if there is one alone. If `low_vram`, time
+    may be spent to save device memory. `notes` says what differs from the request, and why.
+    """
 
     model: VideoModel
     canvas: Canvas
@@ -141,7 +143,7 @@ def _refuse_what_the_model_lacks(request: VideoRequest, model: VideoModel) -> No
 
 
 def _without_effect(request: VideoRequest, model: VideoModel, guidance_scale: float) -> list[str]:
-    """Notes on what was asked for and does nothing here."""
+    """Notes on what the request asks for without effect."""
     unused = []
     if request.flow_shift is not None and not model.takes_flow_shift:
         unused.append("flow_shift")

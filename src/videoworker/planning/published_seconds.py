@@ -1,4 +1,4 @@
-"""How long denoising takes by what others have published, for where nothing has been measured yet."""
+"""How long denoising takes by published figures: an estimate before anything is measured here."""
 
 from videoworker.planning.plan import Plan
 
@@ -6,8 +6,11 @@ GPU = "H100"
 
 
 def denoise_seconds(plan: Plan) -> float | None:
-    """On one `GPU`; None where nobody has published it. Time is taken to grow with pixels, frames, steps and passes: a
-    clip smaller than the model's default takes less than said, since attention grows faster."""
+    """Seconds on one `GPU`; None if nobody has published them.
+
+    Time is taken to grow with pixels, frames, steps and passes. Attention grows faster, so a clip smaller than the
+    model's default takes less than estimated.
+    """
     model = plan.model
     if not model.published_step_seconds:
         return None

@@ -1,11 +1,11 @@
-"""Which picture a model makes for the size that was asked for: on its grid, cropped, or scaled."""
+"""The size of picture that a model makes for a requested size, and how it is cropped and scaled to that."""
 
 from videoworker.canvas import Canvas
 from videoworker.models.video_model import VideoModel
 
 
 def fit(model: VideoModel, width: int, height: int) -> tuple[Canvas, list[str]]:
-    """The canvas for a request of `width` x `height` (any positive numbers), and what was changed for it, in words."""
+    """The canvas for a requested `width` x `height` (any positive numbers), and notes on what had to be changed."""
     notes = []
     even = max(width // 2 * 2, 2), max(height // 2 * 2, 2)
     if even != (width, height):
@@ -46,7 +46,7 @@ def _can_make(model: VideoModel, width: int, height: int) -> bool:
 
 
 def _nearest_native(model: VideoModel, width: int, height: int) -> tuple[int, int]:
-    """The native size that needs the least scaling up to cover `width` x `height`; of equal ones the smallest."""
+    """The native size that needs the least scaling up to cover `width` x `height`. Of equal ones, the smallest."""
     if model.fixed_size:
         return model.default_width, model.default_height
     sides = range(up(model.min_side, model.grid), model.max_side + 1, model.grid)

@@ -7,7 +7,7 @@ from videoworker.request import VideoRequest
 
 
 def continuing(variants: Sequence[VideoModel], model: VideoModel) -> VideoModel | None:
-    """The variant that makes the segments after the first, if a clip is longer than `model` can make at once. None if
+    """The variant that makes the segments after the first, if a clip is longer than `model` can make at once; None if
     there is none."""
     if model.continued_from:
         return model
@@ -16,8 +16,11 @@ def continuing(variants: Sequence[VideoModel], model: VideoModel) -> VideoModel 
 
 
 def suited(variants: Sequence[VideoModel], request: VideoRequest) -> list[VideoModel]:
-    """Those of `variants` that make video from what the request has: a text, or an image too. Best first: the smallest
-    variant that is made for the size asked for, else the largest. If none can, all of them: planning then says why."""
+    """Those of `variants` that make video from what the request has: a text, or an image too.
+
+    They come best first: the smallest variant that is made for the requested size, else the largest. If none can make
+    it, all come: planning then says why.
+    """
     has_image = request.image is not None
     able = [variant for variant in variants if (variant.takes_image if has_image else not variant.needs_image)]
     if request.width and request.height:

@@ -2,5 +2,5 @@
 
 import os
 
-# transformers reads this as it is imported. Else it warns of an image processor that nothing here uses.
+# transformers reads this when it is imported. Else it warns of an image processor that nothing here uses.
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")

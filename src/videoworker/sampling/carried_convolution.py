@@ -1,8 +1,9 @@
 """Causal convolutions that carry their last frames on, so that a clip is decoded piece by piece, in little memory.
 
-diffusers' own copy a whole piece to put frames in front of it, and hold what they remember twice; Mochi's begin every
-piece as if it were a new clip. Here a piece is convolved a few frames at a time, and what is remembered is written over
-in place. It belongs to the caller's loop: a decode that is given up leaves nothing in the network.
+diffusers' own copy a whole piece to put frames in front of it, and hold the frames that they remember twice. Mochi's
+begin every piece as if it were a new clip. Here a piece is convolved a few frames at a time. The frames that are
+remembered are overwritten in place. They belong to the caller's loop, so a decode that is not finished leaves nothing
+in the network.
 """
 
 from collections.abc import Callable
@@ -13,13 +14,16 @@ from diffusers.models.autoencoders.autoencoder_kl_cogvideox import CogVideoXCaus
 from torch import nn
 from torch.nn import functional
 
-# As many frames are convolved at once as have so many bytes; at least one.
+# So many bytes of frames are convolved at once; at least one frame.
 _BYTES_AT_ONCE = 2**28
 
 
 def convolve(layer: Any, inputs: torch.Tensor, before: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
-    """The convolution of a piece [B, C, t, h, w] by a causal layer of diffusers, and the frames that the next piece
-    follows. Those that this one follows are `before`, which is written over; None: its own first frame, repeated."""
+    """The convolution of a piece [B, C, t, h, w] by a causal layer of diffusers, and the frames to put before the next
+    piece.
+
+    `before` are the frames to put before this piece, and are overwritten; None: the piece's first frame, repeated.
+    """
     *border, back, _ = layer.time_causal_padding
     count = inputs.shape[2]
     earlier = inputs[:, :, :1].expand(-1, -1, back, -1, -1) if before is None else before
@@ -30,7 +34,7 @@ def convolve(layer: Any, inputs: torch.Tensor, before: torch.Tensor | None) -> t
         window = inputs[:, :, max(first, 0) : end]
         if first < 0:
             window = torch.cat([earlier[:, :, first:], window], dim=2)
-        if layer.pad_mode == "replicate":  # where it is not, `conv` puts zeros around the picture
+        if layer.pad_mode == "replicate":  # else `conv` puts zeros around the picture
             window = functional.pad(window, (*border, 0, 0), mode="replicate")
         part = layer.conv(window)
         if end - start == count:
@@ -59,9 +63,11 @@ class CarriedConvolution(nn.Module):
 
 
 def carry_frames(decoder: nn.Module, norm: type[nn.Module], norm_in_place: Callable[[Any], nn.Module]) -> None:
-    """Puts carrying convolutions in place of all of the decoder's causal ones, and what `norm_in_place` makes of them
-    in place of the norms of class `norm`. Lets activations write over what they are given: each comes behind a norm,
-    whose answer nobody else reads."""
+    """Replaces all causal convolutions of the decoder by carrying ones, and its norms of class `norm` by what
+    `norm_in_place` makes of them.
+
+    Activations overwrite their input from then on. Each follows a norm, whose output nobody else reads.
+    """
     replacements = {CogVideoXCausalConv3d: CarriedConvolution, norm: norm_in_place}
     for module in list(decoder.modules()):
         for name, child in module.named_children():

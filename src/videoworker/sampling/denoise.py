@@ -1,4 +1,4 @@
-"""The denoising loop, the one for every family."""
+"""The one denoising loop, for every family."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ from videoworker.watch import Watch
 
 Prompt = TypeVar("Prompt")
 
-_STEPS_KEPT = 2  # as many as a solver of second order looks back
+_STEPS_KEPT = 2  # a solver of second order needs so many
 
 
 @dataclass(frozen=True)
 class Inputs(Generic[Prompt]):
     """What a segment is made from.
 
-    `noise` [1, T, C, h, w] in float32. `prompts`: the encoded prompt, under guidance the negative one before it.
-    `known` [1, t, C, h, w]: the latents of its first frames if it continues from some. `generator`, the one that drew
-    the noise, gives what a scheduler adds on its way.
+    `noise` is [1, T, C, h, w] in float32. `prompts` has the encoded prompt. Under guidance the negative one comes
+    before it. `known` [1, t, C, h, w] are the latents of the first frames, if the segment continues from some.
+    `generator` is the one that drew the noise. Some schedulers draw more from it.
     """
 
     noise: torch.Tensor
@@ -42,9 +42,9 @@ def unchanged(latents: torch.Tensor) -> torch.Tensor:
 class Start(Generic[Prompt]):
     """What the loop needs of a family.
 
-    `latents` are where it begins, in the family's own layout and in float32. `predict(latents, index, prompts)` gives
-    for each of `prompts` what the denoiser predicts at step `index`, in float32. `finish` makes the segment's latents
-    [1, T, C, h, w] of the last ones.
+    `latents` are those to begin with, in the family's own layout and in float32. `predict(latents, index, prompts)`
+    gives the denoiser's prediction at step `index` for each of `prompts`, in float32. `finish` makes the segment's
+    latents [1, T, C, h, w] from the last ones.
     """
 
     latents: torch.Tensor
@@ -57,7 +57,7 @@ class Start(Generic[Prompt]):
 
 @torch.inference_mode()
 def denoise(start: Start[Prompt], watch: Watch) -> torch.Tensor:
-    """The latents [1, T, C, h, w] of a segment, finite and in float32. Raises `JobError`: the watch's, which is heard
+    """The latents [1, T, C, h, w] of a segment, finite and in float32. Raises `JobError`: the watch's, which is checked
     after every step, or GENERATION_FAILED if the numbers are not finite."""
     latents, done = start.latents, list[Step]()
     steps = len(start.schedule.timesteps)

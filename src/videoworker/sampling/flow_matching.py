@@ -1,4 +1,4 @@
-"""The flow-matching schedules of checkpoints, by their scheduler's configuration."""
+"""The flow-matching schedules of checkpoints, from their scheduler's configuration."""
 
 from typing import Any
 
@@ -10,8 +10,8 @@ from videoworker.sampling.schedule import FlowSchedule
 
 
 def shifted_schedule(config: Any, steps: int, flow_shift: float | None, device: torch.device) -> FlowSchedule:
-    """Levels of noise that fall evenly from 1, before the shift moves steps towards the noisy end. `flow_shift` takes
-    the place of the configuration's; None: the configuration's."""
+    """Levels of noise that fall evenly from 1, before the shift moves steps towards the noisy end. If `flow_shift` is
+    None, the shift is the configuration's."""
     changes = {} if flow_shift is None else {"shift": flow_shift}
     scheduler = FlowMatchEulerDiscreteScheduler.from_config(config, **changes)
     scheduler.set_timesteps(sigmas=np.linspace(1, 0, steps, endpoint=False))

@@ -13,7 +13,7 @@ Prompt = TypeVar("Prompt")
 @dataclass(frozen=True)
 class Guidance:
     """`scales` has one number for each step: how far the prediction is led away from the negative prompt's. At 1 the
-    negative prompt has no part in it, and is not predicted for. `rescale` (0..1) is how far the result gets the
+    negative prompt has no effect, and there is no prediction for it. `rescale` (0..1) is how far the result gets the
     deviation of the prompt's own prediction (arXiv:2305.08891)."""
 
     scales: tuple[float, ...]
@@ -24,11 +24,11 @@ class Guidance:
         return cls((scale,) * steps)
 
     def prompts(self, index: int, prompts: Sequence[Prompt]) -> Sequence[Prompt]:
-        """Those that step `index` needs predictions for. The prompt itself is the last one."""
+        """Those of the prompts that step `index` needs predictions for. The prompt itself is the last one."""
         return prompts if self.scales[index] != 1 else prompts[-1:]
 
     def combine(self, index: int, predictions: Sequence[torch.Tensor]) -> torch.Tensor:
-        """One prediction from those of `prompts`, in the same order."""
+        """One prediction from those for `prompts`, in the same order."""
         if len(predictions) == 1:
             return predictions[0]
         negative, positive = predictions

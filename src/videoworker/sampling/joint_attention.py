@@ -1,7 +1,7 @@
 """Attention of video and text tokens together, as HunyuanVideo's generations do it, without a mask.
 
-A mask is needed only where padding is among the text tokens. Ours are cut to the words that are there, so that every
-kernel may run: flash, sage and cuDNN take no mask, and a mask of 720p x 121 frames has 12 GiB.
+A mask is needed only if there is padding among the text tokens. Ours are cut to the prompt's own tokens. So every
+kernel can run: flash, sage and cuDNN take no mask, and a mask of 720p x 121 frames has 12 GiB.
 """
 
 from typing import Any
@@ -12,8 +12,11 @@ from diffusers.models.embeddings import apply_rotary_emb
 
 
 class JointAttention:
-    """An attention processor of diffusers. Video tokens come first and carry rotary positions; text has projections of
-    its own in dual-stream blocks and shares the video's in single-stream ones. Masks are not looked at."""
+    """An attention processor of diffusers. Masks are ignored.
+
+    Video tokens come first and have rotary positions. Text has its own projections in dual-stream blocks. In
+    single-stream blocks it shares the video's.
+    """
 
     _attention_backend: Any = None  # `set_attention_backend` and `enable_parallelism` write here
     _parallel_config: Any = None

@@ -1,4 +1,4 @@
-"""Latents of the families whose autoencoders tell their own ratios of compression."""
+"""Noise and latents of the families whose autoencoders say how much they compress."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,8 +19,11 @@ class Shape:
 
 
 def noise(vae: Any, shape: Shape, generator: torch.Generator, device: torch.device) -> torch.Tensor:
-    """Noise [1, T, C, h, w] in float32. It is drawn on the CPU, so that a seed means the same on every device, and in
-    the order [1, C, T, h, w], as the families' own pipelines draw it."""
+    """Noise [1, T, C, h, w] in float32.
+
+    It is drawn on the CPU, so that a seed means the same on every device. It is drawn in the order [1, C, T, h, w], as
+    the families' own pipelines do.
+    """
     time = (shape.num_frames - 1) // vae.temporal_compression_ratio + 1
     height, width = (side // vae.spatial_compression_ratio for side in (shape.height, shape.width))
     drawn = torch.randn((1, vae.config.latent_channels, time, height, width), generator=generator)
@@ -28,8 +31,8 @@ def noise(vae: Any, shape: Shape, generator: torch.Generator, device: torch.devi
 
 
 def encode(vae: Any, frames: NDArray[Any], device: torch.device) -> torch.Tensor:
-    """Latents [1, T, C, h, w], of unit variance by the autoencoder's `scaling_factor`, of RGB frames [n, height, width,
-    3], uint8."""
+    """Latents [1, T, C, h, w] of RGB frames [n, height, width, 3], uint8. The autoencoder's `scaling_factor` brings
+    them to unit variance."""
     encoded = vae.encode(from_frames(frames, device, vae.dtype)).latent_dist.mode()
     scaled: torch.Tensor = encoded.float() * vae.config.scaling_factor
     return scaled.transpose(1, 2)

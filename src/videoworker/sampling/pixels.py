@@ -1,4 +1,4 @@
-"""Between frames as the world has them (RGB, uint8, height and width first) and as autoencoders do (-1..1)."""
+"""Frames to the pixels of autoencoders and back: RGB, uint8, colours last, to -1..1, colours first."""
 
 import torch
 
@@ -6,12 +6,12 @@ from videoworker.canvas import Frames
 
 
 def from_frames(frames: Frames, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
-    """[1, 3, n, height, width] from -1 to 1."""
+    """Pixels [1, 3, n, height, width] from -1 to 1."""
     pixels = torch.from_numpy(frames).to(device, torch.float32).permute(3, 0, 1, 2).unsqueeze(0)
     return (pixels / 127.5 - 1).to(dtype)
 
 
 def to_frames(pixels: torch.Tensor) -> Frames:
-    """Frames of pixels [1, 3, n, height, width] from -1 to 1."""
+    """Frames from pixels [1, 3, n, height, width] from -1 to 1."""
     frames = ((pixels[0].float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
     return frames.permute(1, 2, 3, 0).cpu().numpy()

@@ -15,8 +15,8 @@ _SAFE: dict[str, Any] = {"use_safetensors": True, "local_files_only": True}
 
 @dataclass(frozen=True)
 class Reader:
-    """`folder` has one folder for each component. Networks come to `device`, each in the dtype that `dtypes` has for
-    its name, ready to be used."""
+    """`folder` has one folder for each component. Networks are put on `device`, ready to be used. `dtypes` has the
+    dtype of each, by its name."""
 
     folder: Path
     device: torch.device

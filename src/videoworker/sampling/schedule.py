@@ -1,6 +1,6 @@
 """The course from noise to clean latents, as a value: levels of noise, and the step from each to the next.
 
-A schedule is never changed. One that starts at a lower level than pure noise is made from it by `starting_at`, and
+A schedule is never changed. `starting_at` makes another one from it, which starts at a lower level than pure noise.
 `noised` gives the latents that it starts from.
 """
 
@@ -13,8 +13,8 @@ import torch
 
 @dataclass(frozen=True)
 class Step:
-    """One step, done. All of the latents' shape, in float32. `clean` is what the step foresees as the end of the
-    course, `before` and `after` are the latents on the course."""
+    """One step that is done. All are of the latents' shape and in float32. `before` and `after` are the latents on the
+    course. `clean` are those that the step predicts for the end of the course."""
 
     before: torch.Tensor
     clean: torch.Tensor
@@ -26,23 +26,23 @@ class Schedule(Protocol):
 
     @property
     def timesteps(self) -> torch.Tensor:
-        """What the denoiser is told at each step, [steps], on its device."""
+        """The denoiser's input at each step, [steps], on its device."""
 
     def starting_at(self, level: float) -> Self:
-        """The rest of the course, from the first step on whose noise is at most `level`; 1 is pure noise."""
+        """The rest of the course. It begins with the first step whose noise is at most `level`; 1 is pure noise."""
 
     def noised(self, clean: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        """What the course starts from, if its end is to be near `clean`."""
+        """The latents to start from, if the course is to end near `clean`."""
 
     def step(self, index: int, predicted: torch.Tensor, latents: torch.Tensor, done: Sequence[Step]) -> Step:
-        """Step `index`, by the denoiser's prediction for `latents`. `done` are the last steps before, oldest first:
-        solvers of higher order look back at them."""
+        """Step `index`, by the denoiser's prediction for `latents`. `done` are the last steps before it, oldest first.
+        Solvers of higher order use them."""
 
 
 @dataclass(frozen=True)
 class FlowSchedule:
-    """Flow matching in Euler's steps (arXiv:2210.02747): latents are (1 - sigma) * clean + sigma * noise, and the
-    denoiser predicts the velocity noise - clean.
+    """Flow matching in Euler's steps (arXiv:2210.02747). Latents are (1 - sigma) * clean + sigma * noise. The denoiser
+    predicts the velocity noise - clean.
 
     `sigmas` [steps + 1] fall to 0. They lie on the host, so that no step waits for the device. `timesteps` [steps] lie
     on the device.

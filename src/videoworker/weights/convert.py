@@ -14,13 +14,15 @@ from safetensors.torch import save_file
 
 from videoworker.errors import Code, JobError
 
-_LARGEST_FILE = "100TB"  # a file becomes one file
+_LARGEST_FILE = "100TB"  # each file becomes one file
 
 
 def convert(file: Path) -> list[Path]:
-    """Writes what a torch file holds beside it as safetensors, under the name that diffusers and transformers load;
-    for an index, what all its files hold. Of tensors that share memory one is kept, and the file's metadata says which
-    stands for which. Raises `JobError` where the file holds anything but tensors."""
+    """Writes the tensors of a torch file beside it as safetensors, under the name that diffusers and transformers load.
+
+    If `file` is an index, all its files are converted. Of tensors that share memory one is kept. The file's metadata
+    says for which others it stands. Raises `JobError` if the file holds anything but tensors.
+    """
     if not file.is_file():
         raise JobError(Code.INVALID_FIELD, f"{file} is not a file.")
     if file.name.endswith(".index.json"):
@@ -29,15 +31,17 @@ def convert(file: Path) -> list[Path]:
 
 
 def narrow(source: Path, target: Path, dtype: str) -> None:
-    """Writes `source`, a safetensors file, to `target` with its float32 tensors in torch's `dtype`. Holds the result,
-    and of the source one tensor at a time, in memory."""
+    """Writes the safetensors file `source` to `target` with its float32 tensors in torch's `dtype`.
+
+    Memory holds the result, and of the source one tensor at a time.
+    """
     with safe_open(source, "pt") as opened:
         tensors = {}
         for name in opened.keys():  # noqa: SIM118 (not a dict)
             tensor = opened.get_tensor(name)
             tensors[name] = tensor.to(getattr(torch, dtype)) if tensor.dtype == torch.float32 else tensor
         save_file(tensors, target, opened.metadata())
-    shutil.copymode(source, target)  # the library makes files that nobody else may read
+    shutil.copymode(source, target)  # the library's files may be read by their owner alone
 
 
 def holds_float32(file: Path) -> bool:
@@ -69,9 +73,9 @@ def _convert_one(file: Path) -> Path:
 
 def _load(file: Path) -> dict[str, torch.Tensor]:
     try:
-        # only the format since torch 1.6, which is a zip archive, can be mapped into memory
+        # torch's format since 1.6, a zip archive, is the only one that can be mapped into memory
         state: Any = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
-    except Exception as error:  # torch has no error of its own for what is damaged or foreign
+    except Exception as error:  # torch raises all kinds of errors for damaged and foreign files
         message = f"{file} is refused: it is no whole torch file of tensors alone ({type(error).__name__})."
         raise JobError(Code.INVALID_FIELD, message) from error
     if isinstance(state, dict):
@@ -82,7 +86,7 @@ def _load(file: Path) -> dict[str, torch.Tensor]:
 
 
 def _alone(tensor: torch.Tensor) -> torch.Tensor:
-    """A copy where the tensor is only a part of its memory, or lies across it: safetensors stores neither."""
+    """The tensor; a copy if it does not fill its memory or is not contiguous, which safetensors does not store."""
     whole = tensor.is_contiguous() and tensor.nbytes == tensor.untyped_storage().nbytes()
     return tensor if whole else tensor.clone(memory_format=torch.contiguous_format)
 

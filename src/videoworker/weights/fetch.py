@@ -1,8 +1,8 @@
 """Weights from the hub to a folder: exactly the files that the worker loads, in the dtype that it loads them in.
 
-huggingface_hub downloads, retries, continues and shows the progress; where the repository is in the hub's Xet storage
-it does so through hf_xet. A file whose connection broke goes on where it broke; after an end of the process it begins
-anew, while files that are whole stay. The checkpoint's folder appears when all of it is there and checked.
+huggingface_hub downloads, retries, continues and shows the progress. If the repository is in the hub's Xet storage, it
+does so through hf_xet. If a connection breaks, the file is continued from there. If the process ends, the file begins
+anew, and files that are whole stay. The checkpoint's folder appears when all of it is there and checked.
 """
 
 import json
@@ -21,7 +21,7 @@ from videoworker.models.checkpoint import Checkpoint, Component
 from videoworker.weights.convert import holds_float32, narrow
 from videoworker.weights.verify import UNSAFE_SUFFIXES, components_of, verify
 
-# How file names of a repository say that they hold another dtype than the plain ones.
+# What a repository puts into the names of files that hold another dtype than the plain ones.
 _MARKS = {"bfloat16": "bf16", "float16": "fp16"}
 _PLAIN = re.compile(r"(model|diffusion_pytorch_model)(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?")
 
@@ -29,9 +29,11 @@ _log = structlog.get_logger()
 
 
 def fetch(checkpoint: Checkpoint, to: Path) -> Path:
-    """Brings the checkpoint to `to` / its folder and returns that; continues what an earlier call began, and
-    mends what is there and not whole. Where several processes do so, one downloads and the others wait. Raises
-    `JobError` MODEL_NOT_LOADED."""
+    """Brings the checkpoint to its folder in `to`, and returns that.
+
+    It continues what an earlier call has begun, and mends a folder that is not whole. If several processes do so at
+    once, one downloads and the others wait. Raises `JobError` MODEL_NOT_LOADED.
+    """
     if not checkpoint.components or not checkpoint.repository:
         raise JobError(Code.MODEL_NOT_LOADED, f"The hub has no weights of {checkpoint.title} in diffusers layout.")
     folder = to / checkpoint.folder
@@ -69,8 +71,8 @@ def _is_whole(checkpoint: Checkpoint, folder: Path) -> bool:
 
 
 def needed(checkpoint: Checkpoint, index: dict[str, object], names: list[str]) -> list[str]:
-    """Of a repository's files those that the worker loads. Raises `JobError` where a network's weights are not among
-    them as safetensors."""
+    """Those of a repository's files that the worker loads. Raises `JobError` if a network's weights are not among them
+    as safetensors."""
     by_folder = dict[str, list[str]]()
     for name in names:
         folder, _, file = name.rpartition("/")
@@ -101,7 +103,7 @@ def _download(checkpoint: Checkpoint, to: Path) -> None:
 
 
 def _of_network(component: Component, files: list[str]) -> list[str]:
-    """Its configuration, and its weights in the wanted dtype where the repository has them so, else the plain ones."""
+    """Its configuration, and its weights in the wanted dtype if the repository has them so, else the plain ones."""
     weights = [file for file in files if ".safetensors" in file]
     marked = [file for file in weights if _is_marked(component, file)]
     plain = [file for file in weights if _PLAIN.fullmatch(file)]
@@ -115,7 +117,7 @@ def _is_marked(component: Component, file: str) -> bool:
 
 
 def _unmark(folder: Path, component: Component) -> None:
-    """Gives marked files the plain names under which they are loaded without asking for a dtype."""
+    """Gives files of another dtype the plain names, under which they are loaded without naming a dtype."""
     mark = f".{_MARKS.get(component.stored)}"
     for file in sorted(folder.glob(f"*{mark}[.-]*")):
         if file.name.endswith(".json"):
@@ -126,8 +128,11 @@ def _unmark(folder: Path, component: Component) -> None:
 
 
 def _narrow(checkpoint: Checkpoint, folder: Path) -> None:
-    """Casts float32 weights on disk to the wanted dtypes. The files are put in place together at the end: until then
-    the download is whole, and what an interruption leaves is made again."""
+    """Casts float32 weights on disk to the wanted dtypes.
+
+    The cast files are put in place together at the end. Until then the download is whole. If this is interrupted, they
+    are made again.
+    """
     casts = dict[Path, Path]()
     for component in checkpoint.components:
         files = sorted((folder / component.name).glob("*.safetensors")) if component.stored in _MARKS else []

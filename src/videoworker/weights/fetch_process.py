@@ -1,7 +1,7 @@
-"""A download that hears cancel and time limit: it runs in a process of its own, which can be ended at any moment.
+"""A download that hears cancel and time limit. It runs in a process of its own, which can be ended at any moment.
 
 Ownership: the job's thread starts the process and ends it. The process ends by itself if its parent is gone. What it
-has downloaded until then is kept, and the next download goes on from there.
+has downloaded by then is kept, and the next download continues it.
 """
 
 import multiprocessing
@@ -22,7 +22,7 @@ _CHECK_SECONDS = 0.1
 
 
 def fetch_watched(checkpoint: Checkpoint, to: Path, watch: Watch) -> Path:
-    """As `fetch`. Raises what `watch.check` raises within a moment, and then downloads no further."""
+    """As `fetch`. If `watch.check` raises, the download ends within a moment, and this raises the same."""
     context = multiprocessing.get_context("spawn")
     outcome, sender = context.Pipe(duplex=False)
     process = context.Process(target=_fetch, args=(checkpoint, to, sender), name="fetch", daemon=True)

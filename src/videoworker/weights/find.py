@@ -15,7 +15,7 @@ _log = structlog.get_logger()
 
 
 class LocalCheckpoints:
-    """Looks for each checkpoint once. Make a new one for each job, since files come and go meanwhile."""
+    """Looks for each checkpoint once. Each job makes a new one, since files come and go between jobs."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -28,7 +28,7 @@ class LocalCheckpoints:
         return self._located[checkpoint]
 
     def bring(self, checkpoint: Checkpoint, watch: Watch) -> Found:
-        """Where the checkpoint lies, whole. It is fetched first if it is nowhere and ALLOW_DOWNLOAD is set. Raises
+        """Where the checkpoint lies, whole. If it is nowhere and ALLOW_DOWNLOAD is set, it is fetched first. Raises
         `JobError`: MODEL_NOT_LOADED, or the watch's."""
         found = self.locate(checkpoint)
         if found is None and self._settings.allow_download:

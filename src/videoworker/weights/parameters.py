@@ -11,7 +11,7 @@ from videoworker.models.checkpoint import Checkpoint
 
 @lru_cache
 def parameters(checkpoint: Checkpoint, folder: Path) -> dict[str, int]:
-    """By the components' names. The files are read once."""
+    """The number of parameters of each component, by its name. The files are read once."""
     return {
         component.name: sum(map(_count, (folder / component.name).glob("*.safetensors")))
         for component in checkpoint.components

@@ -1,4 +1,4 @@
-"""The places where weights may lie on this machine, in the order in which they are looked for."""
+"""The places on this machine where weights may lie, in the order in which they are searched."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +11,14 @@ from videoworker.settings import Settings
 
 @dataclass(frozen=True)
 class Found:
-    """A folder in diffusers layout, and in which of the places it lies."""
+    """A folder in diffusers layout, and the place that it lies in."""
 
     place: str
     folder: Path
 
 
 def locate(checkpoint: Checkpoint, settings: Settings) -> Found | None:
-    """The first of the places on this machine that has the checkpoint, whole or not."""
+    """The checkpoint in the first place that has it, whole or not; None if no place has it."""
     volume = settings.network_volume
     places = {
         "WEIGHTS_DIR": settings.weights_dir / checkpoint.folder,
@@ -38,8 +38,10 @@ def size(folder: Path) -> int:
 
 
 def _snapshot(hub: Path, checkpoint: Checkpoint) -> Path | None:
-    """The checkpoint's commit in a cache of the hub: the pinned one, else the one that `main` was, else any. Names are
-    compared in lower case: RunPod has been seen to write them so."""
+    """The checkpoint's commit in a cache of the hub: the pinned one, else the one that `main` was, else any.
+
+    Names are compared in lower case, because RunPod has been seen to write them so.
+    """
     wanted = f"models--{checkpoint.repository.replace('/', '--')}".lower()
     folders = [folder for folder in hub.glob("models--*") if folder.name.lower() == wanted]
     if not folders:

@@ -7,8 +7,10 @@ _FINGERPRINT_BYTES = 1 << 16
 
 
 def revision(folder: Path) -> str:
-    """The hub's commit if the folder is a snapshot of its cache. Else a fingerprint of the files: their names and
-    sizes, and the first and last 64 KiB of each, which are its header and some of its numbers."""
+    """The hub's commit if the folder is a snapshot of its cache. Else a fingerprint of the files.
+
+    It is made from their names and sizes, and from the first and last 64 KiB of each: its header and some numbers.
+    """
     if (snapshot := commit(folder)) is not None:
         return snapshot
     digest = hashlib.sha256()

@@ -1,6 +1,6 @@
-"""Whether a checkpoint on disk is whole and the one it is taken for, before a network is made from it.
+"""Whether a checkpoint on disk is whole, and is the one that it should be, before a network is made from it.
 
-Only headers are read, so this costs milliseconds: a safetensors file's header says how long the file must be.
+Only headers are read, so this takes milliseconds. The header of a safetensors file says how long the file must be.
 """
 
 import json
@@ -13,12 +13,12 @@ from safetensors import SafetensorError, safe_open
 from videoworker.errors import Code, JobError
 from videoworker.models.checkpoint import Checkpoint
 
-# Formats that can hold code; they are converted, never loaded.
+# Formats that can hold code. They are converted, never loaded.
 UNSAFE_SUFFIXES = (".bin", ".pth", ".pt", ".ckpt")
 
 
 def verify(checkpoint: Checkpoint, folder: Path) -> None:
-    """Raises `JobError` MODEL_NOT_LOADED that names what is wrong with which file, relative to `folder`."""
+    """Raises `JobError` MODEL_NOT_LOADED that says which file is wrong, relative to `folder`, and why."""
     problems = "; ".join(_problems(checkpoint, folder))
     if problems:
         title, fetch = checkpoint.title, checkpoint.how_to_fetch
@@ -27,7 +27,7 @@ def verify(checkpoint: Checkpoint, folder: Path) -> None:
 
 
 def components_of(index: dict[str, Any]) -> list[str]:
-    """The folders that a `model_index.json` names. What is no [library, class] is an option, or is left out."""
+    """The folders that a `model_index.json` names. An entry that is no [library, class] is an option, or absent."""
     return [name for name, value in index.items() if isinstance(value, list) and value[0] is not None]
 
 
@@ -86,7 +86,7 @@ def _has_weights(component: Path) -> bool:
 
 
 def _unsafe(component: Path) -> list[Path]:
-    """What `videoworker convert` takes: the index where there are several files."""
+    """What `videoworker convert` takes: the file, or their index if there are several."""
     files = sorted(file for file in component.glob("*") if file.suffix in UNSAFE_SUFFIXES)
     indexes = sorted(component.glob("*.bin.index.json"))
     return indexes or files

@@ -1,1 +1,1 @@
-"""The RunPod side of the process: the handler, its progress reports, its log and its start."""
+"""The RunPod side of the process: start, handler, progress, log, metrics, end."""

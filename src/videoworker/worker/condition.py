@@ -1,35 +1,35 @@
-"""Whether this process can go on: judged from how its jobs end."""
+"""Whether this process can go on, judged by how its jobs end."""
 
 import torch
 
 from videoworker.errors import Code, JobError
 
-# In a row: one job may simply be too large, but memory that is lost to fragments or leaks fails every next one too.
+# In a row. One job may just be too large. If memory is lost to fragments or leaks, the next one fails too.
 _MOST_OUT_OF_MEMORY = 2
 
-# After these the device refuses all further work of the process. torch raises AcceleratorError for most; libraries
-# that call CUDA by themselves raise a RuntimeError that says it in words.
+# After these errors the device refuses all further work of the process. torch raises AcceleratorError for most of them.
+# Libraries that call CUDA themselves raise a RuntimeError with one of these texts.
 _BROKEN = ("illegal memory access", "device-side assert", "misaligned address", "illegal instruction")
 
 
 class Condition:
-    """Knows the jobs so far."""
+    """Counts the jobs so far, and how they ended."""
 
     def __init__(self, most_jobs: int | None) -> None:
-        """`most_jobs`: after so many a fresh process should take over."""
+        """After `most_jobs` a fresh process should take over; None: never for that reason."""
         self._most_jobs = most_jobs
         self._jobs = self._out_of_memory = 0
         self._is_spent = False
 
     def after(self, error: JobError | None) -> None:
-        """A job has ended, with this error."""
+        """Called when a job has ended: with its error, None if it has none."""
         self._jobs += 1
         self._out_of_memory = self._out_of_memory + 1 if error and error.code is Code.OUT_OF_MEMORY else 0
         self._is_spent = self._is_spent or (error is not None and error.refresh_worker)
 
     @property
     def why_to_leave(self) -> str | None:
-        """None: the process can go on."""
+        """Why a fresh process should take over; None if this one can go on."""
         if self._is_spent:
             return "the job's error says that a new process may do better"
         if self._out_of_memory >= _MOST_OUT_OF_MEMORY:
@@ -40,6 +40,6 @@ class Condition:
 
 
 def is_broken(exception: Exception) -> bool:
-    """Whether it is an error after which the process can use the device no more."""
-    is_in_words = isinstance(exception, RuntimeError) and any(words in str(exception) for words in _BROKEN)
-    return is_in_words or isinstance(exception, torch.AcceleratorError)
+    """Whether the process cannot use the device any more after this error."""
+    is_by_text = isinstance(exception, RuntimeError) and any(text in str(exception) for text in _BROKEN)
+    return is_by_text or isinstance(exception, torch.AcceleratorError)

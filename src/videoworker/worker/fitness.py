@@ -1,7 +1,7 @@
-"""Whether this machine can serve at all: proved once, before the first job.
+"""Whether this machine can serve at all, proved once before the first job.
 
-On the platform the checks run through the SDK's own mechanism, which tells the platform which one failed and why, and
-ends the process. In their order, the cheap ones come first.
+On the platform the SDK runs the checks. If one fails, it tells the platform which one and why, and ends the process.
+They run in their order, so the cheap ones come first.
 """
 
 import shutil
@@ -23,16 +23,16 @@ Check = Callable[[], object]
 
 
 def run_or_register(on_platform: bool, checks: dict[str, Check]) -> None:
-    """Leaves the checks to the SDK's start, under these names; off the platform it runs none, so they are run here."""
+    """Registers the checks with the SDK by their names. Off the platform the SDK runs none, so they are run here."""
     for name, check in checks.items():
         if on_platform:
-            register_fitness_check(_named(name, check))
+            register_fitness_check(_with_name(name, check))
         else:
             check()
 
 
 def check_disk(settings: Settings) -> None:
-    """Raises `JobError` where videos are made, or files are delivered to, and no room is left."""
+    """Raises `JobError` if the disk is full where videos are made or where finished files go."""
     for folder in (Path(tempfile.gettempdir()), settings.output_dir.resolve()):
         existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
         if (free := shutil.disk_usage(existing).free) < MIN_FREE_BYTES:
@@ -41,8 +41,8 @@ def check_disk(settings: Settings) -> None:
 
 
 def check_device() -> None:
-    """Raises `JobError` where the device that clips will be made on does not multiply matrices rightly: sums of small
-    whole numbers, which every device must give exactly."""
+    """Raises `JobError` if the device for clips does not multiply matrices rightly. The matrices hold small whole
+    numbers, so every device must give the exact product."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     numbers = torch.arange(_SIDE * _SIDE).reshape(_SIDE, _SIDE) % 7
     expected = numbers @ numbers.T
@@ -55,9 +55,11 @@ def check_device() -> None:
         raise JobError(Code.GPU_UNAVAILABLE, f"The device {device} computes wrongly.")
 
 
-def _named(name: str, check: Check) -> Check:
-    def named() -> None:
+def _with_name(name: str, check: Check) -> Check:
+    """`check` as a function of this name, which the SDK tells if the check fails."""
+
+    def run() -> None:
         check()
 
-    named.__name__ = name
-    return named
+    run.__name__ = name
+    return run

@@ -1,7 +1,7 @@
 """The handler: from the platform's job to an answer or an error, on the one thread that owns the device.
 
-Ownership: the event loop makes one `Watch` per job and sets its `cancel` event; the executor's only thread runs the
-corridor and reads that event. A job's handler returns only when the thread has left the job, so the platform never
+Ownership: the event loop makes one `Watch` per job and sets its `cancel` event. The executor's only thread runs the
+corridor and reads that event. A job's handler returns only when the thread has left the job. So the platform never
 hands out the next job while the device is busy.
 """
 
@@ -38,12 +38,15 @@ _log = structlog.get_logger()
 
 
 class Handler:
-    """Serves jobs one at a time. `last_result` is what the latest successful job made. `config` is what the SDK's
-    `start` takes: `refresh_worker` in it is true from the job on after which a fresh process should take over, and has
-    the SDK tell so to the platform with that job's result and end this process."""
+    """Serves jobs one at a time.
+
+    `last_result` is what the latest successful job made. `config` is what the SDK's `start` takes. Its `refresh_worker`
+    becomes true with the job after which a fresh process should take over. The SDK then tells the platform so with that
+    job's result, and ends this process.
+    """
 
     def __init__(self, settings: Settings, corridor: Corridor) -> None:
-        """`corridor` blocks, runs on this handler's own thread, and raises `JobError`."""
+        """`corridor` blocks and runs on this handler's own thread. It raises `JobError`."""
         self.last_result: Result | None = None
         self.config: dict[str, Any] = {"handler": self.handle, "refresh_worker": False}
         self._settings, self._corridor = settings, corridor
@@ -90,7 +93,7 @@ class Handler:
             limit = time_limit(job, self._settings)
             watch = Watch(job_id, heard, limit)
             record.started(api.name, request, limit)
-            # in this task's context, so that what the corridor logs holds the job's id
+            # in this task's context, so that the corridor's log lines have the job's id
             work = partial(copy_context().run, self._corridor, {**job, "id": job_id}, request, watch)
             result = await _until_idle(asyncio.get_running_loop().run_in_executor(self._executor, work), watch.cancel)
         self.last_result = result
@@ -98,7 +101,7 @@ class Handler:
 
 
 async def _until_idle(thread: asyncio.Future[Result], cancel: threading.Event) -> Result:
-    """Waits for the thread even where the job is cancelled, so that the slot is freed only when the device is."""
+    """Waits for the thread, even if the job is cancelled. So the job ends only when the device is free."""
     try:
         return await asyncio.shield(thread)
     except asyncio.CancelledError:
@@ -107,19 +110,20 @@ async def _until_idle(thread: asyncio.Future[Result], cancel: threading.Event) -
             try:
                 await asyncio.wait([thread])
             except asyncio.CancelledError:
-                continue  # the platform repeats its stop signal; the device is no freer for that
+                continue  # the platform repeats its stop signal, but the device is still busy
         raise
 
 
 def _check(answer: dict[str, Any]) -> None:
-    """Raises where the platform would lose the answer: the SDK posts nothing for what this encoding refuses."""
+    """Raises `JobError` if the answer is too large, and `ValueError` if JSON or UTF-8 cannot carry it: the SDK posts no
+    such answer, and the platform would get none."""
     size = len(json.dumps(answer, allow_nan=False, ensure_ascii=False).encode())
     if size > MAX_ANSWER_BYTES:
         raise JobError(Code.OUTPUT_TOO_LARGE, f"The answer is {size} bytes; at most {MAX_ANSWER_BYTES} can be sent.")
 
 
 def _as_job_error(exception: Exception) -> JobError:
-    """What a caller may know of it; the log has the rest."""
+    """What a caller may know of the exception. The log has the rest."""
     if isinstance(exception, JobError):
         return exception
     _log.error("job raised", exc_info=exception)

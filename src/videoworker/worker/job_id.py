@@ -8,8 +8,10 @@ _SAFE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 
 
 def file_safe(job_id: Any) -> str:
-    """`job_id` itself where it is a plain file name, as the platform's ids are; else a plain name of at most 100
-    characters that is the same for the same id and differs for different ones."""
+    """`job_id` itself if it is a plain file name, as the platform's ids are.
+
+    Else a plain name of at most 100 characters: the same for the same id, and another one for another id.
+    """
     text = str(job_id)
     if _SAFE.fullmatch(text):
         return text

@@ -1,7 +1,7 @@
-"""The log: one JSON object per line on the platform, readable lines on a terminal. Both on standard error.
+"""The log on standard error: one JSON object per line on the platform, readable lines elsewhere.
 
-What a caller wrote (prompts, images) is not logged, nor are URLs: other packages' loggers, of which some tell every
-request at INFO, are heard from WARNING on, in the same form.
+What a caller wrote (prompts, images) is not logged, nor are URLs. Some other packages log every request at INFO. So
+their loggers are heard from WARNING on, in the same form.
 """
 
 import logging
@@ -16,8 +16,8 @@ from videoworker.log_lines import to_stderr
 
 
 def configure(on_platform: bool) -> None:
-    """Sets the process's log up; `on_platform` chooses JSON."""
-    # plain tracebacks: the richer ones show local variables, prompts among them
+    """Sets the process's log up: JSON if `on_platform`."""
+    # plain tracebacks: the richer ones have local variables in them, so prompts too
     rendering: list[Processor] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if on_platform

@@ -1,4 +1,4 @@
-"""The worker's metrics, in Prometheus' form: how jobs end, how long their stages take, what the GPU holds."""
+"""The worker's metrics for Prometheus: how jobs end, how long their stages take, how much memory the GPU has in use."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from prometheus_client import Counter, Gauge, Histogram, start_http_server
 from videoworker.errors import Code, JobError
 from videoworker.request import Result
 
-# From a small clip's to a large one's, each about three times the one before.
+# From a small clip's stages to a large one's. Each is about three times the one before.
 _SECONDS = (0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000)
 
 _jobs = Counter("videoworker_jobs", "Jobs that ended, by outcome: completed, failed, cancelled", ["outcome"])
@@ -20,7 +20,7 @@ _gpu_memory = Gauge("videoworker_gpu_memory_bytes", "GPU memory: allocated, rese
 
 
 def serve(port: int) -> None:
-    """On a thread of its own, on every address. Raises `OSError` where the port is taken."""
+    """Serves them on a thread of its own, on every address. Raises `OSError` if the port is in use."""
     for code in Code:
         _failures.labels(code)
     for outcome in ("completed", "failed", "cancelled"):
@@ -33,7 +33,7 @@ def serve(port: int) -> None:
 
 
 def taken(job: Mapping[str, Any]) -> None:
-    """Counts the queue wait where the job carries it: `delayTime`, in milliseconds, as in RunPod's `/status`."""
+    """Counts the queue wait if the job has it: `delayTime` in milliseconds, as in RunPod's `/status`."""
     match job.get("delayTime"):
         case int() | float() as milliseconds:
             _wait.observe(milliseconds / 1000)

@@ -1,8 +1,8 @@
-"""Progress out of a running job: to the platform in order, or to a bar on the terminal.
+"""Progress of a running job: posted to the platform in order, or drawn as a bar on the terminal.
 
-The SDK's own `progress_update` starts a thread per call: updates overtake each other and can arrive after the result,
-which then looks unfinished for ever. Here one task per job posts through the same channel, the newest state only, one
-post at a time; it is gone before the handler returns, so nothing can follow the result.
+The SDK's own `progress_update` starts a thread per call. Updates then overtake each other. If one arrives after the
+result, the job looks unfinished for ever. Here one task per job posts through the same channel: the newest state only,
+one post at a time. It ends before the handler returns, so nothing can follow the result.
 """
 
 import asyncio
@@ -22,19 +22,19 @@ Report = Callable[[Progress], None]
 Form = Callable[[Progress], dict[str, Any]]
 
 INTERVAL_SECONDS = 1.0  # between two posts; clients poll about as often
-POST_SECONDS = 5.0  # for one post, its retries included; so long at most is a result held back
+POST_SECONDS = 5.0  # of one post with its retries: a result is held back so long at most
 
 _log = structlog.get_logger()
 
 
 def reporter(job: Mapping[str, Any], form: Form, settings: Settings) -> AbstractAsyncContextManager[Report]:
-    """Where this job's progress goes. The `Report` it gives may be called on any thread and returns at once."""
+    """What reports this job's progress. Its `Report` may be called on any thread and returns at once."""
     return to_platform(job, form) if settings.runpod_webhook_post_output else to_terminal()
 
 
 @asynccontextmanager
 async def to_platform(job: Mapping[str, Any], form: Form) -> AsyncIterator[Report]:
-    """Posts `form(progress)` of the newest progress, at most every `INTERVAL_SECONDS`, as this job's state."""
+    """Posts `form(progress)` of the newest progress as this job's state, at most every `INTERVAL_SECONDS`."""
     loop = asyncio.get_running_loop()
     newest: asyncio.Queue[Progress] = asyncio.Queue(maxsize=1)
     posting = asyncio.Lock()
@@ -75,7 +75,7 @@ async def to_platform(job: Mapping[str, Any], form: Form) -> AsyncIterator[Repor
 
 @asynccontextmanager
 async def to_terminal() -> AsyncIterator[Report]:
-    """Draws a bar on standard error where that is a terminal."""
+    """Draws a bar on standard error if that is a terminal."""
     with tqdm(total=100, bar_format="{desc:<24}{percentage:3.0f}%|{bar:40}| {elapsed}", disable=None) as bar:
 
         def draw(progress: Progress) -> None:

@@ -1,4 +1,4 @@
-"""What is written down of a job: its lines in the log, and its part in the metrics. Nothing that its caller wrote."""
+"""What is recorded of a job: its lines in the log, and its counts in the metrics. Nothing that its caller wrote."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,10 +11,10 @@ from videoworker.worker import metrics
 
 
 class Record:
-    """One job's. `heard` is called on the thread that runs the job, everything else on the event loop's."""
+    """One job's record. `heard` is called on the thread that runs the job, all else on the event loop's thread."""
 
     def __init__(self, job: Mapping[str, Any], job_id: str) -> None:
-        # bound here, as the threads that a job uses have contexts of their own
+        # bound here, because the threads of a job have contexts of their own
         self._log = structlog.get_logger().bind(job_id=job_id)
         self._stage: Progress | None = None
         self._stage_began = 0.0
@@ -33,7 +33,7 @@ class Record:
         )
 
     def heard(self, progress: Progress) -> None:
-        """Progress is reported when a step is done, so a stage ends with the last report of it."""
+        """Progress is reported when a step is done. So a stage ends with its last report."""
         last = self._stage
         if last is not None and last.stage != progress.stage:
             self._log.info("stage ended", stage=last.stage, seconds=round(last.elapsed - self._stage_began, 3))

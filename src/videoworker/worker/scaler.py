@@ -1,10 +1,11 @@
-"""The SDK's job loop, with an end in which nothing is lost.
+"""The SDK's job loop, with an end in which no job is lost.
 
-As the SDK ends: a poll for a job that is open when the process is told to end stays open, a job that comes through it
-is taken and never run, and an idle worker stays for as long as its polls are held, up to 90 seconds. Here the poll for
-jobs is hung up first; what had come through it is run like any other job; stop signals are heard until the last result
-is posted; then the process ends. A job that crosses the hang-up on its way here is the platform's to give to another
-worker, like that of a worker that died.
+When the process is told to end, the SDK leaves its poll for jobs open, for up to 90 seconds. An idle worker stays for
+so long. A job that comes through the poll is taken and never run.
+
+Here the poll is closed first. A job that has come through it is run like any other. Stop signals are heard until the
+last result is posted. Then the process ends. If a job is on its way here when the poll is closed, the platform gives it
+to another worker, as it does if a worker dies.
 """
 
 import asyncio
@@ -18,18 +19,18 @@ _log = structlog.get_logger()
 
 
 class Scaler(rp_scale.JobScaler):  # type: ignore[misc]
-    """Ends on SIGTERM and SIGINT, and after a job once the configuration holds a true `refresh_worker`."""
+    """Ends on SIGTERM and SIGINT. Also ends after a job, if `refresh_worker` in the configuration is true by then."""
 
     def __init__(self, config: dict[str, Any]) -> None:
         super().__init__(config)
         self._leaving = asyncio.Event()
 
     def kill_worker(self) -> None:
-        """What the SDK calls when the process should end, from a signal handler too."""
+        """The SDK calls it when the process should end, also from a signal handler."""
         self._leaving.set()
 
     async def run(self) -> None:
-        """Takes and runs jobs until `kill_worker`, then until the last of them is done."""
+        """Takes and runs jobs until `kill_worker` is called and the last of them is done."""
         async with AsyncClientSession() as session, asyncio.TaskGroup() as group:
             taking = group.create_task(self.get_jobs(session))
             running = group.create_task(self.run_jobs(session))
@@ -37,8 +38,8 @@ class Scaler(rp_scale.JobScaler):  # type: ignore[misc]
             await self._leaving.wait()
             _log.info("leaving", jobs=self.current_occupancy())
             while not taking.done():
-                await asyncio.wait([taking], timeout=0.1)  # what has already arrived is read
-                taking.cancel()  # more than once: where it meets an arriving job, the SDK keeps the job and goes on
+                await asyncio.wait([taking], timeout=0.1)  # a job that has arrived already is read
+                taking.cancel()  # more than once: if a job arrives just then, the SDK takes it and goes on
             await self.jobs_queue.join()
             self._shutdown_event.set()  # ends the SDK's loops
             await asyncio.wait([running])
@@ -46,5 +47,5 @@ class Scaler(rp_scale.JobScaler):  # type: ignore[misc]
 
 
 def install() -> None:
-    """Makes the SDK use it; to be called before `runpod.serverless.start`."""
+    """Makes the SDK use this loop. To be called before `runpod.serverless.start`."""
     rp_scale.JobScaler = Scaler

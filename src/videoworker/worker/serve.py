@@ -1,4 +1,4 @@
-"""A worker from its start to its end: log, weights, then the platform's loop."""
+"""A worker from its start to its end: log, checks, weights, then the platform's loop."""
 
 import math
 import sys
@@ -18,7 +18,7 @@ from videoworker.worker.handler import Handler
 
 
 def serve(current: Settings) -> None:
-    """Loads, then serves until the platform ends the process. Exits with one line where it cannot serve."""
+    """Loads, then serves until the platform ends the process. If it cannot serve, it exits with one line."""
     on_platform = current.runpod_webhook_post_output is not None
     log.configure(on_platform)
     if current.metrics_port is not None:
@@ -47,7 +47,8 @@ def serve(current: Settings) -> None:
 
 
 def _load(engine: Engine, current: Settings) -> None:
-    """Raises `JobError` if the configured model does not exist, or the weights are absent or not whole."""
+    """Loads the weights. Raises `JobError` if the configured model does not exist, or its weights are absent or not
+    whole."""
     api = apis.select({}, current.api)
     machine = engine.survey()
     model = machine.variant_for(current.model or api.model or machine.best_installed())

@@ -1,4 +1,4 @@
-"""The start of the process: its settings first, of which a moment tells what is wrong; then everything else."""
+"""The start of the process. Settings are read first, so that a wrong one is told at once. Then all else is imported."""
 
 import sys
 
@@ -8,7 +8,7 @@ from videoworker.settings import SdkSettings, settings
 
 
 def main() -> None:
-    """Loads, then serves until the platform ends the process. Exits with one line where it cannot serve."""
+    """Loads, then serves until the platform ends the process. If it cannot serve, it exits with one line."""
     try:
         SdkSettings()
         current = settings()

@@ -8,11 +8,11 @@ from videoworker.request import Result
 
 
 def line(result: Result) -> str:
-    """The file's path, as seen from here (or its URL), then what it holds and how long it took."""
+    """The file's path relative to this folder, or its URL, then what it is and how long it took."""
     video = result.video
-    parts = urlsplit(video.url)
-    where = os.path.relpath(url2pathname(parts.path)) if parts.scheme == "file" else video.url
+    url = urlsplit(video.url)
+    place = os.path.relpath(url2pathname(url.path)) if url.scheme == "file" else video.url
     return (
-        f"{where}  {video.width}x{video.height}, {video.num_frames} frames, {video.fps} fps, {video.duration:.1f} s, "
+        f"{place}  {video.width}x{video.height}, {video.num_frames} frames, {video.fps} fps, {video.duration:.1f} s, "
         f"seed {video.seed}, {video.model}, made in {result.timings['total']:.1f} s"
     )

@@ -1,4 +1,4 @@
-"""How long a job may take: the operator's limit, and the job's own where that is shorter."""
+"""How long a job may take: the operator's limit, or the job's own if that is shorter."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,8 +7,7 @@ from videoworker.settings import Settings
 
 
 def time_limit(job: Mapping[str, Any], settings: Settings) -> float:
-    """Seconds. The job's own limit is RunPod's `policy.executionTimeout`, in milliseconds; the platform has checked it
-    where it hands it on."""
+    """Seconds. The job's own limit is RunPod's `policy.executionTimeout`: milliseconds, checked by the platform."""
     match job.get("policy"):
         case {"executionTimeout": int() | float() as milliseconds}:
             return min(settings.job_timeout_seconds, milliseconds / 1000)

@@ -1,6 +1,6 @@
-"""Attention of CogVideoX through diffusers' dispatcher, so that `set_attention_backend` chooses its kernel.
+"""Attention of CogVideoX through diffusers' dispatcher, so that `set_attention_backend` has an effect.
 
-diffusers' own processor calls PyTorch's attention directly and leaves a chosen backend without effect.
+diffusers' own processor calls PyTorch's attention directly, whatever backend is set.
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ from diffusers.models.embeddings import apply_rotary_emb
 
 
 class DispatchedAttention:
-    """Joint attention over text and video tokens, text first; rotary positions turn the video tokens alone."""
+    """Joint attention over text and video tokens, text first. Rotary positions turn the video tokens alone."""
 
     _attention_backend: Any = None  # set by `set_attention_backend`
     _parallel_config: Any = None  # set by `enable_parallelism`

@@ -1,7 +1,7 @@
-"""CogVideoX's decoder in less memory: the same layers, which hold fewer of their numbers at a time.
+"""CogVideoX's decoder in less memory: the same layers, with fewer activations in memory at a time.
 
-diffusers' own norms scale a whole piece by tensors as large as it, and remember them for the next piece, which does not
-need them. Here each latent scales the frames that it stands for.
+diffusers' own norms scale a whole piece by tensors as large as the piece. They remember these for the next piece, which
+does not need them. Here each latent scales the frames that it stands for.
 """
 
 from typing import Any
@@ -24,9 +24,9 @@ class _Norm(nn.Module):
     def forward(
         self, f: torch.Tensor, zq: torch.Tensor, conv_cache: dict[str, torch.Tensor] | None = None
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """`f` [B, C, t, h, w], normed, scaled and shifted by the latents `zq` at the same place; remembers nothing."""
+        """`f` [B, C, t, h, w], normed, then scaled and shifted by the latents `zq` of its places. Remembers nothing."""
         size, normed = f.shape[-2:], self.norm_layer(f)
-        alone = f.shape[2] % 2 if f.shape[2] > 1 else 0  # where it is 1, the first latent stands for one frame
+        alone = f.shape[2] % 2 if f.shape[2] > 1 else 0  # if it is 1, the first latent stands for one frame
         each = (f.shape[2] - alone) // (zq.shape[2] - alone)
         first = 0
         for index, latent in enumerate(zq.unbind(2)):
@@ -38,5 +38,5 @@ class _Norm(nn.Module):
 
 
 def slim(decoder: nn.Module) -> None:
-    """Puts such norms and carrying convolutions in place of the decoder's own."""
+    """Replaces the decoder's norms and causal convolutions."""
     carry_frames(decoder, CogVideoXSpatialNorm3D, _Norm)

@@ -1,6 +1,6 @@
 """CogVideoX, in the order in which a clip is made: load, encode_prompts, get_noise, encode_frames, start, decode.
 
-Latents are [B, T, C, h, w] as the transformer takes them; `vae.config.scaling_factor` brings them to unit variance
+Latents are [B, T, C, h, w], as the transformer takes them. `vae.config.scaling_factor` brings them to unit variance
 (CogVideoX, arXiv:2408.06072). What differs between 2B, 5B, 1.5-5B and their image variants stands in the checkpoint's
 own configurations.
 """
@@ -32,10 +32,10 @@ from videoworker.sampling.latent_space import Shape
 from videoworker.sampling.reader import Reader
 from videoworker.watch import Watch
 
-# The samplers that CogVideoX's checkpoints name in scheduler/scheduler_config.json.
+# The samplers named in scheduler/scheduler_config.json of CogVideoX's checkpoints.
 _SCHEDULERS = {"CogVideoXDDIMScheduler": CogVideoXDDIMScheduler, "CogVideoXDPMScheduler": CogVideoXDPMScheduler}
 
-# What CogVideoX1.5-5B-I2V was trained to read as its `ofs`: CogVideo, sat/configs/cogvideox1.5_5b_i2v.yaml.
+# The value of `ofs` that CogVideoX1.5-5B-I2V was trained with: CogVideo, sat/configs/cogvideox1.5_5b_i2v.yaml.
 _OFS = 2.0
 
 
@@ -81,8 +81,10 @@ def _load_scheduler(folder: Path) -> Any:
 def encode_prompts(
     networks: Networks, prompts: Sequence[str], image: Picture | None
 ) -> tuple[tuple[torch.Tensor, ...], int]:
-    """Text states [1, max_text_seq_length, dim] of each prompt, and how many tokens of the last were cut off. Padding
-    is encoded too and not masked: the family was trained so. The image is not described."""
+    """Text states [1, max_text_seq_length, dim] of each prompt, and how many tokens of the last were cut off.
+
+    Padding is encoded too and is not masked, because the family was trained so. The image is not described.
+    """
     length = networks.transformer.config.max_text_seq_length
     ids = networks.tokenizer(
         list(prompts),
@@ -116,7 +118,7 @@ def start(networks: Networks, inputs: Inputs[torch.Tensor]) -> Start[torch.Tenso
     """Both prompts of a step run as one batch."""
     config, sampling = networks.transformer.config, inputs.sampling
     scheduler = type(networks.scheduler).from_config(networks.scheduler.config)
-    scheduler.set_timesteps(sampling.steps)  # on the host: it looks levels up, and would wait for a GPU's answer
+    scheduler.set_timesteps(sampling.steps)  # on the host: the scheduler looks levels up, and would wait for a GPU
     schedule = DiffusionSchedule(scheduler, scheduler.timesteps.to(networks.device), inputs.generator)
     padding = _padding(config.patch_size_t, inputs.noise, inputs.generator)
     noise = torch.cat([padding, inputs.noise], dim=1) * scheduler.init_noise_sigma
@@ -149,8 +151,10 @@ def start(networks: Networks, inputs: Inputs[torch.Tensor]) -> Start[torch.Tenso
 
 
 def _padding(patch_size_t: int | None, noise: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Noise for the latents before the first that fill up a patch in time (CogVideoX1.5); they are dropped at the end.
-    [1, n, C, h, w] with n = 0 where the clip needs none."""
+    """Noise [1, n, C, h, w] for latents that come before the first one and fill up a patch in time (CogVideoX1.5).
+
+    They are dropped at the end. n is 0 if the clip needs none.
+    """
     count = 0 if patch_size_t is None else -noise.shape[1] % patch_size_t
     shape = (1, count, *noise.shape[2:])
     return torch.randn(shape, generator=generator).to(noise.device)
@@ -159,9 +163,12 @@ def _padding(patch_size_t: int | None, noise: torch.Tensor, generator: torch.Gen
 def rotary_positions(
     config: Any, shape: torch.Size, device: torch.device | str
 ) -> tuple[torch.Tensor, torch.Tensor] | None:
-    """Cosines and sines [tokens, attention_head_dim] of the places of latents of `shape` [B, T, C, h, w]; None for a
-    transformer that adds sinusoidal positions itself. CogVideoX-5B lays every size into the grid of the native size, so
-    that a place keeps its angle in a larger picture; CogVideoX1.5 cuts it out of the native grid's corner."""
+    """Cosines and sines [tokens, attention_head_dim] of the places of latents of `shape` [B, T, C, h, w]; None if the
+    transformer adds sinusoidal positions itself.
+
+    CogVideoX-5B lays every size into the grid of the native size, so that a place keeps its angle in a larger picture.
+    CogVideoX1.5 cuts every size out of the corner of the native grid.
+    """
     if not config.use_rotary_positional_embeddings:
         return None
     patch = config.patch_size
@@ -186,9 +193,11 @@ def rotary_positions(
 
 
 def _image_latents(networks: Networks, latents: torch.Tensor, known: torch.Tensor | None) -> torch.Tensor | None:
-    """What the transformer sees beside the noise: the known first latents, zeros elsewhere; None for a text model.
-    Where `invert_scale_latents` is set, the transformer was trained on pictures that were divided by the scaling factor
-    and not multiplied (CogVideoX1.5-5B-I2V)."""
+    """The transformer's input beside the noise: the known first latents, then zeros; None for a text model.
+
+    If `invert_scale_latents` is set, the transformer was trained on pictures that were divided by the scaling factor,
+    not multiplied by it (CogVideoX1.5-5B-I2V).
+    """
     if networks.transformer.config.in_channels == latents.shape[2]:
         return None
     beside = torch.zeros_like(latents)
@@ -202,8 +211,8 @@ def _image_latents(networks: Networks, latents: torch.Tensor, known: torch.Tenso
 def decode(
     networks: Networks, latents: torch.Tensor, generator: torch.Generator, watch: Watch
 ) -> Iterator[torch.Tensor]:
-    """A few latents at a time, with the causal convolutions' cache carried on, exactly as the autoencoder's own whole
-    decode does it. Nothing is drawn from `generator`."""
+    """Decodes a few latents at a time and carries the causal convolutions' cache on, exactly as the autoencoder's own
+    whole decode does. Nothing is drawn from `generator`."""
     vae = networks.vae
     encoded = (latents / vae.config.scaling_factor).to(vae.dtype).transpose(1, 2)  # [1, C, T, h, w]
     at_once, count = vae.num_latent_frames_batch_size, encoded.shape[2]

@@ -1,4 +1,4 @@
-"""CogVideoX's course through noise, by the samplers that its checkpoints name: DDIM, and DPM of second order."""
+"""CogVideoX's schedule, by the samplers that its checkpoints name: DDIM, and DPM of second order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,8 +12,8 @@ from videoworker.sampling.schedule import Step
 
 @dataclass(frozen=True)
 class DiffusionSchedule:
-    """`scheduler` is diffusers', with its timesteps set on the host; no step changes it. `timesteps` [steps] are the
-    same on the device, from `first` of the scheduler's on. DPM adds noise, which it draws from `generator`."""
+    """`scheduler` is diffusers', with its timesteps on the host. No step changes it. `timesteps` [steps] are the same
+    on the device, from the scheduler's timestep `first` on. DPM adds noise, which it draws from `generator`."""
 
     scheduler: Any
     timesteps: torch.Tensor

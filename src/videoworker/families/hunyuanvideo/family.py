@@ -1,9 +1,11 @@
 """HunyuanVideo, in the order in which a clip is made: load, encode_prompts, get_noise, encode_frames, start, decode.
 
-The text model, and both image models: `token_replace`, whose first latents are the picture's throughout, and
-`latent_concat` (33 channels), which sees the picture beside the noise and whose first four frames nobody keeps
-(HunyuanVideo, arXiv:2412.03603; HunyuanVideo-I2V's README). Latents are [1, T, C, h, w] for the engine and
-[1, C, T, h, w] within; `vae.config.scaling_factor` brings them to unit variance.
+There are a text model and two image models (HunyuanVideo, arXiv:2412.03603; HunyuanVideo-I2V's README). In
+`token_replace` the first latents are the picture's at every step. `latent_concat` (33 channels) has the picture as an
+input beside the noise, and its first four frames are dropped.
+
+Latents are [1, T, C, h, w] for the engine and [1, C, T, h, w] within. `vae.config.scaling_factor` brings them to unit
+variance.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,14 +33,14 @@ from videoworker.sampling.latent_space import Shape
 from videoworker.sampling.reader import Reader
 from videoworker.watch import Watch
 
-_MAX_PROMPT_TOKENS = 256  # after the template, which is cut away
-_LAYER = -3  # the text encoder's layer that is read: what the last two add is about the next word
+_MAX_PROMPT_TOKENS = 256  # after the template, which is cut off
+_LAYER = -3  # the layer of the text encoder that is read: the last two are about the next word
 _EMBEDDED_GUIDANCE = 6.0  # of the model cards
-_ASSISTANT_TOKENS = 4  # <|eot_id|> and the assistant's header, which the image template puts behind the prompt
-# One of how many tokens of the picture is kept, by the transformer's way of seeing it; a negative prompt keeps 2.
+_ASSISTANT_TOKENS = 4  # <|eot_id|> and the assistant's header: the image template has them behind the prompt
+# Of so many tokens of the picture one is kept, by `image_condition`. Beside a negative prompt it is one of 2.
 _IMAGE_TOKEN_STRIDE = {"token_replace": 4, "latent_concat": 2}
 _NEGATIVE_IMAGE_TOKEN_STRIDE = 2
-_NOISE_OVER_IMAGE = 0.999  # the image models start from noise that a thousandth of the picture shines through
+_NOISE_OVER_IMAGE = 0.999  # the image models start from noise with a thousandth of the picture in it
 _DROPPED_LATENTS = 1  # in front of `latent_concat`'s clips
 
 
@@ -59,7 +61,7 @@ class Networks:
 
     @property
     def image_condition(self) -> str | None:
-        """How the transformer sees a picture: `token_replace`, `latent_concat`, or None."""
+        """How the transformer takes a picture: by `token_replace`, by `latent_concat`, or not at all (None)."""
         condition: str | None = self.transformer.config.image_condition_type
         return condition
 
@@ -84,8 +86,8 @@ def load(reader: Reader) -> Networks:
     for block in [*transformer.transformer_blocks, *transformer.single_transformer_blocks]:
         block.attn.set_processor(JointAttention())
     vae = reader.network(AutoencoderKLHunyuanVideo, "vae")
-    vae.enable_tiling()  # in space: 17 frames of 720p at once need 35 GiB, in tiles 3
-    vae.use_framewise_decoding = False  # in time: `decode` does it, and hands out each tile as it is made
+    vae.enable_tiling()  # in space: 17 frames of 720p need 35 GiB at once, and 3 GiB in tiles
+    vae.use_framewise_decoding = False  # in time: `decode` tiles, and yields each tile when it is made
     encoder = LlavaForConditionalGeneration if sees_image else LlamaModel
     return Networks(
         tokenizer=tokenizer,
@@ -102,8 +104,11 @@ def load(reader: Reader) -> Networks:
 
 
 def _check_tokenizer(tokenizer: Any, template: dict[str, Any]) -> None:
-    """The template is cut off by its number of tokens: a tokenizer that loads without error but drops spaces, as some
-    classes do with this one's file, would cut into the prompt."""
+    """Raises `JobError` if the tokenizer does not read the template as the model was taught.
+
+    The template is cut off by its number of tokens. Some tokenizer classes load this file without error, but drop
+    spaces. With them the cut would go into the prompt.
+    """
     found, expected = len(tokenizer(template["template"].split("{}")[0]).input_ids), template["crop_start"]
     if found != expected:
         raise JobError(
@@ -117,8 +122,10 @@ def _check_tokenizer(tokenizer: Any, template: dict[str, Any]) -> None:
 def encode_prompts(
     networks: Networks, prompts: Sequence[str], image: Picture | None
 ) -> tuple[tuple[Conditioning, ...], int]:
-    """What the transformer needs of each prompt, and how many tokens of the last did not fit. The image models read
-    the text and `image` together, and beside a negative prompt a black picture."""
+    """The conditioning of each prompt, and how many tokens of the last did not fit.
+
+    The image models read the text and `image` together. Beside a negative prompt they read a black picture.
+    """
     encoded, cut = list[Conditioning](), 0
     for prompt in prompts:
         if image is None:
@@ -134,7 +141,7 @@ def encode_prompts(
 
 
 def _encode_text(networks: Networks, prompt: str) -> tuple[torch.Tensor, int]:
-    """The states of the prompt's tokens alone: the encoder is causal, so padding behind them would change nothing."""
+    """The states of the prompt's tokens alone. The encoder is causal, so padding behind them would change nothing."""
     crop = _TEXT_TEMPLATE["crop_start"]
     tokens = networks.tokenizer(_TEXT_TEMPLATE["template"].format(prompt)).input_ids
     ids = torch.tensor([tokens[: crop + _MAX_PROMPT_TOKENS]], device=networks.device)
@@ -143,18 +150,23 @@ def _encode_text(networks: Networks, prompt: str) -> tuple[torch.Tensor, int]:
 
 
 def _encode_text_and_image(networks: Networks, prompt: str, image: Picture, negative: bool) -> tuple[torch.Tensor, int]:
-    """The states of some of the picture's tokens, then of the prompt's. The template's place for the picture becomes
-    as many tokens as its encoder gives; the words of the assistant's header are cut out again."""
+    """The states of some of the picture's tokens, then of the prompt's.
+
+    The template's place for the picture becomes as many tokens as the picture's encoder gives. The assistant's header
+    is cut out again.
+    """
     template, encoder = _IMAGE_TEMPLATE, networks.text_encoder
     place, count, crop = template["image_emb_start"], template["image_emb_len"], template["crop_start"]
     tokens = networks.tokenizer(template["template"].format(prompt)).input_ids
     image_token = encoder.config.image_token_index
-    kept = [token for token in tokens[place + 1 :] if token != image_token]  # the prompt may not name a second one
+    kept = [
+        token for token in tokens[place + 1 :] if token != image_token
+    ]  # the prompt must not have a second placeholder
     cut = max(place + 1 + len(kept) - crop - _MAX_PROMPT_TOKENS, 0)
     text = [*tokens[:place], image_token, *kept[: crop + _MAX_PROMPT_TOKENS - place - 1]]
     header_end = networks.tokenizer.convert_tokens_to_ids("<|end_header_id|>")
     ends = [index for index, token in enumerate(text) if token == header_end]
-    behind = ends[-1] + 1 if len(ends) > 2 else len(text)  # the header is gone where a long prompt pushed it out
+    behind = ends[-1] + 1 if len(ends) > 2 else len(text)  # a long prompt has pushed the header out
     expanded = [*text[:place], *[image_token] * count, *text[place + 1 :]]
     ids = torch.tensor([expanded], device=networks.device)
     pixels = networks.image_processor(Image.fromarray(image), return_tensors="pt").pixel_values
@@ -162,7 +174,7 @@ def _encode_text_and_image(networks: Networks, prompt: str, image: Picture, nega
         input_ids=ids, pixel_values=pixels.to(networks.device, encoder.dtype), output_hidden_states=True
     ).hidden_states[_LAYER]
     stride = _NEGATIVE_IMAGE_TOKEN_STRIDE if negative else _IMAGE_TOKEN_STRIDE[str(networks.image_condition)]
-    longer = count - 1  # by how much the picture's tokens moved those behind them
+    longer = count - 1  # by so much the picture's tokens have moved those behind them
     pieces = [
         states[:, place : place + count : stride],
         states[:, crop + longer : behind - _ASSISTANT_TOKENS + longer],
@@ -172,7 +184,7 @@ def _encode_text_and_image(networks: Networks, prompt: str, image: Picture, nega
 
 
 def _encode_pooled(networks: Networks, prompt: str) -> torch.Tensor:
-    """CLIP's account of the whole prompt [1, dim]. It reads 77 tokens; what is behind them only the other one sees."""
+    """CLIP's pooled state of the prompt [1, dim]. CLIP reads 77 tokens. Only the other encoder reads further."""
     ids = networks.tokenizer_2(prompt, truncation=True, max_length=77, return_tensors="pt").input_ids
     pooled: torch.Tensor = networks.text_encoder_2(ids.to(networks.device)).pooler_output.to(networks.dtype)
     return pooled
@@ -194,8 +206,8 @@ def get_noise(networks: Networks, shape: Shape, generator: torch.Generator) -> t
 
 @torch.inference_mode()
 def start(networks: Networks, inputs: Inputs[Conditioning]) -> Start[Conditioning]:
-    """Each prompt runs by itself. Beside classifier-free guidance there is the embedded one, which distilled
-    transformers take as an input. Nothing is drawn from the generator."""
+    """Each prompt runs by itself. Besides classifier-free guidance there is embedded guidance, an input of distilled
+    transformers. Nothing is drawn from the generator."""
     sampling, noise = inputs.sampling, inputs.noise.transpose(1, 2)
     schedule = shifted_schedule(networks.scheduler_config, sampling.steps, sampling.flow_shift, networks.device)
     guidance = Guidance.constant(sampling.guidance_scale, sampling.steps)
@@ -243,7 +255,7 @@ def start(networks: Networks, inputs: Inputs[Conditioning]) -> Start[Conditionin
 
 
 def _embedded_guidance(networks: Networks, scale: float | None) -> torch.Tensor | None:
-    """What the transformer is told [1]; None if it was not distilled to take it."""
+    """The transformer's input [1]; None if it was not distilled to take one."""
     if not networks.transformer.config.guidance_embeds:
         return None
     scale = _EMBEDDED_GUIDANCE if scale is None else scale
@@ -251,7 +263,7 @@ def _embedded_guidance(networks: Networks, scale: float | None) -> torch.Tensor 
 
 
 def _time_first(latents: torch.Tensor) -> torch.Tensor:
-    """[1, T, C, h, w] of [1, C, T, h, w]."""
+    """[1, C, T, h, w] as [1, T, C, h, w]."""
     return latents.transpose(1, 2)
 
 
@@ -259,8 +271,10 @@ def _time_first(latents: torch.Tensor) -> torch.Tensor:
 def decode(
     networks: Networks, latents: torch.Tensor, generator: torch.Generator, watch: Watch
 ) -> Iterator[torch.Tensor]:
-    """From tiles in time that fade into each other, as the autoencoder's own whole decode makes them: it is not causal,
-    so that a tile sees 17 frames and keeps 12. Nothing is drawn from `generator`."""
+    """Decodes tiles in time that fade into each other, as the autoencoder's own whole decode does.
+
+    It is not causal, so a tile sees 17 frames and keeps 12. Nothing is drawn from `generator`.
+    """
     vae, count = networks.vae, latents.shape[1]
     encoded = (latents.transpose(1, 2) / vae.config.scaling_factor).to(vae.dtype)
     ratio, stride = vae.temporal_compression_ratio, vae.tile_sample_stride_num_frames
@@ -270,7 +284,7 @@ def decode(
     before = None
     for first in range(0, max(count - 1, 1), stride // ratio):
         pixels = vae.decode(encoded[:, :, first : first + seen]).sample
-        if before is not None:  # its first frame is the last one that the tile before keeps
+        if before is not None:  # its first frame is the last one that the tile before it keeps
             pixels = vae.blend_t(before, pixels[:, :, 1:], fade)
         watch.step("decode", min(first + seen - 1, count), count)
         yield pixels[:, :, drop : stride + (before is None)]

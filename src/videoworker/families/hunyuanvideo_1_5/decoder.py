@@ -1,9 +1,10 @@
 """HunyuanVideo-1.5's decoder one latent frame at a time, with what each layer remembers of the frames before.
 
-The decoder is causal, so the frames are those of its whole decode; diffusers has no such path and masks the future of
-its attention with a dense matrix that it fills row by row (23 GiB at 720p x 121 frames). Here the future is not there
-yet. What is remembered belongs to the caller's loop: a decode that is given up leaves nothing in the network. The
-attention remembers keys and values of all frames: 15 MB per latent frame of 720p in bfloat16.
+The decoder is causal, so the frames are those of its whole decode. diffusers has no such path: it masks the future of
+its attention with a dense matrix, which it fills row by row (23 GiB at 720p x 121 frames). Here the future is not there
+yet, so no mask is needed. The attention remembers keys and values of all frames: 15 MB per latent frame of 720p in
+bfloat16. What is remembered belongs to the caller's loop, so a decode that is not finished leaves nothing in the
+network.
 """
 
 from collections.abc import Iterator
@@ -51,7 +52,7 @@ def _residual(resnet: Any, states: torch.Tensor, memory: Memory) -> torch.Tensor
 
 
 def _activate(norm: Any, nonlinearity: Any, states: torch.Tensor) -> torch.Tensor:
-    """Frame by frame: the norm, which looks at one place at a time, computes in float32."""
+    """Frame by frame, because the norm computes in float32. It needs one place at a time."""
     activated = torch.empty_like(states)
     for index in range(states.shape[2]):
         frame = slice(index, index + 1)
@@ -60,8 +61,11 @@ def _activate(norm: Any, nonlinearity: Any, states: torch.Tensor) -> torch.Tenso
 
 
 def _attend(attention: Any, states: torch.Tensor, memory: Memory) -> torch.Tensor:
-    """One head over the places of this frame and of all before. Only contiguous queries spare the kernels' fallback,
-    which holds the weights of all pairs of places: 1.7 GB in float32 at the end of 720p x 129 frames."""
+    """One head over the places of this frame and of all before.
+
+    Queries must be contiguous. Else the kernels fall back to one that holds the weights of all pairs of places: 1.7 GB
+    in float32 at the end of 720p x 129 frames.
+    """
     normed = attention.norm(states)
     query, key, value = (
         projection(normed).flatten(2).transpose(1, 2).unsqueeze(1).contiguous()  # [B, 1, h * w, C]
@@ -77,7 +81,7 @@ def _attend(attention: Any, states: torch.Tensor, memory: Memory) -> torch.Tenso
 
 
 def _upsample(upsampler: Any, states: torch.Tensor, memory: Memory, first: bool) -> torch.Tensor:
-    """Twice the height and width; twice the frames too where the layer does that, except of the clip's first frame."""
+    """Twice the height and width. If the layer does so, twice the frames too, but not of the clip's first frame."""
     hidden, repeats = _convolve(upsampler.conv, states, memory), upsampler.repeats
     if not upsampler.add_temporal_upsample:
         return _unpack(hidden, 1).add_(_unpack(states.repeat_interleave(repeats, dim=1), 1))

@@ -1,10 +1,12 @@
 """HunyuanVideo-1.5, in the order in which a clip is made: load, encode_prompts, get_noise, encode_frames, start,
 decode.
 
-The text and image models, also the distilled ones. Beside the noise the transformer sees the picture's latents and
-which latents they stand for; it reads the prompt (Qwen2.5-VL), the words in quotes once more by their letters (ByT5),
-and what the picture shows (SigLIP) (HunyuanVideo 1.5, arXiv:2511.18870). Latents are [1, T, C, h, w] for the engine
-and [1, C, T, h, w] within; `vae.config.scaling_factor` brings them to unit variance.
+There are text and image models, and distilled ones of both (HunyuanVideo 1.5, arXiv:2511.18870). Inputs of the
+transformer beside the noise are the picture's latents, and which latents they stand for. It also reads the prompt
+(Qwen2.5-VL), its quoted words by their letters (ByT5), and what the picture shows (SigLIP).
+
+Latents are [1, T, C, h, w] for the engine and [1, C, T, h, w] within. `vae.config.scaling_factor` brings them to unit
+variance.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,7 +35,7 @@ from videoworker.sampling.latent_space import Shape
 from videoworker.sampling.reader import Reader
 from videoworker.watch import Watch
 
-# The words the model was trained with, their spaces too.
+# The words that the model was trained with, and their spaces too.
 SYSTEM_MESSAGE = (8 * " ").join(
     (
         "You are a helpful assistant. Describe the video by detailing the following aspects: ",
@@ -44,10 +46,10 @@ SYSTEM_MESSAGE = (8 * " ").join(
         "5. camera angles, movements, and transitions used in the video.",
     )
 )
-_TEMPLATE_TOKENS = 108  # before the prompt; they are cut away
+_TEMPLATE_TOKENS = 108  # before the prompt; they are cut off
 _MAX_PROMPT_TOKENS = 1000
 _MAX_GLYPH_TOKENS = 256  # bytes, and the end mark
-_LAYER = -3  # the text encoder's layer that is read
+_LAYER = -3  # the layer of the text encoder that is read
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Networks:
 
 @dataclass(frozen=True)
 class Conditioning:
-    """One prompt, without padding: `states` [1, tokens, dim]; of its quoted words `glyphs` [1, bytes or 0, dim];
+    """One prompt without padding: `states` [1, tokens, dim], `glyphs` of its quoted words [1, bytes or 0, dim], and
     `picture` [1, patches or 0, dim]."""
 
     states: torch.Tensor
@@ -91,7 +93,7 @@ def load(reader: Reader) -> Networks:
     for embedder in filter(
         None, (transformer.time_embed.timestep_embedder, transformer.time_embed.timestep_embedder_r)
     ):
-        # Timesteps stay in float32 until they are waves: in bfloat16 there are only 128 of them above 500.
+        # Timesteps stay in float32 until they are sinusoids: bfloat16 has only 128 different ones above 500.
         embedder.register_forward_pre_hook(lambda _, waves: (waves[0].to(dtype),))
     vae = reader.network(AutoencoderKLHunyuanVideo15, "vae")
     for attention in vae.encoder.mid_block.attentions:
@@ -117,7 +119,8 @@ def load(reader: Reader) -> Networks:
 
 
 def _check_tokenizer(tokenizer: Any) -> None:
-    """The template is cut off by its number of tokens, so a tokenizer that reads it otherwise would spoil prompts."""
+    """Raises `JobError` if the tokenizer does not read the template as the model was taught. The template is cut off by
+    its number of tokens, so another number would spoil the prompts."""
     text = tokenizer.apply_chat_template(_conversation("{}"), add_generation_prompt=True, tokenize=False)
     found = len(tokenizer(text.split("{}")[0]).input_ids)
     if found != _TEMPLATE_TOKENS:
@@ -135,8 +138,10 @@ def _conversation(prompt: str) -> Any:
 def _causal_mask(
     n_frame: int, n_hw: int, dtype: torch.dtype, device: torch.device, batch_size: int | None = None
 ) -> torch.Tensor | None:
-    """Which places of a clip [frames * h * w] see which: those of their own frame and before. The autoencoder's own
-    fills a matrix row by row; a single frame, which is what is encoded, needs none."""
+    """Which places of a clip [frames * h * w] see which: those of their own frame and of the frames before.
+
+    The autoencoder's own function fills a matrix row by row. If a single frame is encoded, as here, it needs no mask.
+    """
     if n_frame == 1:
         return None
     frames = torch.arange(n_frame, device=device).repeat_interleave(n_hw)
@@ -147,8 +152,8 @@ def _causal_mask(
 def encode_prompts(
     networks: Networks, prompts: Sequence[str], image: Picture | None
 ) -> tuple[tuple[Conditioning, ...], int]:
-    """What the transformer needs of each prompt, and how many tokens of the last did not fit. A negative prompt comes
-    with the same picture."""
+    """The conditioning of each prompt, and how many tokens of the last did not fit. A negative prompt has the same
+    picture."""
     if image is None:
         picture = torch.zeros((1, 0, networks.transformer.config.image_embed_dim), device=networks.device)
     else:
@@ -164,7 +169,7 @@ def encode_prompts(
 
 
 def _encode_text(networks: Networks, prompt: str) -> tuple[torch.Tensor, int]:
-    """The states of the prompt's tokens alone: the encoder is causal, so padding behind them would change nothing."""
+    """The states of the prompt's tokens alone. The encoder is causal, so padding behind them would change nothing."""
     tokens = networks.tokenizer.apply_chat_template(
         _conversation(prompt), add_generation_prompt=True, tokenize=True, return_dict=True
     ).input_ids
@@ -175,7 +180,7 @@ def _encode_text(networks: Networks, prompt: str) -> tuple[torch.Tensor, int]:
 
 
 def _encode_glyphs(networks: Networks, prompt: str) -> tuple[torch.Tensor, int]:
-    """The letters of the words in quotes, which are to be seen in the video; none where nothing is quoted."""
+    """The letters of the prompt's quoted words, which are to be seen in the video; none if nothing is quoted."""
     text = extract_glyph_texts(prompt)
     if text is None:
         return torch.zeros((1, 0, networks.transformer.config.text_embed_2_dim), device=networks.device), 0
@@ -234,8 +239,11 @@ def start(networks: Networks, inputs: Inputs[Conditioning]) -> Start[Conditionin
 
 
 def _guidance(guider: Any, scale: float, steps: int) -> Guidance:
-    """As the configuration of the checkpoint's guider says: from which share of the steps to which, and how rescaled.
-    Its own scale is not used. The original formulation leads away from the prompt's own prediction: one more."""
+    """Guidance as the configuration of the checkpoint's guider says: over which share of the steps, and how rescaled.
+
+    The guider's own scale is not used. In the original formulation the scale counts from the prompt's own prediction,
+    so it is one more here.
+    """
     if not guider.enabled:
         return Guidance.constant(1, steps)
     scale += guider.use_original_formulation
@@ -245,7 +253,7 @@ def _guidance(guider: Any, scale: float, steps: int) -> Guidance:
 
 
 def _all(states: torch.Tensor) -> torch.Tensor:
-    """The mask [1, tokens] that leaves none of [1, tokens, dim] out."""
+    """A mask [1, tokens] that keeps all of [1, tokens, dim]."""
     return torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)
 
 
@@ -253,7 +261,7 @@ def _all(states: torch.Tensor) -> torch.Tensor:
 def decode(
     networks: Networks, latents: torch.Tensor, generator: torch.Generator, watch: Watch
 ) -> Iterator[torch.Tensor]:
-    """One latent frame at a time. Nothing is drawn from `generator`."""
+    """Decodes one latent frame at a time. Nothing is drawn from `generator`."""
     vae, count = networks.vae, latents.shape[1]
     encoded = (latents.transpose(1, 2) / vae.config.scaling_factor).to(vae.dtype)
     for index, pixels in enumerate(stream(vae.decoder, encoded)):

@@ -1,9 +1,11 @@
 """LTX-Video's decoder as a stream: frames go in and come out piece by piece, as the whole decode would make them.
 
-The decoder is not causal: a convolution needs the frame after the one it makes. So each keeps the last frames it saw
-and answers one frame late, and what is added to its answer waits as long. That holds memory to a few frames per layer,
-whatever the clip's length, and is exact. Pieces are [1, C, t, h, w] with any t; layers are those of diffusers'
-`LTXVideoDecoder3d`, of which only the order in time is ours.
+The decoder is not causal: a convolution needs the frame after the one that it makes. So each convolution keeps the last
+frames of its input, and its output comes one frame late. What is added to the output waits as long. This is exact, and
+memory holds a few frames per layer, whatever the clip's length.
+
+Pieces are [1, C, t, h, w] with any t. The layers are those of diffusers' `LTXVideoDecoder3d`. Only their order in time
+is ours.
 """
 
 from collections.abc import Iterator
@@ -16,7 +18,7 @@ Pieces = Iterator[torch.Tensor]
 
 def decode(decoder: Any, latents: Pieces, timestep: float, generator: torch.Generator) -> Pieces:
     """Pixels [1, 3, t, height, width] of a clip's latents. `timestep` says how much noise is left in them, for decoders
-    that are conditioned on it; `generator` gives the noise that some decoders add between layers."""
+    that are conditioned on it. Some decoders add noise between layers, which they draw from `generator`."""
     weight = decoder.conv_in.conv.weight
     level = torch.tensor([timestep], device=weight.device, dtype=weight.dtype)
     if decoder.timestep_scale_multiplier is not None:
@@ -36,7 +38,7 @@ def decode(decoder: Any, latents: Pieces, timestep: float, generator: torch.Gene
 
 
 def _convolved(convolution: Any, pieces: Pieces) -> Pieces:
-    """The first frame is repeated before the clip; the last one after it, unless the convolution is causal."""
+    """The first frame is repeated before the clip. Unless the convolution is causal, the last one is repeated too."""
     around = convolution.kernel_size[0] - 1
     ahead = 0 if convolution.is_causal else around // 2
     kept: torch.Tensor | None = None
@@ -52,8 +54,8 @@ def _convolved(convolution: Any, pieces: Pieces) -> Pieces:
 
 
 def _residual(layer: Any, pieces: Pieces, modulation: torch.Tensor | None, generator: torch.Generator) -> Pieces:
-    """A residual block: two normed convolutions, beside its input."""
-    before, between = [], []  # a shift and a scale for each convolution's input, where the level of noise is told
+    """A residual block: its input, plus two normed convolutions of it."""
+    before, between = [], []  # a shift and a scale for each convolution's input, if conditioned on noise
     if modulation is not None:
         table = layer.scale_shift_table[None, ..., None, None, None]
         *before, shift, scale = (modulation.reshape(1, 4, -1, 1, 1, 1) + table).unbind(dim=1)
@@ -69,13 +71,13 @@ def _residual(layer: Any, pieces: Pieces, modulation: torch.Tensor | None, gener
     inner = (layer.nonlinearity(_modulated(_normed(layer.norm2, piece), *between)) for piece in first)
     for piece in _with_noise(_convolved(layer.conv2, inner), layer.per_channel_scale2, generator):
         beside = _taken(waiting, piece.shape[2])
-        if layer.conv_shortcut is not None:  # of one frame and one pixel: it needs no neighbours
+        if layer.conv_shortcut is not None:  # its kernel is one frame and one pixel, so it needs no neighbours
             beside = layer.conv_shortcut(_normed(layer.norm3, beside))
         yield piece + beside
 
 
 def _upsampled(upsampler: Any, pieces: Pieces) -> Pieces:
-    """Channels become neighbours in time and space; the frames before the clip's first one are dropped."""
+    """Channels become neighbours in time and space. The frames before the clip's first one are dropped."""
     stride, waiting = upsampler.stride, list[torch.Tensor]()
     dropped = stride[0] - 1
 
@@ -96,7 +98,7 @@ def _upsampled(upsampler: Any, pieces: Pieces) -> Pieces:
 
 
 def _with_noise(pieces: Pieces, scale: torch.Tensor | None, generator: torch.Generator) -> Pieces:
-    """Adds one picture of noise to every frame, stronger or weaker by channel, where the layer was trained so."""
+    """Adds the same picture of noise to every frame, scaled by channel, if the layer was trained so."""
     noise: torch.Tensor | None = None
     for piece in pieces:
         if scale is not None:
@@ -107,7 +109,7 @@ def _with_noise(pieces: Pieces, scale: torch.Tensor | None, generator: torch.Gen
 
 
 def _finished(decoder: Any, piece: torch.Tensor, modulation: torch.Tensor | None) -> torch.Tensor:
-    """What the last convolution takes."""
+    """The input of the last convolution."""
     shift_and_scale = []
     if modulation is not None:
         table = decoder.scale_shift_table[None, ..., None, None, None]
@@ -123,7 +125,7 @@ def _modulated(
 
 
 def _embedded(embedder: Any, level: torch.Tensor, dtype: torch.dtype) -> torch.Tensor | None:
-    """The noise level as channels [1, C, 1, 1, 1]; None where a block has no use for it."""
+    """The noise level as channels [1, C, 1, 1, 1]; None if the block is not conditioned on it."""
     if embedder is None:
         return None
     embedded: torch.Tensor = embedder(
@@ -133,20 +135,20 @@ def _embedded(embedder: Any, level: torch.Tensor, dtype: torch.dtype) -> torch.T
 
 
 def _normed(norm: Any, piece: torch.Tensor) -> torch.Tensor:
-    """Over channels, which the norm wants last."""
+    """Normed over channels, which the norm takes last."""
     normed: torch.Tensor = norm(piece.movedim(1, -1)).movedim(-1, 1)
     return normed
 
 
 def _taken(waiting: list[torch.Tensor], count: int) -> torch.Tensor:
-    """The first `count` frames of the pieces that wait; the others wait on."""
+    """Takes the first `count` frames out of `waiting`. The others stay there."""
     joined = torch.cat(waiting, dim=2)
     waiting[:] = [joined[:, :, count:]]
     return joined[:, :, :count]
 
 
 def _unpatched(piece: torch.Tensor, sizes: tuple[int, int, int], width_first: bool = False) -> torch.Tensor:
-    """[1, C * a * b * c, t, h, w] as [1, C, t * a, h * b, w * c]; where `width_first`, c stands before b among the
+    """[1, C * a * b * c, t, h, w] as [1, C, t * a, h * b, w * c]. If `width_first`, c stands before b among the
     channels."""
     split = piece.reshape(1, -1, *sizes, *piece.shape[2:])  # [1, C, a, b, c, t, h, w]
     if width_first:

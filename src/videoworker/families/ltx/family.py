@@ -1,8 +1,8 @@
 """LTX-Video, in the order in which a clip is made: load, encode_prompts, get_noise, encode_frames, start, decode.
 
-The same weights make video from text and from first frames: those stand among the latents as clean ones, which the
-transformer is told by their timestep of 0. Latents are [1, T, C, h, w], of mean 0 and deviation 1 by the autoencoder's
-own statistics (LTX-Video, arXiv:2501.00103).
+The same weights make video from text and from first frames. First frames stand among the latents as clean ones: their
+timestep is 0. Latents are [1, T, C, h, w], of mean 0 and deviation 1 by the autoencoder's own statistics (LTX-Video,
+arXiv:2501.00103).
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,9 +26,9 @@ from videoworker.sampling.schedule import FlowSchedule
 from videoworker.watch import Watch
 
 _MAX_TEXT_TOKENS = 128
-_FPS = 25  # of the videos it was trained on, where nothing else is asked for
+_FPS = 25  # of the videos that it was trained on: the default
 
-# For decoders that are conditioned on a timestep: how noisy the latents are said to be, and how much noise they get
+# For decoders that are conditioned on a timestep: the timestep that they get, and how much noise the latents get
 # (Lightricks/LTX-Video, configs: `decode_timestep`, `decode_noise_scale`).
 _DECODE_TIMESTEP, _DECODE_NOISE = 0.05, 0.025
 
@@ -63,9 +63,11 @@ def load(reader: Reader) -> Networks:
 def encode_prompts(
     networks: Networks, prompts: Sequence[str], image: Picture | None
 ) -> tuple[tuple[torch.Tensor, ...], int]:
-    """The states [1, tokens, dim] of each prompt's own tokens, and how many tokens of the last did not fit. The text
-    encoder reads padding too, since the family was trained so. The transformer never looks at it, so it is cut off here
-    and needs no mask. The image is not described."""
+    """The states [1, tokens, dim] of each prompt's own tokens, and how many tokens of the last did not fit.
+
+    The text encoder reads padding too, because the family was trained so. The transformer never attends to it, so it is
+    cut off here and needs no mask. The image is not described.
+    """
     states, whole = list[torch.Tensor](), 0
     for prompt in prompts:
         padded = networks.tokenizer(
@@ -88,7 +90,7 @@ def encode_frames(networks: Networks, frames: Frames) -> torch.Tensor:
 
 
 def _statistics(vae: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    """By channel, the mean of the autoencoder's latents and their deviation, [1, 1, C, 1, 1]."""
+    """The mean and the deviation of the autoencoder's latents by channel, [1, 1, C, 1, 1]."""
     mean, deviation = (
         values.float().view(1, 1, -1, 1, 1)
         for values in (vae.latents_mean, vae.latents_std / vae.config.scaling_factor)
@@ -103,13 +105,13 @@ def get_noise(networks: Networks, shape: Shape, generator: torch.Generator) -> t
 
 @torch.inference_mode()
 def start(networks: Networks, inputs: Inputs[torch.Tensor]) -> Start[torch.Tensor]:
-    """Each prompt runs by itself, since they have not the same number of tokens. The known latents stay as they are:
-    the loop sees those after them."""
+    """Each prompt runs by itself, because their numbers of tokens differ. The known latents stay as they are. The loop
+    has only those after them."""
     vae, sampling, (_, time, _, height, width) = networks.vae, inputs.sampling, inputs.noise.shape
     known = inputs.noise[:, :0] if inputs.known is None else inputs.known
     schedule = _schedule(networks, sampling.steps, time * height * width)
     scale = vae.temporal_compression_ratio / (sampling.fps or _FPS), *[vae.spatial_compression_ratio] * 2
-    # Tokens that are known are at timestep 0; without them one timestep for all is enough.
+    # Known tokens are at timestep 0. Without any, one timestep for all is enough.
     is_noise = torch.ones(time, height * width, device=networks.device)
     is_noise[: known.shape[1]] = 0
     moving = is_noise.flatten() if known.shape[1] else is_noise[0, :1]
@@ -144,8 +146,11 @@ def start(networks: Networks, inputs: Inputs[torch.Tensor]) -> Start[torch.Tenso
 
 
 def _schedule(networks: Networks, steps: int, tokens: int) -> FlowSchedule:
-    """Longer clips and larger pictures step longer through noise: the shift's logarithm is linear in the number of
-    tokens, along the line that the checkpoint's scheduler configuration gives by two points."""
+    """Longer clips and larger pictures take more of their steps at high noise.
+
+    The shift's logarithm is linear in the number of tokens. The checkpoint's scheduler configuration has two points of
+    the line.
+    """
     scheduler = FlowMatchEulerDiscreteScheduler.from_config(networks.scheduler_config)
     config = scheduler.config
     slope = (config.max_shift - config.base_shift) / (config.max_image_seq_len - config.base_image_seq_len)
@@ -158,8 +163,8 @@ def _schedule(networks: Networks, steps: int, tokens: int) -> FlowSchedule:
 def decode(
     networks: Networks, latents: torch.Tensor, generator: torch.Generator, watch: Watch
 ) -> Iterator[torch.Tensor]:
-    """One latent at a time. A decoder that is conditioned on a timestep takes the last of the noise away itself, and
-    first gets a little, which is drawn from `generator`."""
+    """Decodes one latent at a time. A decoder that is conditioned on a timestep removes the last noise itself. So some
+    noise is added to its latents first, drawn from `generator`."""
     vae, count = networks.vae, latents.shape[1]
     mean, deviation = _statistics(vae)
     encoded = (latents * deviation + mean).transpose(1, 2)  # [1, C, T, h, w]

@@ -1,7 +1,7 @@
-"""Attention of Mochi through diffusers' dispatcher, on text that was cut to its words.
+"""Attention of Mochi through diffusers' dispatcher, on text without padding.
 
-diffusers' own processor looks for padding in every layer (`nonzero`, which stalls a GPU) and calls PyTorch's attention
-directly, so that a chosen backend has no effect.
+diffusers' own processor looks for padding in every layer (`nonzero`, which stalls a GPU). It calls PyTorch's attention
+directly, whatever backend is set.
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ from diffusers.models.attention_dispatch import dispatch_attention_fn
 
 
 class TrimmedAttention:
-    """Joint attention over video tokens and all of the text tokens given; the mask is not looked at."""
+    """Joint attention over all video tokens and all text tokens. The mask is ignored."""
 
     _attention_backend: Any = None  # set by `set_attention_backend`
     _parallel_config: Any = None  # set by `enable_parallelism`
@@ -47,8 +47,8 @@ class TrimmedAttention:
 
 
 def _turned(states: torch.Tensor, cosines: torch.Tensor, sines: torch.Tensor) -> torch.Tensor:
-    """`states` [B, tokens, heads, D] turned pair by pair of neighbouring channels, by angles of [tokens, heads, D/2]
-    that every head has learned."""
+    """`states` [B, tokens, heads, D] with each pair of neighbouring channels turned by its angle. Angles are
+    [tokens, heads, D/2], since every head has learned its own."""
     first, second = states[..., 0::2].float(), states[..., 1::2].float()
     pairs = [first * cosines - second * sines, first * sines + second * cosines]
     return torch.stack(pairs, dim=-1).flatten(-2).to(states.dtype)

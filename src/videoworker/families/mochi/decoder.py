@@ -1,6 +1,6 @@
-"""Mochi's decoder in less memory: the same layers, which hold fewer of their numbers at a time.
+"""Mochi's decoder in less memory: the same layers, with fewer activations in memory at a time.
 
-Each frame is normed by itself; diffusers' own norms copy all of a piece's to norm them, and their answers to join them.
+Each frame is normed by itself. diffusers' own norms copy all frames of a piece to norm them, and again to join them.
 """
 
 from typing import Any
@@ -28,5 +28,5 @@ class _Norm(nn.Module):
 
 
 def slim(decoder: nn.Module) -> None:
-    """Puts such norms and carrying convolutions in place of the decoder's own."""
+    """Replaces the decoder's norms and causal convolutions."""
     carry_frames(decoder, MochiChunkedGroupNorm3D, _Norm)

@@ -1,7 +1,7 @@
 """Mochi 1, in the order in which a clip is made: load, encode_prompts, get_noise, start, decode. Text only.
 
-Latents are [1, T, C, h, w] for the engine and [1, C, T, h, w] within, of mean 0 and deviation 1 by the autoencoder's
-own statistics.
+Latents are [1, T, C, h, w] for the engine and [1, C, T, h, w] within. The autoencoder's own statistics bring them to
+mean 0 and deviation 1.
 """
 
 import json
@@ -68,8 +68,10 @@ def load(reader: Reader) -> Networks:
 def encode_prompts(
     networks: Networks, prompts: Sequence[str], image: Picture | None
 ) -> tuple[tuple[torch.Tensor, ...], int]:
-    """The states [1, tokens, dim] of each prompt's own tokens, and how many tokens of the last did not fit. Padding is
-    never made: the text encoder and the transformer were trained to look past it. The image is not described."""
+    """The states [1, tokens, dim] of each prompt's own tokens, and how many tokens of the last did not fit.
+
+    There is no padding: the text encoder and the transformer were trained to ignore it. The image is not described.
+    """
     length = networks.transformer.config.max_sequence_length
     states, whole = list[torch.Tensor](), 0
     for prompt in prompts:
@@ -92,19 +94,19 @@ def get_noise(networks: Networks, shape: Shape, generator: torch.Generator) -> t
 
 
 def sigmas(steps: int) -> list[float]:
-    """The noise levels that Mochi was trained to step along, from 1, without the 0 at the end; they have no shift."""
+    """The noise levels that Mochi was trained on, from 1, without the 0 at the end. They have no shift."""
     linear = steps // 2
     if linear == 0:
         return [1.0]
     slope = _THRESHOLD_NOISE / linear
     rest = steps - linear
-    # What is left beyond the line is spread over the second half by a parabola that leaves the line smoothly.
+    # The rest is spread over the second half by a parabola, which leaves the line smoothly.
     bend = (1 - slope * steps) / rest**2
     return [1 - slope * step - bend * max(step - linear, 0) ** 2 for step in range(steps)]
 
 
 def _schedule(networks: Networks, steps: int) -> FlowSchedule:
-    """Mochi is told how clean the latents are, not how noisy: its timesteps rise."""
+    """Mochi's timesteps say how clean the latents are, not how noisy. So they rise."""
     scheduler = FlowMatchEulerDiscreteScheduler.from_config(networks.scheduler_config)
     scheduler.set_timesteps(sigmas=np.array(sigmas(steps)))
     levels = 1 - scheduler.sigmas if scheduler.config.invert_sigmas else scheduler.sigmas
@@ -113,7 +115,7 @@ def _schedule(networks: Networks, steps: int) -> FlowSchedule:
 
 @torch.inference_mode()
 def start(networks: Networks, inputs: Inputs[torch.Tensor]) -> Start[torch.Tensor]:
-    """Each prompt runs by itself, since they have not the same number of tokens."""
+    """Each prompt runs by itself, because their numbers of tokens differ."""
     steps = inputs.sampling.steps
     schedule = _schedule(networks, steps)
     towards_noise = -1 if networks.scheduler_config["invert_sigmas"] else 1  # it predicts clean - noise
@@ -145,8 +147,10 @@ def start(networks: Networks, inputs: Inputs[torch.Tensor]) -> Start[torch.Tenso
 def decode(
     networks: Networks, latents: torch.Tensor, generator: torch.Generator, watch: Watch
 ) -> Iterator[torch.Tensor]:
-    """One latent at a time becomes six frames, of the first the last alone. The decoder is causal, and its convolutions
-    carry the frames that they still need. Nothing is drawn from `generator`."""
+    """Decodes one latent at a time, into six frames. Of the first latent only the last frame is kept.
+
+    The decoder is causal. Its convolutions carry the frames that they still need. Nothing is drawn from `generator`.
+    """
     vae, count = networks.vae, latents.shape[1]
     mean, deviation = (
         torch.tensor(values, device=networks.device).view(1, 1, -1, 1, 1)

@@ -1,4 +1,4 @@
-"""Says in plain words what a schema's fields are: for the errors a caller reads, and for the README's tables."""
+"""What the fields of an API's schema are and allow, in plain words, for its errors and for the tables in `docs/`."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ from pydantic import BaseModel
 
 
 @dataclass(frozen=True)
-class FieldWords:
-    """One field, by its dotted name. `type` is JSON's; `default` is None where there is none."""
+class SchemaField:
+    """One field, by its dotted name. `type` is JSON's. `default` is None if there is none."""
 
     name: str
     type: str
@@ -21,30 +21,30 @@ class FieldWords:
 
 
 @cache
-def described(schema: type[BaseModel]) -> dict[str, FieldWords]:
+def schema_fields(schema: type[BaseModel]) -> dict[str, SchemaField]:
     """Every field of `schema`, and of the objects in it, by dotted name, in the schema's order."""
     document = schema.model_json_schema()
-    return {words.name: words for words in _described(document, document.get("$defs", {}), prefix="")}
+    return {field.name: field for field in _fields(document, document.get("$defs", {}), prefix="")}
 
 
-def _described(part: dict[str, Any], definitions: dict[str, Any], prefix: str) -> Iterator[FieldWords]:
-    for name, declared in part["properties"].items():
+def _fields(schema: dict[str, Any], definitions: dict[str, Any], prefix: str) -> Iterator[SchemaField]:
+    for name, declared in schema["properties"].items():
         spec = _resolved(declared, definitions)
-        yield FieldWords(
+        yield SchemaField(
             name=prefix + name,
             type=spec["type"],
-            required=name in part.get("required", ()),
+            required=name in schema.get("required", ()),
             default=declared.get("default"),
             allowed=_allowed(spec),
             description=declared.get("description", ""),
         )
         if spec["type"] == "object":
-            yield from _described(spec, definitions, prefix=f"{prefix}{name}.")
+            yield from _fields(spec, definitions, prefix=f"{prefix}{name}.")
 
 
 def _resolved(declared: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    """The field's own schema: null, which only means "not given", set aside, and a reference followed."""
-    spec = next((choice for choice in declared.get("anyOf", ()) if choice.get("type") != "null"), declared)
+    """The field's own schema. A reference is followed. Null is left out: it only says that the field is absent."""
+    spec = next((option for option in declared.get("anyOf", ()) if option.get("type") != "null"), declared)
     if "$ref" in spec:
         spec = definitions[spec["$ref"].rpartition("/")[2]]
     return spec | {key: declared[key] for key in ("allowed",) if key in declared}

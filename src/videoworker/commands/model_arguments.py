@@ -1,4 +1,4 @@
-"""A model or one of its variants as named on the command line."""
+"""The arguments MODEL and --variant of a command: which variant they mean."""
 
 import typer
 
@@ -6,8 +6,8 @@ from videoworker.models import VARIANTS
 from videoworker.models.video_model import VideoModel
 
 
-def named(model: str, variant: str | None) -> VideoModel:
-    """Raises `typer.BadParameter` that says which names there are."""
+def declared_variant(model: str, variant: str | None) -> VideoModel:
+    """The model's variant of this name; None: its first. Raises `typer.BadParameter` that says which there are."""
     if model not in VARIANTS:
         raise typer.BadParameter(f"{model!r} is not one of {', '.join(VARIANTS)}", param_hint="MODEL")
     if variant is None:

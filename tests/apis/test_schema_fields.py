@@ -3,12 +3,12 @@
 import pytest
 
 from videoworker.apis import APIS
-from videoworker.apis.words import described
+from videoworker.apis.schema_fields import schema_fields
 
 
 @pytest.mark.parametrize("api", APIS)
 def test_every_field_of_every_api_has_a_description(api):
-    assert all(field.description for field in described(APIS[api].schema).values())
+    assert all(field.description for field in schema_fields(APIS[api].schema).values())
 
 
 @pytest.mark.parametrize(
@@ -27,13 +27,13 @@ def test_every_field_of_every_api_has_a_description(api):
     ],
 )
 def test_what_is_allowed_is_said_in_plain_words(api, field, allowed):
-    assert described(APIS[api].schema)[field].allowed == allowed
+    assert schema_fields(APIS[api].schema)[field].allowed == allowed
 
 
 def test_a_field_within_an_object_has_a_dotted_name():
-    assert "audio.negative_prompt" in described(APIS["native"].schema)
+    assert "audio.negative_prompt" in schema_fields(APIS["native"].schema)
 
 
 def test_a_required_field_is_told_from_an_optional_one():
-    fields = described(APIS["local"].schema)
+    fields = schema_fields(APIS["local"].schema)
     assert [name for name, field in fields.items() if field.required] == ["prompt", "lawful_use_consent"]

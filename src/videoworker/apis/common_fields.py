@@ -1,19 +1,22 @@
-"""The parts that every API's answer, progress and error have in common, beside what its document names."""
+"""The fields that every API's answer, progress and error have, beside those of its document."""
 
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from videoworker.apis.given import shown
+from videoworker.apis.quoting import quoted
 from videoworker.errors import JobError
 from videoworker.request import Progress, Result
 
-_MOST_BEFORE_DONE = 0.99  # only an answer says that all is done
+_LARGEST_FRACTION = 0.99  # of a progress report: only an answer says that all is done
 
 
 def video_and_timings(result: Result) -> dict[str, Any]:
-    """The two objects that stand in every answer: `video` as in `request.Video`, `timings` in seconds. A video that is
-    sent inline stands only in the document's own field, and `video.url` is null: twice it would not fit."""
+    """The two objects of every answer: `video` as in `request.Video`, and `timings` in seconds.
+
+    A video that is sent inline stands only in the document's own field, since the answer has no room for it twice.
+    `video.url` is null then.
+    """
     video = asdict(result.video)
     if result.video.url.startswith("data:"):
         video["url"] = None
@@ -21,14 +24,14 @@ def video_and_timings(result: Result) -> dict[str, Any]:
 
 
 def stage_and_remaining(progress: Progress) -> dict[str, Any]:
-    """What every progress report says beside its document's fields; `remaining` in seconds, null while unknown."""
+    """What every progress report has beside its document's fields. `remaining` is in seconds, null while unknown."""
     remaining = None if progress.remaining is None else round(progress.remaining, 1)
     return {"stage": progress.stage, "step": progress.step, "steps": progress.steps, "remaining": remaining}
 
 
 def fraction_before_done(progress: Progress) -> float:
     """0..0.99."""
-    return min(round(progress.fraction, 4), _MOST_BEFORE_DONE)
+    return min(round(progress.fraction, 4), _LARGEST_FRACTION)
 
 
 def percent_before_done(progress: Progress) -> int:
@@ -37,16 +40,16 @@ def percent_before_done(progress: Progress) -> int:
 
 
 def code_and_fields(error: JobError) -> dict[str, Any]:
-    """What every error says beside its document's fields."""
+    """What every error has beside its document's fields."""
     return {
         "code": error.code.value,
         "message": error.message,
         "fields": [
-            {"field": problem.field, "given": shown(problem.given), "allowed": problem.allowed}
+            {"field": problem.field, "given": quoted(problem.given), "allowed": problem.allowed}
             for problem in error.fields
         ],
-        "retryable": error.words.retryable,
-        "status_code": error.words.status,
+        "retryable": error.retryable,
+        "status_code": error.status,
     }
 
 

@@ -1,10 +1,10 @@
-"""How a value that a caller gave is shown back."""
+"""How an error quotes a caller's value."""
 
 import json
 
 import pytest
 
-from videoworker.apis.given import shown
+from videoworker.apis.quoting import quoted
 
 NESTED: list = []
 for _ in range(100_000):
@@ -12,9 +12,9 @@ for _ in range(100_000):
 
 
 @pytest.mark.parametrize("value", [None, True, False, 0, -5, 2**63 - 1, 2.5, "a cat", "é🐈"])
-def test_a_small_plain_value_is_shown_as_it_is(value):
-    assert shown(value) == value
-    assert type(shown(value)) is type(value)
+def test_a_small_plain_value_is_quoted_as_it_is(value):
+    assert quoted(value) == value
+    assert type(quoted(value)) is type(value)
 
 
 @pytest.mark.parametrize(
@@ -35,16 +35,16 @@ def test_a_small_plain_value_is_shown_as_it_is(value):
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_any_other_value_is_shown_in_at_most_80_characters_that_json_and_utf8_can_carry(value):
-    text = shown(value)
+def test_any_other_value_is_quoted_in_at_most_80_characters_that_json_and_utf8_can_carry(value):
+    text = quoted(value)
     assert isinstance(text, str)
     assert len(text) <= 80
     json.dumps(text, ensure_ascii=False, allow_nan=False).encode()
 
 
-def test_a_long_text_is_shown_by_its_beginning():
-    assert shown("ab" * 100) == "ab" * 39 + "a…"
+def test_a_long_text_is_quoted_by_its_beginning():
+    assert quoted("ab" * 100) == "ab" * 39 + "a…"
 
 
-def test_an_object_is_shown_by_its_size():
-    assert shown({"a": 1, "b": 2}) == "an object with 2 fields"
+def test_an_object_is_quoted_by_its_size():
+    assert quoted({"a": 1, "b": 2}) == "an object with 2 fields"
