@@ -41,7 +41,7 @@ ARG MODEL_VARIANT
 WORKDIR /build
 COPY builder/fetch.py builder/
 COPY src/videoworker/errors.py videoworker/
-COPY src/videoworker/commands/__init__.py src/videoworker/commands/named.py videoworker/commands/
+COPY src/videoworker/commands/__init__.py src/videoworker/commands/model_arguments.py videoworker/commands/
 COPY src/videoworker/weights/__init__.py src/videoworker/weights/convert.py src/videoworker/weights/fetch.py \
      src/videoworker/weights/verify.py videoworker/weights/
 COPY src/videoworker/models videoworker/models

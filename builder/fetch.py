@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from videoworker.commands.named import named
+from videoworker.commands.model_arguments import declared_variant
 from videoworker.errors import JobError
 
 
@@ -24,7 +24,7 @@ def main(
     if not model:
         sys.exit(f"MODEL_VARIANT: {variant!r} of no MODEL" if variant else 0)
     try:
-        wanted = [named(model, one or None).checkpoint for one in variant.split(",")]
+        wanted = [declared_variant(model, one or None).checkpoint for one in variant.split(",")]
         if all(one.repository for one in wanted):  # else they ship with the repository
             from videoworker.weights.fetch import fetch  # torch takes seconds to import
 

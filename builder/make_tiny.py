@@ -8,7 +8,7 @@ import typer
 
 from builder import tiny
 from builder.declared import FIRST_OF_FAMILY, RUN
-from videoworker.commands.named import named
+from videoworker.commands.model_arguments import declared_variant
 
 # The small checkpoints of each family, by the name of its first model.
 FAMILIES = {model.name: tiny.of_family(family) for family, model in FIRST_OF_FAMILY.items()}
@@ -23,7 +23,7 @@ def make(
     variant: Annotated[str | None, typer.Option(help="which of its variants; the first if not said")] = None,
 ) -> None:
     """Raises `typer.BadParameter` for a model or variant that there is not."""
-    declared = named(model, variant)
+    declared = declared_variant(model, variant)
     if declared.family is None:
         raise typer.BadParameter(f"this version cannot run {model} yet", param_hint="MODEL")
     tiny.save(declared, folder)
