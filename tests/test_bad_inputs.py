@@ -452,7 +452,7 @@ def check_tells_nothing(error: dict[str, Any]) -> None:
     for text in told:
         text = text.partition(" (given: ")[0]  # what the caller wrote
         for model in MODELS.values():
-            text = text.replace(model.how_to_fetch, "")
+            text = text.replace(model.checkpoint.how_to_fetch, "")
         for harmless in ("http:// or https://", "data:image/...;base64,"):
             text = text.replace(harmless, "")
         assert "/" not in text and "\\" not in text and ".py" not in text

@@ -16,6 +16,7 @@ from PIL import Image
 from builder.tiny import cogvideox
 from tests.engine.pictures_shown import Picture, pictures_shown
 from tests.media.pictures import encoded
+from tests.watches import unheard
 from videoworker import job
 from videoworker.canvas import Canvas
 from videoworker.engine.engine import Engine
@@ -24,6 +25,8 @@ from videoworker.planning.plan import make_plan
 from videoworker.request import Progress, Result, VideoRequest
 from videoworker.settings import Settings
 from videoworker.watch import Watch
+
+SMALL: dict[str, Any] = {"num_frames": 2, "width": 128, "height": 128, "num_inference_steps": 1}
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +52,6 @@ def shown() -> Iterator[list[Picture]]:
         yield pictures
 
 
-def unheard(progress: Progress) -> None:
-    """Nobody asks how far these jobs are."""
-
-
 def made(
     settings: Settings,
     report: Callable[[Progress], None] = unheard,
@@ -60,8 +59,7 @@ def made(
     engine: Engine | None = None,
     **asked: Any,
 ) -> Result:
-    asked = {"prompt": "a red circle", "num_frames": 2, "width": 128, "height": 128, "num_inference_steps": 1} | asked
-    request = VideoRequest(api="native", **{"model": "sketch"} | asked)
+    request = VideoRequest(api="native", **{"model": "sketch", "prompt": "a red circle"} | SMALL | asked)
     return job.run(
         {"id": "a"}, request, watch or Watch("a", report, 1000.0), engine=engine or Engine(settings), settings=settings
     )
@@ -211,7 +209,6 @@ def test_a_job_that_will_not_be_done_in_time_is_refused_before_anything_is_made(
 def test_the_engine_learns_what_a_job_took(settings: Settings) -> None:
     engine = Engine(settings)
     timings = made(settings, engine=engine).timings
-    asked = {"num_frames": 2, "width": 128, "height": 128, "num_inference_steps": 1}
-    plan = make_plan(VideoRequest(api="native", prompt="x", model="sketch", **asked), engine.survey())
+    plan = make_plan(VideoRequest(api="native", prompt="x", model="sketch", **SMALL), engine.survey())
     measured = sum(timings[stage] for stage in ("denoise", "decode", "encode"))
     assert engine.pace.estimate(plan) == pytest.approx(measured, abs=0.01)

@@ -37,7 +37,7 @@ class Store:
 
     def settings(self, folder: Path, **changed: Any) -> Settings:
         """Those of a worker that delivers here; `folder` is its OUTPUT_DIR."""
-        ours = {
+        ours: dict[str, Any] = {
             "output_dir": folder,
             "bucket_endpoint_url": f"http://127.0.0.1:{self.port}",
             "bucket_access_key_id": ACCESS_KEY,

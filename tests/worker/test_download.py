@@ -16,7 +16,7 @@ JOB = {"prompt": "a red circle", "width": 256, "height": 256, "num_frames": 9, "
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[Hub]:
     cogvideox.save(tmp_path / "repository", "2b")
-    with serving({COGVIDEOX.repository: tmp_path / "repository"}) as hub:
+    with serving({COGVIDEOX.checkpoint.repository: tmp_path / "repository"}) as hub:
         yield hub
 
 

@@ -25,7 +25,7 @@ PATIENCE = 60.0
 
 
 def instant(job: Mapping[str, Any], request: VideoRequest, watch: Watch) -> Result:
-    return result(watch, request)
+    return result(job, request)
 
 
 def raising(exception: Exception) -> Corridor:
@@ -129,7 +129,7 @@ def test_lack_of_memory_is_out_of_memory(settings: Settings, exception: Exceptio
 
 def test_an_answer_above_the_platforms_size_is_an_error(settings: Settings) -> None:
     def noting(size: int) -> Corridor:
-        return lambda job, request, watch: result(watch, request, notes=["x" * size])
+        return lambda job, request, watch: result(job, request, notes=["x" * size])
 
     assert error_of(handled(settings, noting(MAX_ANSWER_BYTES)))["code"] == "OUTPUT_TOO_LARGE"
     assert handled(settings, noting(MAX_ANSWER_BYTES - 10_000))["status"] == "completed"
@@ -137,7 +137,7 @@ def test_an_answer_above_the_platforms_size_is_an_error(settings: Settings) -> N
 
 def test_the_size_of_an_answer_counts_bytes_and_not_characters(settings: Settings) -> None:
     def corridor(job: Mapping[str, Any], request: VideoRequest, watch: Watch) -> Result:
-        return result(watch, request, notes=["€" * (MAX_ANSWER_BYTES // 3)])
+        return result(job, request, notes=["€" * (MAX_ANSWER_BYTES // 3)])
 
     assert error_of(handled(settings, corridor))["code"] == "OUTPUT_TOO_LARGE"
 
@@ -147,7 +147,7 @@ def test_the_corridor_runs_on_one_and_the_same_other_thread(settings: Settings) 
 
     def corridor(job: Mapping[str, Any], request: VideoRequest, watch: Watch) -> Result:
         threads.append(threading.current_thread())
-        return result(watch, request)
+        return result(job, request)
 
     async def jobs() -> None:
         handler = Handler(settings, corridor)
@@ -159,14 +159,15 @@ def test_the_corridor_runs_on_one_and_the_same_other_thread(settings: Settings) 
 
 
 def test_the_corridor_gets_a_job_id_that_is_safe_in_a_path(settings: Settings) -> None:
-    seen = []
+    seen: list[str] = []
 
     def corridor(job: Mapping[str, Any], request: VideoRequest, watch: Watch) -> Result:
-        seen.extend([job["id"], watch.job_id])
-        return result(watch, request)
+        seen.append(job["id"])
+        return result(job, request)
 
-    handled(settings, corridor, {"id": "../../etc/passwd", "input": JOB["input"]})
-    assert seen[0] == seen[1] and "/" not in seen[0] and not seen[0].startswith(".")
+    answer = handled(settings, corridor, {"id": "../../etc/passwd", "input": JOB["input"]})
+    assert seen == [answer["job_id"]]
+    assert "/" not in seen[0] and not seen[0].startswith(".")
 
 
 def test_a_cancelled_job_ends_when_its_thread_does_however_often_it_is_cancelled(settings: Settings) -> None:
@@ -176,7 +177,7 @@ def test_a_cancelled_job_ends_when_its_thread_does_however_often_it_is_cancelled
         inside.set()
         assert may_look.wait(PATIENCE)
         watch.check()
-        return result(watch, request)
+        return result(job, request)
 
     async def cancelled() -> None:
         task = asyncio.create_task(Handler(settings, corridor).handle(JOB))
@@ -199,7 +200,7 @@ def test_a_job_that_ends_well_although_it_was_cancelled_still_counts_as_cancelle
     def corridor(job: Mapping[str, Any], request: VideoRequest, watch: Watch) -> Result:
         inside.set()
         assert may_end.wait(PATIENCE)
-        return result(watch, request)
+        return result(job, request)
 
     async def cancelled() -> None:
         task = asyncio.create_task(Handler(settings, corridor).handle(JOB))
