@@ -59,9 +59,8 @@ class Tensor(torch.Tensor):
         made.held = held
         return made
 
-    def __repr__(
-        self, *, tensor_contents: Any = None
-    ) -> str:  # torch's own would look into the tensor by operations upon it
+    # torch's own would run operations on the tensor; it has no types
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         return f"Tensor({self.held})"
 
     @classmethod  # torch declares it as a function of no class
