@@ -51,7 +51,9 @@ def test_starting_at(schedule: DiffusionSchedule, skipped: int) -> None:
     for level in (float(there[skipped]), float(there[skipped]) + 1e-4):
         rest = schedule.starting_at(level)
         assert torch.equal(rest.timesteps, schedule.timesteps[skipped:])
-        assert torch.equal(schedule.starting_at(there[skipped // 2]).starting_at(level).timesteps, rest.timesteps)
+        assert torch.equal(
+            schedule.starting_at(float(there[skipped // 2])).starting_at(level).timesteps, rest.timesteps
+        )
 
 
 @pytest.mark.parametrize("skipped", [0, 4, 9])
