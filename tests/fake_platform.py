@@ -13,7 +13,7 @@ import signal
 import subprocess
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, Any, Self
 
@@ -75,12 +75,16 @@ class FakePlatform:
 
     @contextlib.contextmanager
     def worker(
-        self, *command: str, stdout: IO[bytes] | None = None, stderr: IO[bytes] | None = None, **environment: str
+        self,
+        *command: str,
+        environment: Mapping[str, str],
+        stdout: IO[bytes] | None = None,
+        stderr: IO[bytes] | None = None,
     ) -> Iterator[subprocess.Popen[bytes]]:
         """Runs a worker; its whole process group ends with the block, the SDK's heartbeat process included."""
         process = subprocess.Popen(
             command,
-            env=os.environ | self.environment | environment,
+            env={**os.environ, **self.environment, **environment},
             start_new_session=True,
             stdin=subprocess.DEVNULL,
             stdout=stdout,

@@ -105,7 +105,7 @@ CASES = {
         guidance_scale=2.0,
         container="mp4",
         codec="h264",
-        notes=("scaled up to 1280x720", "Made in 3 parts of at most 25 frames"),
+        notes=("scaled up to 1280x720", "Made in 3 segments of at most 25 frames"),
     ),
     "local": Case(
         job={
@@ -229,7 +229,8 @@ def done(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return Done(request.param, case, process.stdout, answer, path, folder)
 
 
-def test_the_answer_is_the_documents_form_with_the_video_and_the_timings_beside_it(done: Done) -> None:
+def test_answer(done: Done) -> None:
+    """It has the document's form, with the video and the timings beside it."""
     answer = done.answer
     assert set(answer) == set(done.case.answer) | KNOWN_AFTERWARDS[done.api] | {"video", "timings"}
     assert {key: answer[key] for key in done.case.answer} == done.case.answer
@@ -237,15 +238,16 @@ def test_the_answer_is_the_documents_form_with_the_video_and_the_timings_beside_
     assert {answer[key] for key in ("video_url", "file_url") if key in answer} == {done.video["url"]}
     if "file_size" in answer:
         assert answer["file_size"] == done.path.stat().st_size
-    for key in ("created_at", "updated_at"):
-        assert TIMESTAMP.fullmatch(answer.get(key, "2025-10-25T16:00:00"))
+    for key in {"created_at", "updated_at"} & set(answer):
+        assert TIMESTAMP.fullmatch(answer[key])
     for key in {"elapsed_time", "estimated_time"} & set(answer):
         assert answer[key] == pytest.approx(answer["timings"]["total"], abs=1)
     if done.api == "hunyuanvideo-foley":
         assert answer["duration"] == pytest.approx(answer["timings"]["total"], abs=0.01)
 
 
-def test_the_video_is_what_was_asked_for_and_says_what_was_changed(done: Done) -> None:
+def test_video(done: Done) -> None:
+    """It is what was asked for, and its notes say what was changed."""
     case, video = done.case, done.video
     assert set(video) == VIDEO_KEYS
     told = {
@@ -268,16 +270,16 @@ def test_the_video_is_what_was_asked_for_and_says_what_was_changed(done: Done) -
     assert all(said in note for said, note in zip(case.notes, video["notes"], strict=True))
 
 
-def test_the_timings_are_seconds_of_each_stage_within_the_total(done: Done) -> None:
+def test_timings(done: Done) -> None:
+    """Seconds of each stage, within the total."""
     timings = done.answer["timings"]
     stages = {"encode_prompt", "denoise", "decode", "encode", "deliver"}
     assert set(timings) == stages | {"total"}  # nothing was loaded: that was done before the job
-    assert all(timings[stage] >= 0 for stage in stages)
     assert timings["denoise"] > 0 and timings["decode"] > 0
     assert sum(timings[stage] for stage in stages) <= timings["total"] + 0.01
 
 
-def test_the_file_is_the_one_that_the_answer_describes(done: Done) -> None:
+def test_file_is_the_described_one(done: Done) -> None:
     data = done.path.read_bytes()
     assert done.path == done.folder / "made" / "local_test" / f"video.{done.case.container}"
     assert done.video["file_size"] == len(data)
@@ -285,14 +287,14 @@ def test_the_file_is_the_one_that_the_answer_describes(done: Done) -> None:
     assert [path for path in done.folder.rglob("*") if path.is_file()] == [done.path]  # nothing is left beside it
 
 
-def test_the_process_ends_with_one_line_about_the_video(done: Done) -> None:
+def test_last_line(done: Done) -> None:
     last = done.stdout.splitlines()[-1]
     path = os.path.relpath(done.path, done.folder)
     assert last.startswith(f"{path}  {done.case.width}x{done.case.height}, {done.case.num_frames} frames, ")
     assert f"seed {done.video['seed']}, sketch, made in" in last
 
 
-def test_the_file_says_how_it_was_made(done: Done) -> None:
+def test_metadata_of_the_file(done: Done) -> None:
     with av.open(done.path) as source:
         metadata = {key.lower(): value for key, value in source.metadata.items()}
     expected = {
@@ -310,7 +312,7 @@ def test_the_file_says_how_it_was_made(done: Done) -> None:
 
 
 @pytest.mark.needs_ffmpeg
-def test_an_independent_reader_finds_the_same_video(done: Done) -> None:
+def test_independent_reader(done: Done) -> None:
     case = done.case
     command = ["ffprobe", "-v", "error", "-count_frames", "-show_streams", "-show_format", "-of", "json"]
     probed = json.loads(subprocess.check_output([*command, str(done.path)]))
@@ -324,14 +326,14 @@ def test_an_independent_reader_finds_the_same_video(done: Done) -> None:
     assert float(probed["format"]["duration"]) == pytest.approx(case.num_frames / case.fps, abs=precision)
 
 
-def test_a_job_that_cannot_be_made_ends_with_an_error_and_no_file(tmp_path: Path) -> None:
+def test_refused_job_leaves_no_file(tmp_path: Path) -> None:
     process = run_job(tmp_path, {"prompt": "a red circle", "num_frames": 0}, OUTPUT_DIR=str(tmp_path / "made"))
     assert process.returncode == 1
     assert "Traceback" not in process.stdout + process.stderr
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_job_that_takes_too_long_ends_with_an_error_and_no_file(tmp_path: Path) -> None:
+def test_late_job_leaves_no_file(tmp_path: Path) -> None:
     process = run_job(
         tmp_path, {"prompt": "a red circle"}, OUTPUT_DIR=str(tmp_path / "made"), JOB_TIMEOUT_SECONDS="0.001"
     )
@@ -340,8 +342,8 @@ def test_a_job_that_takes_too_long_ends_with_an_error_and_no_file(tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_first_picture_is_seen_in_the_first_frame(tmp_path: Path) -> None:
-    """Whatever the prompt says: the autoencoder alone must bring the picture's ground back."""
+def test_first_picture(tmp_path: Path) -> None:
+    """It is seen in the first frame, whatever the prompt says: the autoencoder alone must bring its ground back."""
     job = {"prompt": PROMPT, "image": encoded(Image.new("RGB", (320, 180), (255, 220, 0))), "num_frames": 1, "seed": 1}
     process = run_job(tmp_path, job, OUTPUT_DIR=str(tmp_path), MODEL="sketch")
     (path,) = tmp_path.rglob("*.mp4")

@@ -7,23 +7,31 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
+import av
 import numpy as np
 import pytest
 from diffusers.models.autoencoders.autoencoder_kl_cogvideox import CogVideoXEncoder3D
 from PIL import Image
 
-from builder.tiny import cogvideox
+from builder.tiny import cogvideox, hunyuanvideo_1_5
+from tests.engine.continued_clips import IMAGE, LONGER, MOST, NAME, TEXT, request_for
 from tests.engine.pictures_shown import Picture, pictures_shown
 from tests.media.pictures import encoded
+from tests.watches import unheard, watch_that
 from videoworker import job
 from videoworker.canvas import Canvas
 from videoworker.engine.engine import Engine
 from videoworker.errors import Code, JobError
+from videoworker.models import VARIANTS
 from videoworker.planning.plan import make_plan
 from videoworker.request import Progress, Result, VideoRequest
 from videoworker.settings import Settings
 from videoworker.watch import Watch
+from videoworker.weights.revision import revision
+
+SMALL: dict[str, Any] = {"num_frames": 2, "width": 128, "height": 128, "num_inference_steps": 1}
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +57,6 @@ def shown() -> Iterator[list[Picture]]:
         yield pictures
 
 
-def unheard(progress: Progress) -> None:
-    """Nobody asks how far these jobs are."""
-
-
 def made(
     settings: Settings,
     report: Callable[[Progress], None] = unheard,
@@ -60,8 +64,7 @@ def made(
     engine: Engine | None = None,
     **asked: Any,
 ) -> Result:
-    asked = {"prompt": "a red circle", "num_frames": 2, "width": 128, "height": 128, "num_inference_steps": 1} | asked
-    request = VideoRequest(api="native", **{"model": "sketch"} | asked)
+    request = VideoRequest(api="native", **{"model": "sketch", "prompt": "a red circle"} | SMALL | asked)
     return job.run(
         {"id": "a"}, request, watch or Watch("a", report, 1000.0), engine=engine or Engine(settings), settings=settings
     )
@@ -84,6 +87,23 @@ def test_a_drawn_seed_is_reported_and_makes_the_same_video_again(settings: Setti
     assert first.video.seed != second.video.seed
     again = made(settings, seed=first.video.seed)
     assert again.video.sha256 == first.video.sha256 != second.video.sha256
+
+
+def test_revisions_of_a_continued_clip(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer and the file say those of all checkpoints that made the clip, in the order in which they did."""
+    monkeypatch.setitem(VARIANTS, NAME, (TEXT, IMAGE))
+    both = settings.model_copy(update={"weights_dir": tmp_path / "weights"})
+    folders = [both.weights_dir / variant.checkpoint.folder for variant in (TEXT, IMAGE)]
+    for folder, variant in zip(folders, (TEXT, IMAGE), strict=True):
+        hunyuanvideo_1_5.save(folder, variant.variant)
+    first, second = map(revision, folders)
+    assert first != second
+    for num_frames, expected in ((MOST, first), (LONGER, f"{first}, {second}")):
+        asked = request_for(num_frames)
+        result = job.run({"id": "a"}, asked, watch_that(), engine=Engine(both), settings=both)
+        assert result.video.model_revision == expected
+        with av.open(url2pathname(urlsplit(result.video.url).path)) as file:
+            assert file.metadata["model_revision"] == expected
 
 
 def test_loading_is_timed_if_the_job_had_to_load(settings: Settings) -> None:
@@ -211,7 +231,6 @@ def test_a_job_that_will_not_be_done_in_time_is_refused_before_anything_is_made(
 def test_the_engine_learns_what_a_job_took(settings: Settings) -> None:
     engine = Engine(settings)
     timings = made(settings, engine=engine).timings
-    asked = {"num_frames": 2, "width": 128, "height": 128, "num_inference_steps": 1}
-    plan = make_plan(VideoRequest(api="native", prompt="x", model="sketch", **asked), engine.survey())
+    plan = make_plan(VideoRequest(api="native", prompt="x", model="sketch", **SMALL), engine.survey())
     measured = sum(timings[stage] for stage in ("denoise", "decode", "encode"))
     assert engine.pace.estimate(plan) == pytest.approx(measured, abs=0.01)

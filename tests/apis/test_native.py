@@ -1,6 +1,7 @@
 """The `native` API: all that can be asked for."""
 
 from dataclasses import fields
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ NAME = "native"
 API = APIS[NAME]
 
 
-def test_everything_at_once_becomes_its_request():
+def test_everything_at_once_becomes_its_request() -> None:
     assert API.parse(
         {
             "prompt": "A cat",
@@ -68,11 +69,11 @@ def test_everything_at_once_becomes_its_request():
     )
 
 
-def test_a_prompt_alone_leaves_everything_to_the_model():
+def test_a_prompt_alone_leaves_everything_to_the_model() -> None:
     assert parse(NAME) == VideoRequest(api=NAME, prompt="A cat", model="sketch")
 
 
-def test_every_part_of_a_request_but_the_workers_own_limit_can_be_said():
+def test_every_part_of_a_request_but_the_workers_own_limit_can_be_said() -> None:
     of_request = {field.name for field in fields(VideoRequest)} - {"api", "max_file_size"}
     assert of_request <= set(API.schema.model_fields)
 
@@ -93,7 +94,7 @@ NUMBERS = [
 
 
 @pytest.mark.parametrize(("field", "least", "most"), INTEGERS)
-def test_an_integer_at_its_limits_is_kept_and_beyond_them_refused(field, least, most):
+def test_an_integer_at_its_limits_is_kept_and_beyond_them_refused(field: str, least: Any, most: Any) -> None:
     assert getattr(parse(NAME, **{field: least}), field) == least
     assert getattr(parse(NAME, **{field: most}), field) == most
     assert refused_fields(NAME, **{field: least - 1}) == [field]
@@ -101,39 +102,39 @@ def test_an_integer_at_its_limits_is_kept_and_beyond_them_refused(field, least, 
 
 
 @pytest.mark.parametrize(("field", "least", "most"), NUMBERS)
-def test_a_number_at_its_limits_is_kept_and_beyond_them_refused(field, least, most):
+def test_a_number_at_its_limits_is_kept_and_beyond_them_refused(field: str, least: Any, most: Any) -> None:
     assert getattr(parse(NAME, **{field: least}), field) == least
     assert getattr(parse(NAME, **{field: most}), field) == most
     assert refused_fields(NAME, **{field: least - 0.01}) == [field]
     assert refused_fields(NAME, **{field: most + 0.01}) == [field]
 
 
-def test_a_size_may_be_64_to_3840_pixels_each_way():
+def test_a_size_may_be_64_to_3840_pixels_each_way() -> None:
     assert parse(NAME, width=64, height=3840).height == 3840
     assert refused_fields(NAME, width=63, height=3841) == ["width", "height"]
 
 
 @pytest.mark.parametrize(("given", "lacking"), [("width", "height"), ("height", "width")])
-def test_one_side_of_a_picture_needs_the_other(given, lacking):
+def test_one_side_of_a_picture_needs_the_other(given: str, lacking: str) -> None:
     assert refused_fields(NAME, **{given: 512}) == [lacking]
 
 
-def test_a_resolution_stands_for_width_and_height():
+def test_a_resolution_stands_for_width_and_height() -> None:
     request = parse(NAME, resolution="480p")
     assert (request.width, request.height) == (854, 480)
 
 
 @pytest.mark.parametrize("size", [{"width": 640}, {"height": 480}, {"width": 640, "height": 480}])
-def test_a_resolution_and_a_size_are_refused_together(size):
+def test_a_resolution_and_a_size_are_refused_together(size: Any) -> None:
     assert refused_fields(NAME, resolution="720p", **size) == ["resolution"]
 
 
-def test_frames_and_duration_are_refused_together():
+def test_frames_and_duration_are_refused_together() -> None:
     error = refusal(NAME, {"prompt": "A cat", "num_frames": 25, "duration": 1})
     assert (error.code, [problem.field for problem in error.fields]) == (Code.INVALID_FIELD, ["num_frames"])
 
 
-def test_a_conflict_is_told_beside_the_problems_of_single_fields():
+def test_a_conflict_is_told_beside_the_problems_of_single_fields() -> None:
     assert set(refused_fields(NAME, num_frames=25, duration=1, fps=0, width=64, prmpt="x")) == {
         "num_frames",
         "fps",
@@ -143,25 +144,25 @@ def test_a_conflict_is_told_beside_the_problems_of_single_fields():
 
 
 @pytest.mark.parametrize(("container", "most"), [("mp4", 51), ("webm", 63)])
-def test_the_largest_crf_is_the_codecs(container, most):
+def test_the_largest_crf_is_the_codecs(container: str, most: Any) -> None:
     assert parse(NAME, container=container, crf=most).crf == most
     assert refused_fields(NAME, container=container, crf=most + 1) == ["crf"]
 
 
-def test_an_empty_negative_prompt_is_kept_to_set_aside_the_models_own():
+def test_an_empty_negative_prompt_is_kept_to_set_aside_the_models_own() -> None:
     assert parse(NAME, negative_prompt="").negative_prompt == ""
 
 
-def test_an_empty_audio_object_asks_for_sound():
+def test_an_empty_audio_object_asks_for_sound() -> None:
     assert parse(NAME, audio={}).audio == AudioRequest()
     assert parse(NAME, audio=None).audio is None
 
 
-def test_null_within_audio_is_the_same_as_not_given():
+def test_null_within_audio_is_the_same_as_not_given() -> None:
     assert parse(NAME, audio={"prompt": None, "seed": None}).audio == AudioRequest()
 
 
-def test_problems_within_audio_have_dotted_names():
+def test_problems_within_audio_have_dotted_names() -> None:
     error = refusal(
         NAME,
         {"prompt": "A cat", "audio": {"seed": True, "num_inference_steps": 0, "promt": "x", "\udc00": 1}},
@@ -175,31 +176,31 @@ def test_problems_within_audio_have_dotted_names():
     assert "did you mean prompt?" in error.fields[2].allowed
 
 
-def test_an_audio_prompt_has_at_most_1000_characters():
+def test_an_audio_prompt_has_at_most_1000_characters() -> None:
     assert parse(NAME, audio={"prompt": "x" * 1000}).audio == AudioRequest("x" * 1000)
     error = refusal(NAME, {"prompt": "A cat", "audio": {"prompt": "x" * 1001}})
     assert (error.code, error.message) == (Code.INVALID_PROMPT, "Audio prompt must be 1-1000 characters")
 
 
 @pytest.mark.parametrize("audio", [True, "a purr", [], 5])
-def test_audio_is_an_object(audio):
+def test_audio_is_an_object(audio: Any) -> None:
     assert refused_fields(NAME, audio=audio) == ["audio"]
 
 
-def test_the_answer_has_the_files_url_and_the_two_objects():
+def test_the_answer_has_the_files_url_and_the_two_objects() -> None:
     answer = API.answer(result(parse(NAME)))
     assert set(answer) == {"job_id", "status", "video_url", "video", "timings"}
     assert set(answer["video"]) == VIDEO_KEYS
     assert answer["video"]["notes"] == ["made at 256x192 and scaled up"]
 
 
-def test_progress_is_a_fraction_below_one():
+def test_progress_is_a_fraction_below_one() -> None:
     report = API.progress(progress(1.0))
     assert set(report) == {"job_id", "status", "progress"} | PROGRESS_KEYS
     assert report["progress"] < 1
 
 
-def test_an_error_has_its_code_and_text():
+def test_an_error_has_its_code_and_text() -> None:
     error = API.error(JobError(Code.GENERATION_FAILED, "It did not work."), "job-1")
     assert set(error) == {"job_id", "status"} | ERROR_KEYS
     assert (error["code"], error["message"], error["fields"]) == ("GENERATION_FAILED", "It did not work.", [])

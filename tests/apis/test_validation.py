@@ -1,6 +1,7 @@
 """Rules that hold for every API's input."""
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -19,35 +20,35 @@ FIELD_NAMES = sorted({name for api in APIS.values() for name in api.schema.model
 
 
 @pytest.mark.parametrize("api", APIS)
-def test_the_smallest_input_is_enough(api):
+def test_the_smallest_input_is_enough(api: str) -> None:
     assert APIS[api].parse(SMALLEST[api]).api == api
 
 
 @pytest.mark.parametrize("api", APIS)
-def test_the_name_of_the_api_is_no_field_of_it(api):
+def test_the_name_of_the_api_is_no_field_of_it(api: str) -> None:
     assert APIS[api].parse(SMALLEST[api] | {"api": api}) == APIS[api].parse(SMALLEST[api])
 
 
 @pytest.mark.parametrize("api", APIS)
-def test_an_empty_input_lacks_its_prompt(api):
+def test_an_empty_input_lacks_its_prompt(api: str) -> None:
     assert refusal(api, {}).code is Code.INVALID_PROMPT
 
 
 @pytest.mark.parametrize("api", APIS)
 @pytest.mark.parametrize("raw", [None, [], "prompt", 5, True])
-def test_an_input_that_is_no_object_is_refused(api, raw):
+def test_an_input_that_is_no_object_is_refused(api: str, raw: Any) -> None:
     assert [problem.field for problem in refusal(api, raw).fields] == ["input"]
 
 
 @pytest.mark.parametrize("api", APIS)
-def test_null_is_the_same_as_not_given_for_every_optional_field(api):
+def test_null_is_the_same_as_not_given_for_every_optional_field(api: str) -> None:
     optional = [name for name, field in APIS[api].schema.model_fields.items() if not field.is_required()]
     assert optional
     assert parse(api, **dict.fromkeys(optional)) == parse(api)
 
 
 @pytest.mark.parametrize("api", APIS)
-def test_null_is_no_prompt(api):
+def test_null_is_no_prompt(api: str) -> None:
     prompt = "video_prompt" if api == "hunyuanvideo-foley" else "prompt"
     assert refusal(api, SMALLEST[api] | {prompt: None}).code is Code.INVALID_PROMPT
 
@@ -65,40 +66,40 @@ def test_null_is_no_prompt(api):
         ("native", "numframes", "num_frames"),
     ],
 )
-def test_an_unknown_field_is_refused_with_the_nearest_known_name(api, misspelt, nearest):
+def test_an_unknown_field_is_refused_with_the_nearest_known_name(api: str, misspelt: str, nearest: str) -> None:
     error = refusal(api, SMALLEST[api] | {misspelt: 1})
     (problem,) = error.fields
     assert (error.code, problem.field, problem.given) == (Code.INVALID_FIELD, misspelt, 1)
     assert f"did you mean {nearest}?" in problem.allowed
 
 
-def test_an_unknown_field_like_no_other_is_refused_with_all_known_names():
+def test_an_unknown_field_like_no_other_is_refused_with_all_known_names() -> None:
     (problem,) = refusal("cogvideox", {"prompt": "A cat", "zzz": 1}).fields
     assert "prompt, num_frames, fps, guidance_scale, num_inference_steps" in problem.allowed
 
 
-def test_a_field_of_another_api_is_unknown():
+def test_a_field_of_another_api_is_unknown() -> None:
     error = refusal("hunyuanvideo", {"prompt": "A cat", "negative_prompt": "dogs"})
     assert error.code is Code.INVALID_FIELD
     assert [problem.field for problem in error.fields] == ["negative_prompt"]
 
 
 @pytest.mark.parametrize(("key", "name"), [(5, "5"), (None, "None"), (True, "True"), ("\ud800", "?"), ("", "")])
-def test_a_key_that_is_no_name_is_an_unknown_field_and_hides_no_other_problem(key, name):
+def test_a_key_that_is_no_name_is_an_unknown_field_and_hides_no_other_problem(key: Any, name: Any) -> None:
     error = refusal("cogvideox", {"prompt": "A cat", "fps": 0, key: 1})
     assert [problem.field for problem in error.fields] == ["fps", name]
 
 
 @pytest.mark.parametrize("api", APIS)
-def test_no_nesting_is_too_deep(api):
-    deep: dict = {}
+def test_no_nesting_is_too_deep(api: str) -> None:
+    deep: dict[str, Any] = {}
     for _ in range(100_000):
         deep = {"prompt": deep}
     names = list(APIS[api].schema.model_fields)
     assert set(refused_fields(api, **dict.fromkeys([*names, "unknown"], deep))) >= {*names, "unknown"} - {"audio"}
 
 
-def test_a_hundred_thousand_unknown_fields_make_a_short_error():
+def test_a_hundred_thousand_unknown_fields_make_a_short_error() -> None:
     error = refusal("native", {"prompt": "A cat"} | {f"unknown field {index}": index for index in range(100_000)})
     assert "100000 unknown fields" in str(error.fields[-1])
     assert len(json.dumps(APIS["native"].error(error, "job-1"))) < 100_000
@@ -121,7 +122,7 @@ def test_a_hundred_thousand_unknown_fields_make_a_short_error():
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_an_integer_is_an_integer_and_nothing_like_it(value):
+def test_an_integer_is_an_integer_and_nothing_like_it(value: Any) -> None:
     assert refused_fields("hunyuanvideo", width=value) == ["width"]
 
 
@@ -130,32 +131,32 @@ def test_an_integer_is_an_integer_and_nothing_like_it(value):
     [True, "7.5", "", float("nan"), float("inf"), float("-inf"), 10**400, [7.5], {}],
     ids=lambda value: type(value).__name__,
 )
-def test_a_number_is_a_finite_number_and_nothing_like_it(value):
+def test_a_number_is_a_finite_number_and_nothing_like_it(value: Any) -> None:
     assert refused_fields("cogvideox", guidance_scale=value) == ["guidance_scale"]
 
 
-def test_an_integer_is_a_number():
+def test_an_integer_is_a_number() -> None:
     assert parse("cogvideox", guidance_scale=7).guidance_scale == 7.0
 
 
 @pytest.mark.parametrize("value", [0, 1, "true", "", [], {}])
-def test_a_boolean_is_true_or_false_and_nothing_like_it(value):
+def test_a_boolean_is_true_or_false_and_nothing_like_it(value: Any) -> None:
     assert refused_fields("local", low_vram=value) == ["low_vram"]
 
 
 @pytest.mark.parametrize("value", [5, True, 2.5, ["A cat on grass"], {"text": "A cat on grass"}, b"A cat on grass"])
-def test_a_prompt_is_text_and_nothing_like_it(value):
+def test_a_prompt_is_text_and_nothing_like_it(value: Any) -> None:
     assert refused_fields("hunyuanvideo-1.5", prompt=value) == ["prompt"]
 
 
 @pytest.mark.parametrize("value", ["High", "", 1, [], {}, "\ud800"])
-def test_a_choice_is_one_of_those_named(value):
+def test_a_choice_is_one_of_those_named(value: Any) -> None:
     error = refusal("hunyuanvideo-foley", {"video_prompt": "A cat", "quality": value})
     assert [problem.field for problem in error.fields] == ["quality"]
     assert "low, medium, high" in error.message
 
 
-def test_all_problems_are_told_at_once_with_what_was_given_and_what_is_allowed():
+def test_all_problems_are_told_at_once_with_what_was_given_and_what_is_allowed() -> None:
     error = refusal(
         "hunyuanvideo",
         {"width": 255, "height": "480", "fps": 8.0, "seed": -1, "flow_shift": 11, "prompt": "A cat", "sed": 1},
@@ -172,7 +173,7 @@ def test_all_problems_are_told_at_once_with_what_was_given_and_what_is_allowed()
     assert 'height: an integer from 256 to 1280 (given: "480")' in error.message
 
 
-def test_a_message_tells_the_first_three_problems_and_how_many_more():
+def test_a_message_tells_the_first_three_problems_and_how_many_more() -> None:
     error = refusal(
         "hunyuanvideo", {"prompt": "A cat", "width": 1, "height": 2, "fps": 3, "seed": -4, "video_length": 5}
     )
@@ -182,14 +183,14 @@ def test_a_message_tells_the_first_three_problems_and_how_many_more():
     )
 
 
-def test_a_problem_of_the_prompt_gives_the_code_whatever_else_is_wrong():
+def test_a_problem_of_the_prompt_gives_the_code_whatever_else_is_wrong() -> None:
     error = refusal("hunyuanvideo-1.5", {"prompt": "short", "duration": 11, "colour": "red"})
     assert error.code is Code.INVALID_PROMPT
     assert error.message == "Prompt must be 10-500 characters"
     assert [problem.field for problem in error.fields] == ["prompt", "duration", "colour"]
 
 
-def test_a_problem_of_the_duration_gives_the_code_where_the_prompt_is_right():
+def test_a_problem_of_the_duration_gives_the_code_where_the_prompt_is_right() -> None:
     error = refusal("hunyuanvideo-1.5", {"prompt": "A cat on the grass", "duration": 11, "colour": "red"})
     assert error.code is Code.INVALID_DURATION
     assert error.message == "Duration must be an integer from 5 to 10"
@@ -198,18 +199,18 @@ def test_a_problem_of_the_duration_gives_the_code_where_the_prompt_is_right():
 
 @given(raw=ANY_JSON)
 @pytest.mark.parametrize("api", APIS)
-def test_any_json_is_parsed_or_refused_with_an_error_that_json_and_utf8_can_carry(api, raw):
+def test_any_json_is_parsed_or_refused_with_an_error_that_json_and_utf8_can_carry(api: str, raw: Any) -> None:
     _parsed_or_answerable(api, raw)
 
 
 @given(data=st.data())
 @pytest.mark.parametrize("api", APIS)
-def test_any_values_of_known_fields_are_parsed_or_refused_likewise(api, data):
+def test_any_values_of_known_fields_are_parsed_or_refused_likewise(api: str, data: st.DataObject) -> None:
     names = st.sampled_from([*FIELD_NAMES, "api"])
     _parsed_or_answerable(api, SMALLEST[api] | data.draw(st.dictionaries(names, ANY_JSON, max_size=6)))
 
 
-def _parsed_or_answerable(api, raw):
+def _parsed_or_answerable(api: str, raw: Any) -> None:
     try:
         request = APIS[api].parse(raw)
     except JobError as error:

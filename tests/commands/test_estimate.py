@@ -20,8 +20,9 @@ from videoworker.request import VideoRequest
 HUNYUANVIDEO_JOB = json.dumps({"prompt": "a cat", "model": "hunyuanvideo"})
 
 
-def estimate(tmp_path: Path, *arguments: str, **settings: str) -> str:
-    done = run("estimate", *arguments, WEIGHTS_DIR=str(tmp_path), NETWORK_VOLUME=str(tmp_path / "none"), **settings)
+def estimate(tmp_path: Path, *arguments: str, placement: str = "") -> str:
+    nowhere = str(tmp_path / "none")
+    done = run("estimate", *arguments, WEIGHTS_DIR=str(tmp_path), NETWORK_VOLUME=nowhere, PLACEMENT=placement)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -52,7 +53,7 @@ def test_too_little_memory_is_told_with_both_numbers(tmp_path: Path) -> None:
 
 
 def test_what_the_operator_forces_is_what_is_printed(tmp_path: Path) -> None:
-    printed = estimate(tmp_path, HUNYUANVIDEO_JOB, "--memory", "10", PLACEMENT="group_offload")
+    printed = estimate(tmp_path, HUNYUANVIDEO_JOB, "--memory", "10", placement="group_offload")
     assert "placement  group_offload (as PLACEMENT says)" in printed
 
 

@@ -1,8 +1,6 @@
-"""Clips that a text variant begins and the family's image variant goes on with."""
+"""Clips that a text variant begins and the model's image variant goes on with."""
 
-import json
-import subprocess
-import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,22 +9,37 @@ import pytest
 from diffusers.models.autoencoders.autoencoder_kl_hunyuanvideo15 import HunyuanVideo15Encoder3D
 
 from builder.tiny import hunyuanvideo_1_5
-from tests.commands.hub import serving
-from tests.engine.continued_clips import IMAGE, MOST, NAME, TEXT, frames
+from tests.commands.hub import Hub, serving
+from tests.engine.continued_clips import IMAGE, LONGER, MOST, NAME, TEXT, frames, request_for
 from tests.engine.pictures_shown import Picture, pictures_shown
-from tests.handler_process import ROOT, environment
+from tests.watches import watch_that
 from videoworker.engine.engine import Engine
 from videoworker.errors import Code, JobError
 from videoworker.models import VARIANTS
+from videoworker.models.checkpoint import Checkpoint
+from videoworker.planning.plan import make_plan
+from videoworker.request import Progress
 from videoworker.settings import Settings
+from videoworker.watch import Watch
+from videoworker.weights import find
+from videoworker.weights.places import Found, locate
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the weights of the text variant are."""
     monkeypatch.setitem(VARIANTS, NAME, (TEXT, IMAGE))
-    hunyuanvideo_1_5.save(tmp_path / TEXT.checkpoint.folder, TEXT.variant)
-    return tmp_path
+    hunyuanvideo_1_5.save(tmp_path / "weights" / TEXT.checkpoint.folder, TEXT.variant)
+    return tmp_path / "weights"
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """Where the weights of the image variant are to be had."""
+    hunyuanvideo_1_5.save(tmp_path / "repository", IMAGE.variant)
+    with serving({IMAGE.checkpoint.repository: tmp_path / "repository"}) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        yield hub
 
 
 @pytest.fixture
@@ -35,33 +48,86 @@ def shown() -> Iterator[list[Picture]]:
         yield pictures
 
 
-def test_the_image_variant_goes_on_from_the_last_frame_and_the_next_job_begins_with_the_text_variant(
-    folder: Path, shown: list[Picture]
-) -> None:
+@pytest.fixture
+def looked(monkeypatch: pytest.MonkeyPatch) -> Counter[Checkpoint]:
+    """How often each checkpoint was looked for on this machine."""
+    counts = Counter[Checkpoint]()
+
+    def counted(checkpoint: Checkpoint, settings: Settings) -> Found | None:
+        counts[checkpoint] += 1
+        return locate(checkpoint, settings)
+
+    monkeypatch.setattr(find, "locate", counted)
+    return counts
+
+
+def test_image_variant_goes_on(folder: Path, shown: list[Picture]) -> None:
+    """It continues from the last frame, and the next job begins with the text variant."""
     engine = Engine(Settings(weights_dir=folder))
-    short = frames(engine, 9)
+    short = frames(engine, MOST)
     assert shown == []
     with pytest.raises(JobError) as caught:
-        frames(engine, 14)
+        frames(engine, LONGER)
     assert caught.value.code is Code.INVALID_FIELD
 
     hunyuanvideo_1_5.save(folder / IMAGE.checkpoint.folder, IMAGE.variant)
-    long = frames(engine, 14)
+    long = frames(engine, LONGER)
     assert engine.loaded == IMAGE.checkpoint
-    assert len(long) == 14 and (long[:9] == short).all()
+    assert len(long) == LONGER and (long[:MOST] == short).all()
     (first,) = shown
-    assert np.abs(first - long[8]).max() < 1  # bfloat16 holds eight bits
-    assert (frames(engine, 9) == short).all()
+    assert np.abs(first - long[MOST - 1]).max() < 1  # bfloat16 holds eight bits
+    assert (frames(engine, MOST) == short).all()
 
 
-def test_the_image_variant_is_fetched_before_the_first_segment_if_that_is_allowed(folder: Path, tmp_path: Path) -> None:
-    hunyuanvideo_1_5.save(tmp_path / "repository", IMAGE.variant)
-    with serving({IMAGE.checkpoint.repository: tmp_path / "repository"}) as hub:
-        command = [sys.executable, "-m", "tests.engine.continued_clips", str(folder)]
-        ran = subprocess.run(
-            command, cwd=ROOT, env=environment(HF_ENDPOINT=hub.url), capture_output=True, text=True, timeout=300
-        )
-        assert ran.returncode == 0, ran.stderr
-        made = [json.loads(line) for line in ran.stdout.splitlines() if line.startswith("[")]
-    assert made == [[MOST, TEXT.variant, False], [MOST + 5, IMAGE.variant, True]]
-    assert hub.sent
+def test_places_are_searched_once(folder: Path, looked: Counter[Checkpoint]) -> None:
+    """A job looks for each checkpoint once, although its clip takes two and both are loaded."""
+    hunyuanvideo_1_5.save(folder / IMAGE.checkpoint.folder, IMAGE.variant)
+    engine = Engine(Settings(weights_dir=folder))
+    for num_frames, loaded in ((LONGER, IMAGE), (MOST, TEXT)):
+        looked.clear()
+        frames(engine, num_frames)
+        assert engine.loaded == loaded.checkpoint
+        assert looked == {TEXT.checkpoint: 1, IMAGE.checkpoint: 1}
+
+
+def test_image_variant_is_fetched_first(folder: Path, hub: Hub, looked: Counter[Checkpoint]) -> None:
+    """It is fetched only if the clip needs it, and then before minutes go into the first segment."""
+    engine = Engine(Settings(weights_dir=folder, allow_download=True))
+    here = folder / IMAGE.checkpoint.folder / "model_index.json"
+    frames(engine, MOST)
+    assert hub.sent == [] and not here.exists()
+
+    there: list[bool] = []
+
+    def report(progress: Progress) -> None:
+        if progress.stage == "denoise":
+            there.append(here.is_file())
+
+    looked.clear()
+    assert len(frames(engine, LONGER, watch_that(report))) == LONGER
+    assert hub.sent and there[0]
+    assert engine.loaded == IMAGE.checkpoint
+    assert looked == {TEXT.checkpoint: 1, IMAGE.checkpoint: 1}
+
+
+def test_cancel_while_it_is_fetched(folder: Path, hub: Hub) -> None:
+    """The job ends before its first step. What has to come still comes with the next job."""
+    engine = Engine(Settings(weights_dir=folder, allow_download=True))
+    reports: list[Progress] = []
+
+    def clock() -> float:
+        if hub.reached.is_set():
+            watch.cancel.set()
+        return 0.0
+
+    hub.held.add("model_index.json")
+    watch = Watch("a", reports.append, 1000.0, clock)
+    with pytest.raises(JobError) as caught:
+        frames(engine, LONGER, watch)
+    assert caught.value.code is Code.CANCELLED
+    assert reports == []
+    assert not (folder / IMAGE.checkpoint.folder).exists()
+
+    hub.released.set()
+    engine.prepare(make_plan(request_for(LONGER), engine.survey()), watch_that())
+    assert (folder / IMAGE.checkpoint.folder / "model_index.json").is_file()

@@ -69,8 +69,8 @@ def generated(
     watch: Watch | None = None,
     **asked: Any,
 ) -> Iterator[NDArray[np.uint8]]:
-    asked = {"prompt": PROMPT, "width": 192, "height": 192, "num_inference_steps": 2} | asked
-    request = VideoRequest(api="native", **asked)
+    defaults: dict[str, Any] = {"prompt": PROMPT, "width": 192, "height": 192, "num_inference_steps": 2}
+    request = VideoRequest(api="native", **defaults | asked)
     clip = Clip(request.prompt, request.negative_prompt or "", image, seed)
     return making.frames(engine, plan_clip(request, SKETCH), clip, watch)
 

@@ -221,7 +221,7 @@ def test_tokens_that_do_not_fit_are_counted_and_the_rest_is_what_diffusers_takes
     for length, expected in [(256 - behind, 0), (256 - behind + 1, 1), (300, 300 + behind - 256)]:
         (mine,), cut = hunyuanvideo.encode_prompts(pair.ours, ["x" * length], image)
         assert cut == expected
-        given = {} if image is None else {"image": Image.fromarray(image)}
+        given: dict[str, Any] = {} if image is None else {"image": Image.fromarray(image)}
         if variant == "i2v":
             given["image_embed_interleave"] = 4
         with torch.no_grad():

@@ -135,7 +135,8 @@ def test_the_transformer_looks_for_no_padding(networks: Networks) -> None:
 
     noise = noise_for(networks)
     expected = denoised(networks, noise, 4.5)
-    with Listening(), attention_backend("_native_flash"):
+    listening = Listening()  # type: ignore[no-untyped-call]  # torch's `__init__` has no types
+    with listening, attention_backend("_native_flash"):
         assert (denoised(networks, noise, 4.5) - expected).abs().max() < CLOSE
     assert "nonzero" not in called and "linear" in called
     with attention_backend("_native_cudnn"), pytest.raises(RuntimeError):  # runs on a GPU alone

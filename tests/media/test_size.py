@@ -34,7 +34,7 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> list[NDArray[Any]]:
     """What `sketch` draws: 128x128 pixels."""
     settings = Settings(output_dir=tmp_path_factory.mktemp("made"), delivery="file")
     prompt = "a red circle moving right on a blue background"
-    size = {"width": 128, "height": 128, "num_frames": 9, "num_inference_steps": 4}
+    size: dict[str, Any] = {"width": 128, "height": 128, "num_frames": 9, "num_inference_steps": 4}
     request = VideoRequest("native", prompt, "sketch", **size, seed=1, crf=4)
     job.run({"id": "a"}, request, Watch("a", lambda _: None, 1000.0), engine=Engine(settings), settings=settings)
     with av.open(settings.output_dir / "a" / "video.mp4") as source:

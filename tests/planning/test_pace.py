@@ -1,5 +1,7 @@
 """What is said of a job's length beforehand, from the jobs before it."""
 
+from typing import Any
+
 import pytest
 
 from videoworker.models.sketch import SKETCH
@@ -10,17 +12,17 @@ from videoworker.request import VideoRequest
 TOOK = {"encode_prompt": 1.0, "denoise": 40.0, "decode": 6.0, "encode": 2.0, "deliver": 9.0, "total": 58.0}
 
 
-def planned(**asked: int | float) -> Plan:
+def planned(**asked: Any) -> Plan:
     return plan_clip(VideoRequest(api="native", prompt="x", **asked), SKETCH)
 
 
-def learnt(**asked: int | float) -> Pace:
+def learnt(**asked: Any) -> Pace:
     pace = Pace()
     pace.learn(planned(**asked), TOOK)
     return pace
 
 
-SMALL = {"num_inference_steps": 10, "guidance_scale": 1.0, "num_frames": 25}
+SMALL: dict[str, Any] = {"num_inference_steps": 10, "guidance_scale": 1.0, "num_frames": 25}
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,8 +31,9 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
     settings = Settings(output_dir=tmp_path_factory.mktemp("outputs"))
     engine = Engine(settings)
 
-    def frames(prompt: str, height: int = 256, **asked: object) -> np.ndarray:
-        request = VideoRequest("native", prompt, model="sketch", **{"seed": 1, "width": 256, "height": height, **asked})
+    def frames(prompt: str, height: int = 256, **asked: Any) -> np.ndarray:
+        asked = {"seed": 1, "width": 256, "height": height} | asked
+        request = VideoRequest("native", prompt, model="sketch", **asked)
         job.run({"id": "clip"}, request, Watch("clip", lambda _: None, 600), engine, settings)
         return read(Path(settings.output_dir) / "clip" / "video.mp4", min(height, 256))
 

@@ -1,6 +1,7 @@
 """Where weights are looked for, and in which order."""
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def cached(hub: Path, commit: str = PINNED, name: str = "models--zai-org--CogVid
 
 def test_the_places_are_searched_in_their_order(settings: Settings, tmp_path: Path) -> None:
     """From the last to the first: each that is added goes before those that are there."""
-    added = [
+    added: list[tuple[str, Callable[[], Path]]] = [
         ("the Hugging Face cache", lambda: cached(tmp_path / "cache")),
         ("RunPod's cached model", lambda: cached(tmp_path / "volume" / "huggingface-cache" / "hub")),
         ("the network volume", lambda: installed(tmp_path / "volume" / "weights" / "cogvideox")),

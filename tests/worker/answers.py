@@ -1,17 +1,17 @@
 """What null corridors give, and the errors in what the handler answers."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from videoworker.request import Result, Video, VideoRequest
-from videoworker.watch import Watch
 
 
-def result(watch: Watch, request: VideoRequest, notes: list[str] | None = None) -> Result:
+def result(job: Mapping[str, Any], request: VideoRequest, notes: list[str] | None = None) -> Result:
     video = Video(
         "file:///v.mp4", "mp4", "h264", 64, 64, 1, 8, 0.125, 100, "0" * 64, 1, "none", "0", 1, 1.0, False, notes or []
     )
-    return Result(watch.job_id, request, video, {"total": 1.0}, 0.0, 1.0)
+    return Result(str(job["id"]), request, video, {"total": 1.0}, 0.0, 1.0)
 
 
 def error_of(answer: dict[str, Any]) -> dict[str, Any]:

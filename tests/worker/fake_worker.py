@@ -23,7 +23,7 @@ def corridor(job: Mapping[str, Any], request: VideoRequest, watch: Watch) -> Res
     listed runs for one step."""
 
     def note(kind: str) -> dict[str, int]:
-        response = requests.post(f"{os.environ['NOTE_URL']}/note/{kind}/{watch.job_id}", timeout=120)
+        response = requests.post(f"{os.environ['NOTE_URL']}/note/{kind}/{job['id']}", timeout=120)
         counts: dict[str, int] = response.json()
         return counts
 
@@ -44,7 +44,7 @@ def corridor(job: Mapping[str, Any], request: VideoRequest, watch: Watch) -> Res
     video = Video(
         "file:///video.mp4", "mp4", "h264", 64, 64, 1, 8, 0.125, 100, "0" * 64, 1, "none", "0", 1, 1.0, False, notes
     )
-    return Result(watch.job_id, request, video, {"total": total}, 0.0, 1.0)
+    return Result(str(job["id"]), request, video, {"total": total}, 0.0, 1.0)
 
 
 if __name__ == "__main__":

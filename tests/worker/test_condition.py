@@ -25,7 +25,7 @@ def run(settings: Settings, *outcomes: Exception | None) -> tuple[list[bool], li
     def corridor(job: Mapping[str, Any], request: VideoRequest, watch: Watch) -> Result:
         if (exception := next(remaining)) is not None:
             raise exception
-        return result(watch, request)
+        return result(job, request)
 
     async def jobs() -> tuple[list[bool], list[dict[str, Any]]]:
         handler = Handler(settings, corridor)

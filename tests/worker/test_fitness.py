@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -39,11 +40,11 @@ class Faulty(torch.utils._python_dispatch.TorchDispatchMode):
     """A device whose products are off by one in one place, or that gives none."""
 
     def __init__(self, raises: bool) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's has no types
         self._raises = raises
 
-    def __torch_dispatch__(self, func: object, types: object, args: tuple[object, ...] = (), kwargs: object = None):  # type: ignore[no-untyped-def]
-        given = func(*args, **(kwargs or {}))  # type: ignore[operator]
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = func(*args, **(kwargs or {}))
         if func is torch.ops.aten.mm.default and given.is_floating_point():
             if self._raises:
                 raise RuntimeError("CUDA error: unspecified launch failure")

@@ -19,7 +19,7 @@ def platform() -> Iterator[FakePlatform]:
     root = Path(__file__).resolve().parents[2]
     with FakePlatform() as platform:
         note = {"NOTE_URL": platform.url, "PYTHONPATH": f"{root / 'src'}:{root}"}
-        with platform.worker(sys.executable, WORKER, **note) as process:
+        with platform.worker(sys.executable, WORKER, environment=note) as process:
             yield platform
             process.send_signal(signal.SIGTERM)
             platform.close()
@@ -75,7 +75,18 @@ def test_every_job_gets_a_result_whatever_its_input_or_answer(platform: FakePlat
     nested: object = []
     for _ in range(500):
         nested = [nested]
-    junk = [None, [], {}, "text", 5, True, {"prompt": None}, {"prompt": nested}, {"api": {}}, {"\ud800": "\ud800"}]
+    junk: list[object] = [
+        None,
+        [],
+        {},
+        "text",
+        5,
+        True,
+        {"prompt": None},
+        {"prompt": nested},
+        {"api": {}},
+        {"\ud800": "\ud800"},
+    ]
     for index, job_input in enumerate(junk):
         platform.submit(f"junk-{index}", job_input)
     # answers that the SDK cannot encode, and would lose without a word

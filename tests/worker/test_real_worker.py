@@ -66,7 +66,9 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Done]:
         with (
             stdout.open("wb") as out,
             stderr.open("wb") as err,
-            platform.worker(sys.executable, HANDLER, stdout=out, stderr=err, **environment(**settings)) as process,
+            platform.worker(
+                sys.executable, HANDLER, environment=environment(**settings), stdout=out, stderr=err
+            ) as process,
         ):
             for job_id, job in jobs.items():
                 platform.submit(job_id, **job)
@@ -131,7 +133,7 @@ def test_a_worker_whose_model_has_no_weights_tells_the_platform_why_takes_no_job
     settings = {"MODEL": "mochi", "WEIGHTS_DIR": str(tmp_path), "NETWORK_VOLUME": str(tmp_path)}
     with (
         FakePlatform() as platform,
-        platform.worker(sys.executable, HANDLER, **environment(**settings)) as process,
+        platform.worker(sys.executable, HANDLER, environment=environment(**settings)) as process,
     ):
         platform.submit("waiting", JOB)
         told = platform.wait("unhealthy").body

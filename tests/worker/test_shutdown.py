@@ -27,7 +27,7 @@ def platform() -> Iterator[FakePlatform]:
 
 
 def worker(platform: FakePlatform, **more: str) -> AbstractContextManager[subprocess.Popen[bytes]]:
-    return platform.worker(sys.executable, WORKER, **environment(NOTE_URL=platform.url, **more))
+    return platform.worker(sys.executable, WORKER, environment=environment(NOTE_URL=platform.url, **more))
 
 
 def test_an_idle_worker_ends_at_once_and_a_job_that_comes_then_is_the_next_workers(platform: FakePlatform) -> None:

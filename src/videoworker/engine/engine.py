@@ -137,7 +137,7 @@ class Engine:
             model = plan.model_of(index)
             source = prepared.sources[model.checkpoint]
             loaded = self._device.use(model, source.found.folder, placement or source.placement, watch)
-            if index == 0:
+            if index == 0 and "load" in watch.timings:
                 watch.step("load", 1, 1)
             if not loaded.placement.is_exact:
                 watch.note("The model's weights were rounded to 8 bits, to fit into the GPU's memory.")
