@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 
 import torch
 
+from videoworker.canvas import Frames
 from videoworker.errors import Code, JobError
 from videoworker.models.sampling import Sampling
 from videoworker.sampling.guidance import Guidance
@@ -22,8 +23,9 @@ class Inputs(Generic[Prompt]):
     """What a segment is made from.
 
     `noise` [1, T, C, h, w] in float32. `prompts`: the encoded prompt, under guidance the negative one before it.
-    `known` [1, t, C, h, w]: the latents of its first frames if it continues from some. `generator`, the one that drew
-    the noise, gives what a scheduler adds on its way.
+    `known` [1, t, C, h, w]: the latents of its first frames if it continues from some, and `known_frames` these frames
+    themselves, for families that encode the whole segment with them. `generator`, the one that drew the noise, gives
+    what a scheduler adds on its way.
     """
 
     noise: torch.Tensor
@@ -31,6 +33,7 @@ class Inputs(Generic[Prompt]):
     known: torch.Tensor | None
     sampling: Sampling
     generator: torch.Generator
+    known_frames: Frames | None = None
 
 
 def unchanged(latents: torch.Tensor) -> torch.Tensor:
