@@ -26,7 +26,7 @@ class Settings(BaseSettings):
         Path("/runpod-volume"), description="network volume; weights in its `weights`, and RunPod's cached models"
     )
     allow_download: bool = Field(False, description="fetch weights that are nowhere on the machine from the hub")
-    placement: Literal["resident", "text_encoder_offload", "group_offload", "fp8"] | None = Field(
+    placement: Literal["resident", "text_encoder_offload", "one_denoiser", "group_offload", "fp8"] | None = Field(
         None, description="where weights lie while clips are made; empty: the fastest that fits into the GPU's memory"
     )
     output_dir: Path = Field(Path("outputs"), description="where finished files go")
