@@ -18,8 +18,9 @@ class Component:
     """One network of a checkpoint.
 
     `name` is its folder. `stored` is the dtype of its files once they are fetched: what a repository has in float32 is
-    cast to it. `size` is about how many bytes the tensors of these files have. `dtype` is what it computes in, on a
-    device that computes in 16 bits.
+    cast to it, but tensors with one of `float32_parts` in their names, which it computes in float32. `size` is about
+    how many bytes the tensors of these files have. `dtype` is what it computes in, on a device that computes in 16
+    bits.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Component:
     stored: str
     size: int
     dtype: str = "bfloat16"
+    float32_parts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

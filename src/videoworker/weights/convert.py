@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +29,15 @@ def convert(file: Path) -> list[Path]:
     return [_convert_one(file)]
 
 
-def narrow(source: Path, target: Path, dtype: str) -> None:
-    """Writes `source`, a safetensors file, to `target` with its float32 tensors in torch's `dtype`. Holds the result,
-    and of the source one tensor at a time, in memory."""
+def narrow(source: Path, target: Path, dtype: str, float32_parts: Sequence[str] = ()) -> None:
+    """Writes `source`, a safetensors file, to `target` with its float32 tensors in torch's `dtype`, but those with one
+    of `float32_parts` in their names. Holds the result, and of the source one tensor at a time, in memory."""
     with safe_open(source, "pt") as opened:
         tensors = {}
         for name in opened.keys():  # noqa: SIM118 (not a dict)
             tensor = opened.get_tensor(name)
-            tensors[name] = tensor.to(getattr(torch, dtype)) if tensor.dtype == torch.float32 else tensor
+            is_cast = tensor.dtype == torch.float32 and not any(part in name for part in float32_parts)
+            tensors[name] = tensor.to(getattr(torch, dtype)) if is_cast else tensor
         save_file(tensors, target, opened.metadata())
     shutil.copymode(source, target)  # the library makes files that nobody else may read
 
