@@ -1,5 +1,8 @@
-"""What holds for every test: none finds weights in the Hugging Face cache of whoever runs it, none has a deadline, since
-machines differ, and each process of tests computes on one core."""
+"""What holds for every test.
+
+None finds weights in the Hugging Face cache of whoever runs it. None has a deadline, since machines differ. Each process
+of tests computes on one core.
+"""
 
 import os
 import tempfile

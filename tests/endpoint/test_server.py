@@ -13,13 +13,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.commands.command_line import VIDEOWORKER
-from tests.endpoint.running_endpoint import PATIENCE, EndpointProcess, eventually
+from bench.servers.endpoint import PATIENCE, EndpointProcess, eventually
+from bench.servers.processes import VIDEOWORKER
 from tests.handler_process import environment
 
 SERVE_NULL = [sys.executable, str(Path(__file__).with_name("serve_null.py"))]
@@ -217,7 +217,7 @@ def metrics(port: int) -> dict[str, float]:
 def test_metrics(real: EndpointProcess, metrics_port: int) -> None:
     """Each worker has metrics of its own. Those of the worker that took a job hold the job's wait."""
     ports = (metrics_port, metrics_port + 1)
-    before = [eventually(lambda port=port: metrics(port)) for port in ports]  # type: ignore[misc]
+    before = [eventually(lambda port=port: metrics(port)) for port in ports]
     state = real.final(real.run({"prompt": 5}))  # refused by the worker that takes it
     after = [metrics(port) for port in ports]
     assert state["status"] == "FAILED"
