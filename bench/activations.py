@@ -41,7 +41,7 @@ class Counted:
     denoiser: int
 
 
-class _Shapes(FakeTensorMode):  # type: ignore[no-untyped-call]
+class _Shapes(FakeTensorMode):
     """Tensors without numbers. If a program asks for one, the answer is yes, and every mask chooses all, but what
     was made by inverting one nothing."""
 
@@ -57,7 +57,7 @@ class _Shapes(FakeTensorMode):  # type: ignore[no-untyped-call]
         return made
 
 
-class _Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Count(TorchDispatchMode):
     """Counts the bytes of the storages that operations make, while they are alive."""
 
     def __init__(self) -> None:

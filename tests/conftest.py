@@ -1,7 +1,7 @@
 """What holds for every test.
 
-None finds weights in the Hugging Face cache of whoever runs it. None has a deadline, since machines differ. Each process
-of tests computes on one core.
+None finds weights in the Hugging Face cache of whoever runs it. None has a deadline, since machines differ. Each
+process of tests computes on one core.
 """
 
 import os

@@ -93,7 +93,7 @@ def _given_latents(rng: random.Random, clip: _Clip) -> int:
 
 def average(model: CogVideoXTransformer3DModel) -> AveragedModel:
     """The running mean of the weights over about the last 250 steps, which is what is shipped."""
-    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.996))  # type: ignore[no-untyped-call]
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.996))
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The `hunyuanvideo` API against its document."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ API = APIS[NAME]
 STATUS_KEYS = {"job_id", "status", "progress", "created_at", "updated_at", "video_url", "error", "estimated_time"}
 
 
-def test_the_documents_example_becomes_its_request():
+def test_the_documents_example_becomes_its_request() -> None:
     example = {
         "prompt": "A cat walks on the grass, realistic style.",
         "width": 640,
@@ -47,7 +48,7 @@ def test_the_documents_example_becomes_its_request():
     assert API.parse({"prompt": example["prompt"]}) == replace(expected, flow_shift=None, embedded_guidance_scale=None)
 
 
-def test_a_job_with_the_defaults_suits_a_model_that_has_no_shift():
+def test_a_job_with_the_defaults_suits_a_model_that_has_no_shift() -> None:
     request = parse(NAME)
     assert plan_clip(request, MODELS["mochi"]).sampling.flow_shift is None
     with pytest.raises(JobError, match="flow_shift: no shift: mochi was trained for one course of noise levels"):
@@ -62,7 +63,7 @@ def test_a_job_with_the_defaults_suits_a_model_that_has_no_shift():
         {"width": 960, "height": 544, "video_length": 61, "num_inference_steps": 40},
     ],
 )
-def test_the_documents_recommended_settings_are_valid(settings):
+def test_the_documents_recommended_settings_are_valid(settings: Any) -> None:
     assert parse(NAME, **settings).width == settings["width"]
 
 
@@ -82,7 +83,9 @@ NUMBERS = [
 
 
 @pytest.mark.parametrize(("field", "meant", "least", "most"), INTEGERS)
-def test_an_integer_at_its_limits_is_kept_and_beyond_them_refused(field, meant, least, most):
+def test_an_integer_at_its_limits_is_kept_and_beyond_them_refused(
+    field: Any, meant: Any, least: Any, most: Any
+) -> None:
     assert getattr(parse(NAME, **{field: least}), meant) == least
     assert getattr(parse(NAME, **{field: most}), meant) == most
     assert refused_fields(NAME, **{field: least - 1}) == [field]
@@ -90,7 +93,7 @@ def test_an_integer_at_its_limits_is_kept_and_beyond_them_refused(field, meant, 
 
 
 @pytest.mark.parametrize(("field", "least", "most"), NUMBERS)
-def test_a_number_at_its_limits_is_kept_and_beyond_them_refused(field, least, most):
+def test_a_number_at_its_limits_is_kept_and_beyond_them_refused(field: Any, least: Any, most: Any) -> None:
     assert getattr(parse(NAME, **{field: least}), field) == least
     assert getattr(parse(NAME, **{field: most}), field) == most
     assert refused_fields(NAME, **{field: least - 0.001}) == [field]
@@ -98,16 +101,16 @@ def test_a_number_at_its_limits_is_kept_and_beyond_them_refused(field, least, mo
 
 
 @pytest.mark.parametrize("length", [14, 62, 100, 128])
-def test_a_length_off_the_models_grid_is_kept(length):
+def test_a_length_off_the_models_grid_is_kept(length: Any) -> None:
     assert parse(NAME, video_length=length).num_frames == length
 
 
 @pytest.mark.parametrize("width", [257, 641, 1279])
-def test_an_odd_width_is_kept(width):
+def test_an_odd_width_is_kept(width: Any) -> None:
     assert parse(NAME, width=width).width == width
 
 
-def test_a_prompt_may_have_1_to_10000_characters():
+def test_a_prompt_may_have_1_to_10000_characters() -> None:
     assert parse(NAME, prompt="x").prompt == "x"
     assert len(parse(NAME, prompt="x" * 10_000).prompt) == 10_000
     for prompt in ("", "x" * 10_001):
@@ -115,7 +118,7 @@ def test_a_prompt_may_have_1_to_10000_characters():
         assert (error.code, error.message) == (Code.INVALID_PROMPT, "Prompt must be 1-10000 characters")
 
 
-def test_the_answer_is_the_documents_completed_form():
+def test_the_answer_is_the_documents_completed_form() -> None:
     answer = API.answer(result(parse(NAME)))
     assert set(answer) == STATUS_KEYS | {"video", "timings"}
     assert {key: answer[key] for key in STATUS_KEYS} == {
@@ -132,7 +135,7 @@ def test_the_answer_is_the_documents_completed_form():
     assert set(answer["video"]) == VIDEO_KEYS
 
 
-def test_progress_is_the_documents_processing_form():
+def test_progress_is_the_documents_processing_form() -> None:
     report = API.progress(progress(0.5))
     assert set(report) == STATUS_KEYS | PROGRESS_KEYS
     assert {key: report[key] for key in STATUS_KEYS} == {
@@ -148,11 +151,11 @@ def test_progress_is_the_documents_processing_form():
     assert (report["stage"], report["step"], report["steps"], report["remaining"]) == ("denoise", 12, 30, 33.3)
 
 
-def test_progress_is_below_one_until_the_answer():
+def test_progress_is_below_one_until_the_answer() -> None:
     assert API.progress(progress(1.0))["progress"] == 0.99
 
 
-def test_an_error_is_both_of_the_documents_forms():
+def test_an_error_is_both_of_the_documents_forms() -> None:
     error = API.error(JobError(Code.MODEL_NOT_LOADED, "The weights are absent."), "job-1")
     assert set(error) == STATUS_KEYS | ERROR_KEYS | {"detail"}
     assert (error["job_id"], error["status"], error["video_url"]) == ("job-1", "failed", None)
@@ -160,7 +163,7 @@ def test_an_error_is_both_of_the_documents_forms():
     assert (error["code"], error["status_code"]) == ("MODEL_NOT_LOADED", 503)
 
 
-def test_a_problem_found_after_parsing_is_told_under_the_documents_field_name():
+def test_a_problem_found_after_parsing_is_told_under_the_documents_field_name() -> None:
     problem = FieldProblem("num_frames", 129, "at most 49 frames")
     answer = APIS[NAME].error(JobError(Code.INVALID_FIELD, "Too long.", (problem,)), "j")
     assert answer["fields"] == [{"field": "video_length", "given": 129, "allowed": "at most 49 frames"}]

@@ -1,14 +1,20 @@
 """What a schema is said to allow."""
 
 import pytest
+from pydantic import BaseModel
 
 from videoworker.apis import APIS
-from videoworker.apis.schema_fields import schema_fields
+from videoworker.apis.schema_fields import SchemaField, schema_fields
+
+
+def fields_of(name: str) -> dict[str, SchemaField]:
+    schema: type[BaseModel] = APIS[name].schema
+    return schema_fields(schema)
 
 
 @pytest.mark.parametrize("api", APIS)
-def test_every_field_of_every_api_has_a_description(api):
-    assert all(field.description for field in schema_fields(APIS[api].schema).values())
+def test_every_field_of_every_api_has_a_description(api: str) -> None:
+    assert all(field.description for field in fields_of(api).values())
 
 
 @pytest.mark.parametrize(
@@ -26,14 +32,14 @@ def test_every_field_of_every_api_has_a_description(api):
         ("native", "audio.seed", "an integer from 0 to 2^63-1"),
     ],
 )
-def test_what_is_allowed_is_said_in_plain_words(api, field, allowed):
-    assert schema_fields(APIS[api].schema)[field].allowed == allowed
+def test_what_is_allowed_is_said_in_plain_words(api: str, field: str, allowed: str) -> None:
+    assert fields_of(api)[field].allowed == allowed
 
 
-def test_a_field_within_an_object_has_a_dotted_name():
-    assert "audio.negative_prompt" in schema_fields(APIS["native"].schema)
+def test_a_field_within_an_object_has_a_dotted_name() -> None:
+    assert "audio.negative_prompt" in fields_of("native")
 
 
-def test_a_required_field_is_told_from_an_optional_one():
-    fields = schema_fields(APIS["local"].schema)
+def test_a_required_field_is_told_from_an_optional_one() -> None:
+    fields = fields_of("local")
     assert [name for name, field in fields.items() if field.required] == ["prompt", "lawful_use_consent"]

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -217,7 +218,7 @@ def metrics(port: int) -> dict[str, float]:
 def test_metrics(real: EndpointProcess, metrics_port: int) -> None:
     """Each worker has metrics of its own. Those of the worker that took a job hold the job's wait."""
     ports = (metrics_port, metrics_port + 1)
-    before = [eventually(lambda port=port: metrics(port)) for port in ports]
+    before = [eventually(partial(metrics, port)) for port in ports]
     state = real.final(real.run({"prompt": 5}))  # refused by the worker that takes it
     after = [metrics(port) for port in ports]
     assert state["status"] == "FAILED"
