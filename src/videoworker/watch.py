@@ -43,7 +43,7 @@ class _State:
 
 
 class Watch:
-    """One job's."""
+    """The state of one job, on its way."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Watch:
 
     @property
     def cancel(self) -> threading.Event:
-        """Set it, and the job ends at its next check."""
+        """If it is set, the job ends at its next check."""
         return self._state.cancel
 
     @property

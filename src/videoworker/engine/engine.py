@@ -111,11 +111,11 @@ class Engine:
 
         If memory runs out, the clip is made once more with a leaner placement. No frame is yielded twice.
         """
-        given = 0
+        num_yielded = 0
         try:
             for frame in self._frames(prepared, clip, watch, None):
                 yield frame
-                given += 1
+                num_yielded += 1
             return
         except torch.OutOfMemoryError as error:
             following = leaner(self._device.placement, *prepared.sources)

@@ -36,13 +36,13 @@ def convolve(layer: Any, inputs: torch.Tensor, before: torch.Tensor | None) -> t
             window = torch.cat([earlier[:, :, first:], window], dim=2)
         if layer.pad_mode == "replicate":  # else `conv` puts zeros around the picture
             window = functional.pad(window, (*border, 0, 0), mode="replicate")
-        part = layer.conv(window)
+        convolved = layer.conv(window)
         if end - start == count:
-            made = part
+            made = convolved
             break
         if not start:
-            made = part.new_empty((*part.shape[:2], count, *part.shape[3:]))
-        made[:, :, start:end] = part
+            made = convolved.new_empty((*convolved.shape[:2], count, *convolved.shape[3:]))
+        made[:, :, start:end] = convolved
     last = torch.cat([earlier[:, :, count:], inputs[:, :, -back:]], dim=2)
     return made, last if before is None else before.copy_(last)
 

@@ -31,8 +31,8 @@ class _Norm(nn.Module):
         first = 0
         for index, latent in enumerate(zq.unbind(2)):
             end = alone + (index + 1 - alone) * each
-            shown = functional.interpolate(latent, size=size).unsqueeze(2)
-            normed[:, :, first:end].mul_(self.conv_y(shown)).add_(self.conv_b(shown))
+            resized = functional.interpolate(latent, size=size).unsqueeze(2)
+            normed[:, :, first:end].mul_(self.conv_y(resized)).add_(self.conv_b(resized))
             first = end
         return normed, {}
 
