@@ -118,13 +118,13 @@ class Engine:
                 num_yielded += 1
             return
         except torch.OutOfMemoryError as error:
-            following = leaner(self._device.placement, *prepared.sources)
-            if following is None or (given and not following.is_exact):
+            next_placement = leaner(self._device.placement, *prepared.sources)
+            if next_placement is None or (num_yielded and not next_placement.is_exact):
                 raise self._out_of_memory() from error
-            _log.warning("out of memory", placement=self._device.placement, next=following)
-        watch.note(f"The GPU's memory ran out; made again with the placement {following}.")
+            _log.warning("out of memory", placement=self._device.placement, next=next_placement)
+        watch.note(f"The GPU's memory ran out; made again with the placement {next_placement}.")
         try:
-            yield from islice(self._frames(prepared, clip, watch, following), given, None)
+            yield from islice(self._frames(prepared, clip, watch, next_placement), num_yielded, None)
         except torch.OutOfMemoryError as error:
             raise self._out_of_memory() from error
 
