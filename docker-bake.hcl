@@ -96,6 +96,12 @@ target "hunyuanvideo-i2v-33ch" {
   tags     = ["${IMAGE}:${VERSION}-hunyuanvideo-i2v-33ch"]
 }
 
+target "wan" {
+  inherits = ["default"]
+  args     = { MODEL = "wan" }
+  tags     = ["${IMAGE}:${VERSION}-wan"]
+}
+
 target "mochi" {
   inherits = ["default"]
   args     = { MODEL = "mochi" }
