@@ -102,6 +102,18 @@ target "wan" {
   tags     = ["${IMAGE}:${VERSION}-wan"]
 }
 
+target "wan-t2v-a14b" {
+  inherits = ["default"]
+  args     = { MODEL = "wan", MODEL_VARIANT = "t2v-a14b" }
+  tags     = ["${IMAGE}:${VERSION}-wan-t2v-a14b"]
+}
+
+target "wan-i2v-a14b" {
+  inherits = ["default"]
+  args     = { MODEL = "wan", MODEL_VARIANT = "i2v-a14b" }
+  tags     = ["${IMAGE}:${VERSION}-wan-i2v-a14b"]
+}
+
 target "mochi" {
   inherits = ["default"]
   args     = { MODEL = "mochi" }

@@ -1,6 +1,8 @@
 """Wan 2.2 beside diffusers' own pipelines: the same numbers, streamed, stoppable."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,8 @@ from videoworker.errors import Code, JobError
 from videoworker.families import family
 from videoworker.families.wan.family import Networks
 from videoworker.models.sampling import Sampling
-from videoworker.models.wan import WAN
+from videoworker.models.video_model import VideoModel
+from videoworker.models.wan import VARIANTS
 from videoworker.request import Progress
 from videoworker.sampling.denoise import Inputs, denoise
 from videoworker.sampling.latent_space import Shape
@@ -39,32 +42,63 @@ CLOSE = 1e-4
 EXACT = 2e-6
 
 
+@dataclass(frozen=True)
+class Case:
+    """A variant, and the pipeline of theirs that makes the same of it."""
+
+    variant: str
+    pipeline: Any
+
+    @property
+    def has_image(self) -> bool:
+        return self.pipeline is WanImageToVideoPipeline
+
+
+TI2V, TI2V_IMAGE = Case("ti2v-5b", WanPipeline), Case("ti2v-5b", WanImageToVideoPipeline)
+T2V, I2V = Case("t2v-a14b", WanPipeline), Case("i2v-a14b", WanImageToVideoPipeline)
+CASES = [
+    pytest.param(case, id=f"{case.variant}{'-image' if case.has_image else ''}")
+    for case in (TI2V, TI2V_IMAGE, T2V, I2V)
+]
+
+
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("wan")
-    tiny_wan.save(folder, "ti2v-5b")
-    return folder
+    for variant in tiny_wan.VARIANTS:
+        tiny_wan.save(folder / variant, variant)
+    return {variant: folder / variant for variant in tiny_wan.VARIANTS}
 
 
 def loaded(checkpoint: Path, dtype: torch.dtype = torch.float32) -> Networks:
-    dtypes = {"text_encoder": dtype, "transformer": dtype, "vae": torch.float32}
+    dtypes = {"text_encoder": dtype, "transformer": dtype, "transformer_2": dtype, "vae": torch.float32}
     networks: Networks = FAMILY.load(Reader(checkpoint, CPU, dtypes))
     return networks
 
 
 @pytest.fixture(scope="module")
-def networks(checkpoint: Path) -> Networks:
-    return loaded(checkpoint)
+def networks(checkpoints: dict[str, Path]) -> Networks:
+    """Of TI2V-5B."""
+    return loaded(checkpoints["ti2v-5b"])
 
 
-@pytest.fixture(scope="module", params=[WanPipeline, WanImageToVideoPipeline])
-def pipeline(request: pytest.FixtureRequest, checkpoint: Path) -> Iterator[Any]:
-    pipeline = request.param.from_pretrained(checkpoint)
-    pipeline.set_progress_bar_config(disable=True)
+@pytest.fixture(scope="module")
+def both(checkpoints: dict[str, Path]) -> Iterator[Callable[[Case], tuple[Networks, Any]]]:
+    """The networks of a case, and the pipeline; each is loaded once."""
+
+    @cache
+    def load(case: Case) -> tuple[Networks, Any]:
+        pipeline = case.pipeline.from_pretrained(checkpoints[case.variant])
+        pipeline.set_progress_bar_config(disable=True)
+        return loaded(checkpoints[case.variant]), pipeline
+
     with pytest.MonkeyPatch.context() as patch:
         # Theirs from images does not ask whether ftfy is installed before it calls it; theirs from text does.
         patch.setattr(pipeline_wan_i2v, "prompt_clean", prompt_clean)
-        yield pipeline
+        yield load
+
+
+Both = Callable[[Case], tuple[Networks, Any]]
 
 
 def generator(seed: int = 7) -> torch.Generator:
@@ -79,7 +113,7 @@ def denoised(
     networks: Networks,
     sampling: Sampling = SAMPLING,
     shape: Shape = SHAPE,
-    known: torch.Tensor | None = None,
+    first: NDArray[np.uint8] | None = None,
     *,
     prompts: Sequence[str] = (NEGATIVE, PROMPT),
     watch: Watch | None = None,
@@ -89,31 +123,34 @@ def denoised(
     asked = prompts if sampling.guidance_scale > 1 else prompts[-1:]
     encoded, cut = FAMILY.encode_prompts(networks, asked, None)
     assert cut == 0
-    start = FAMILY.start(networks, Inputs(noise, encoded, known, sampling, drawing))
+    known = encoded_frames(networks, first) if first is not None else None
+    start = FAMILY.start(networks, Inputs(noise, encoded, known, sampling, drawing, first))
     return denoise(start, watch or watch_that())
+
+
+def encoded_frames(networks: Networks, frames: NDArray[np.uint8]) -> torch.Tensor:
+    assert FAMILY.encode_frames is not None
+    return FAMILY.encode_frames(networks, frames)
 
 
 def decoded(networks: Networks, latents: torch.Tensor, watch: Watch | None = None) -> torch.Tensor:
     return torch.cat(list(FAMILY.decode(networks, latents, generator(), watch or watch_that())), dim=2)
 
 
-def test_a_checkpoint_has_the_published_layout(checkpoint: Path) -> None:
-    verify(WAN.checkpoint, checkpoint)
+@pytest.mark.parametrize("model", VARIANTS, ids=lambda model: model.variant)
+def test_a_checkpoint_has_the_published_layout(model: VideoModel, checkpoints: dict[str, Path]) -> None:
+    verify(model.checkpoint, checkpoints[model.variant])
 
 
 @pytest.mark.parametrize(("guidance_scale", "negative_prompt"), [(1.0, ""), (5.0, ""), (5.0, NEGATIVE)])
 @pytest.mark.parametrize(("width", "height"), [(96, 64), (64, 128)])
 @pytest.mark.parametrize("num_frames", [5, 13])
+@pytest.mark.parametrize("case", CASES)
 def test_latents_are_those_of_diffusers(
-    networks: Networks,
-    pipeline: Any,
-    num_frames: int,
-    width: int,
-    height: int,
-    guidance_scale: float,
-    negative_prompt: str,
+    both: Both, case: Case, num_frames: int, width: int, height: int, guidance_scale: float, negative_prompt: str
 ) -> None:
-    first, with_image = frames_of(width, height), isinstance(pipeline, WanImageToVideoPipeline)
+    networks, pipeline = both(case)
+    first = frames_of(width, height)
     theirs = pipeline(
         prompt=PROMPT,
         negative_prompt=negative_prompt,
@@ -124,25 +161,26 @@ def test_latents_are_those_of_diffusers(
         guidance_scale=guidance_scale,
         generator=generator(),
         output_type="latent",
-        **({"image": Image.fromarray(first[0])} if with_image else {}),
+        **({"image": Image.fromarray(first[0])} if case.has_image else {}),
     ).frames  # [1, C, T, h, w]
-    known = FAMILY.encode_frames(networks, first) if with_image and FAMILY.encode_frames else None
     ours = denoised(
         networks,
         Sampling(STEPS, guidance_scale),
         Shape(num_frames, width, height),
-        known,
+        first if case.has_image else None,
         prompts=(negative_prompt, PROMPT),
     )
+    ratio = 16 if case.variant == "ti2v-5b" else 8
     assert ours.dtype == torch.float32
-    assert ours.shape == (1, (num_frames - 1) // 4 + 1, LATENT_CHANNELS, height // 16, width // 16)
+    assert ours.shape == (1, (num_frames - 1) // 4 + 1, LATENT_CHANNELS, height // ratio, width // ratio)
     assert (ours.transpose(1, 2) - theirs).abs().max() < CLOSE
 
 
-def test_frames_are_those_of_diffusers(networks: Networks, pipeline: Any) -> None:
+@pytest.mark.parametrize("case", CASES)
+def test_frames_are_those_of_diffusers(both: Both, case: Case) -> None:
     """The whole way, with a prompt that is cleaned first, and streamed."""
-    prompt = "  a red &amp;amp;\n circle "
-    first, with_image = frames_of(), isinstance(pipeline, WanImageToVideoPipeline)
+    networks, pipeline = both(case)
+    prompt, first = "  a red &amp;amp;\n circle ", frames_of()
     theirs = pipeline(
         prompt=prompt,
         negative_prompt=NEGATIVE,
@@ -153,16 +191,56 @@ def test_frames_are_those_of_diffusers(networks: Networks, pipeline: Any) -> Non
         guidance_scale=GUIDANCE,
         generator=generator(),
         output_type="pt",
-        **({"image": Image.fromarray(first[0])} if with_image else {}),
+        **({"image": Image.fromarray(first[0])} if case.has_image else {}),
     ).frames  # [1, n, 3, height, width] from 0 to 1
-    known = FAMILY.encode_frames(networks, first) if with_image and FAMILY.encode_frames else None
-    pixels = decoded(networks, denoised(networks, known=known, prompts=(NEGATIVE, prompt)))
+    latents = denoised(networks, first=first if case.has_image else None, prompts=(NEGATIVE, prompt))
+    pixels = decoded(networks, latents)
     assert pixels.shape == (1, 3, FRAMES, HEIGHT, WIDTH)
     assert (pixels.transpose(1, 2) / 2 + 0.5 - theirs).abs().max() < CLOSE
 
 
-def test_the_flow_shift_of_a_request(networks: Networks, checkpoint: Path) -> None:
-    pipeline = WanPipeline.from_pretrained(checkpoint)
+@pytest.mark.parametrize("scales", [(4.0, 3.0), (4.0, 1.0)])
+@pytest.mark.parametrize("case", [T2V, I2V], ids=lambda case: case.variant)
+def test_guidance_of_two_scales(both: Both, case: Case, scales: tuple[float, float]) -> None:
+    """The first transformer makes the steps of high noise by one scale, the second those of low noise by another."""
+    networks, pipeline = both(case)
+    high, low = scales
+    first = frames_of()
+    theirs = pipeline(
+        prompt=PROMPT,
+        negative_prompt=NEGATIVE,
+        width=WIDTH,
+        height=HEIGHT,
+        num_frames=FRAMES,
+        num_inference_steps=STEPS,
+        guidance_scale=high,
+        guidance_scale_2=low,
+        generator=generator(),
+        output_type="latent",
+        **({"image": Image.fromarray(first[0])} if case.has_image else {}),
+    ).frames
+    sampling = Sampling(STEPS, high, low_noise_guidance_scale=low)
+    ours = denoised(networks, sampling, first=first if case.has_image else None)
+    assert (ours.transpose(1, 2) - theirs).abs().max() < CLOSE
+
+
+@pytest.mark.parametrize(("steps", "high"), [(1, 1), (4, 2), (20, 7)])
+def test_each_transformer_has_its_steps(both: Both, steps: int, high: int) -> None:
+    """The checkpoint's shift of 3 makes noise of 0.875 of 0.7, so that of 20 steps 7 begin with as much or more."""
+    networks, _ = both(T2V)
+    calls: list[str] = []
+    handles = [
+        getattr(networks, name).register_forward_pre_hook(lambda *_, name=name: calls.append(name))
+        for name in ("transformer", "transformer_2")
+    ]
+    denoised(networks, Sampling(steps, 1.0))
+    for handle in handles:
+        handle.remove()
+    assert calls == ["transformer"] * high + ["transformer_2"] * (steps - high)
+
+
+def test_the_flow_shift_of_a_request(networks: Networks, checkpoints: dict[str, Path]) -> None:
+    pipeline = WanPipeline.from_pretrained(checkpoints["ti2v-5b"])
     pipeline.set_progress_bar_config(disable=True)
     pipeline.scheduler = UniPCMultistepScheduler.from_config(pipeline.scheduler.config, flow_shift=2.0)
     theirs = pipeline(
@@ -182,10 +260,10 @@ def test_the_flow_shift_of_a_request(networks: Networks, checkpoint: Path) -> No
 
 @pytest.mark.parametrize(("count", "latents"), [(1, 1), (5, 2)])
 def test_known_frames_stay(networks: Networks, count: int, latents: int) -> None:
-    assert FAMILY.encode_frames is not None
-    known = FAMILY.encode_frames(networks, frames_of(count=count))
+    frames = frames_of(count=count)
+    known = encoded_frames(networks, frames)
     assert known.shape == (1, latents, LATENT_CHANNELS, HEIGHT // 16, WIDTH // 16) and known.dtype == torch.float32
-    made = denoised(networks, shape=Shape(17, WIDTH, HEIGHT), known=known)
+    made = denoised(networks, shape=Shape(17, WIDTH, HEIGHT), first=frames)
     free = denoised(networks, shape=Shape(17, WIDTH, HEIGHT))
     assert torch.equal(made[:, :latents], known)
     assert (made[:, latents:] - free[:, latents:]).abs().max() > 100 * CLOSE
@@ -200,14 +278,16 @@ def test_tokens_that_do_not_fit(networks: Networks) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
-def test_a_stream_of_latents_decodes_to_the_whole(networks: Networks, count: int) -> None:
+@pytest.mark.parametrize(("case", "ratio"), [(TI2V, 16), (T2V, 8)], ids=["ti2v-5b", "a14b"])
+def test_a_stream_of_latents_decodes_to_the_whole(both: Both, case: Case, ratio: int, count: int) -> None:
+    networks, _ = both(case)
     latents = torch.randn((1, count, LATENT_CHANNELS, 4, 6), generator=generator(2))
     config = networks.vae.config
     mean, deviation = (torch.tensor(one).view(1, -1, 1, 1, 1) for one in (config.latents_mean, config.latents_std))
     with torch.inference_mode():
         whole = networks.vae.decode(latents.transpose(1, 2) * deviation + mean).sample
     streamed = decoded(networks, latents)
-    assert streamed.shape == whole.shape == (1, 3, 4 * count - 3, HEIGHT, WIDTH)
+    assert streamed.shape == whole.shape == (1, 3, 4 * count - 3, 4 * ratio, 6 * ratio)
     assert (streamed - whole).abs().max() < EXACT
     assert streamed.abs().max() <= 1
 
@@ -251,9 +331,9 @@ def holds_tensor(value: Any) -> bool:
     return isinstance(value, torch.Tensor) or (isinstance(value, list) and any(map(holds_tensor, value)))
 
 
-def test_in_16_bits(checkpoint: Path) -> None:
+def test_in_16_bits(checkpoints: dict[str, Path]) -> None:
     """What the published model computes in float32 stays so, and the latents between the steps do."""
-    networks = loaded(checkpoint, torch.bfloat16)
+    networks = loaded(checkpoints["ti2v-5b"], torch.bfloat16)
     kept = {
         name.split(".")[-2] if "norm" in name or "linear" in name else name.split(".")[-1]
         for name, parameter in networks.transformer.named_parameters()
@@ -264,11 +344,11 @@ def test_in_16_bits(checkpoint: Path) -> None:
     assert networks.transformer.condition_embedder.text_embedder.linear_1.weight.dtype == torch.bfloat16
     made = denoised(networks)
     assert made.dtype == torch.float32
-    assert 0 < (made - denoised(loaded(checkpoint))).abs().max() < 0.5
+    assert 0 < (made - denoised(loaded(checkpoints["ti2v-5b"]))).abs().max() < 0.5
 
 
-def test_numbers_that_are_not_finite_are_no_video(checkpoint: Path) -> None:
-    broken = loaded(checkpoint)
+def test_numbers_that_are_not_finite_are_no_video(checkpoints: dict[str, Path]) -> None:
+    broken = loaded(checkpoints["ti2v-5b"])
     broken.transformer.proj_out.bias.data[0] = float("nan")
     with pytest.raises(JobError) as caught:
         denoised(broken)

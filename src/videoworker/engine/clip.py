@@ -83,7 +83,7 @@ def _latents(loaded: Loaded[Networks, Conditioning], making: Making, watch: Watc
         known = None
         if making.known is not None and family.encode_frames is not None:
             known = family.encode_frames(networks, making.known)
-        inputs = Inputs(noise, prompts, known, plan.sampling, making.generator)
+        inputs = Inputs(noise, prompts, known, plan.sampling, making.generator, making.known)
         latents = denoise(family.start(networks, inputs), watch)
         if known is not None:  # the model's own version of them is less exact
             latents = torch.cat([known, latents[:, known.shape[1] :]], dim=1)

@@ -24,6 +24,9 @@ class VideoModel:
     last `continued_from` frames of the segment before. If that is 0, the variant `continued_by` makes the further
     segments. If that is empty too, there is no longer clip.
 
+    `default_low_noise_guidance_scale`: of a second denoiser, if its own differs. A request names one scale, and that
+    is for both.
+
     Memory beside the weights: `denoise_bytes` per pixel of a clip while it is denoised, `decode_bytes` per pixel of one
     frame while a clip is decoded. `published_step_seconds` is what others measured on one H100 for a step of the
     default clip; 0 if nobody did.
@@ -45,6 +48,7 @@ class VideoModel:
     fps: int
     default_steps: int
     default_guidance_scale: float
+    default_low_noise_guidance_scale: float | None = None
     denoise_bytes: float = 0.0
     decode_bytes: float = 0.0
     published_step_seconds: float = 0.0

@@ -84,10 +84,12 @@ def plan_clip(request: VideoRequest, model: VideoModel, continuing: VideoModel |
         notes += [note for note in continuing.checkpoint.notes if note not in model.checkpoint.notes]
     elif segments[0].num_frames != num_frames:
         notes.append(f"Made {segments[0].num_frames} frames and kept the first {num_frames}.")
-    guidance_scale = model.default_guidance_scale if request.guidance_scale is None else request.guidance_scale
+    guidance_scale, low_noise = model.default_guidance_scale, model.default_low_noise_guidance_scale
+    if request.guidance_scale is not None:
+        guidance_scale, low_noise = request.guidance_scale, None
     notes += _without_effect(request, model, guidance_scale) + list(model.checkpoint.notes)
     steps = request.num_inference_steps or model.default_steps
-    sampling = Sampling(steps, guidance_scale, request.embedded_guidance_scale, request.flow_shift, fps)
+    sampling = Sampling(steps, guidance_scale, request.embedded_guidance_scale, request.flow_shift, fps, low_noise)
     low_vram = request.low_vram and model.needs_gpu
     return Plan(
         model,

@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 
 import torch
 
+from videoworker.canvas import Frames
 from videoworker.errors import Code, JobError
 from videoworker.models.sampling import Sampling
 from videoworker.sampling.guidance import Guidance
@@ -23,7 +24,8 @@ class Inputs(Generic[Prompt]):
 
     `noise` is [1, T, C, h, w] in float32. `prompts` has the encoded prompt. Under guidance the negative one comes
     before it. `known` [1, t, C, h, w] are the latents of the first frames, if the segment continues from some.
-    `generator` is the one that drew the noise. Some schedulers draw more from it.
+    `known_frames` are these frames themselves, for families that encode the whole segment with them. `generator` is the
+    one that drew the noise. Some schedulers draw more from it.
     """
 
     noise: torch.Tensor
@@ -31,6 +33,7 @@ class Inputs(Generic[Prompt]):
     known: torch.Tensor | None
     sampling: Sampling
     generator: torch.Generator
+    known_frames: Frames | None = None
 
 
 def unchanged(latents: torch.Tensor) -> torch.Tensor:

@@ -1,29 +1,31 @@
 """Wan 2.2, in the order in which a clip is made: load, encode_prompts, get_noise, encode_frames, start, decode.
 
 TI2V-5B makes video from text and from a first frame with the same weights. The frame stands among the latents as a
-clean one, which the transformer is told by its timestep of 0 (Wan, arXiv:2503.20314; Wan2.2's README). Latents are
-[1, T, C, h, w] for the engine and [1, C, T, h, w] within, of mean 0 and deviation 1 by the autoencoder's own
-statistics.
+clean one, which the transformer is told by its timestep of 0. A14B is two transformers, one for the steps of high noise
+and one for those of low noise; its image model sees the frame beside the noise (Wan, arXiv:2503.20314; Wan2.2's
+README). Latents are [1, T, C, h, w] for the engine and [1, C, T, h, w] within, of mean 0 and deviation 1 by the
+autoencoder's own statistics.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKLWan, WanTransformer3DModel
+from diffusers import AutoencoderKLWan, WanPipeline, WanTransformer3DModel
 from diffusers.pipelines.wan.pipeline_wan import prompt_clean
 from torch.nn import functional
 from transformers import UMT5EncoderModel
 
 from videoworker.canvas import Frames, Picture
 from videoworker.families.wan import decoder
+from videoworker.models.sampling import Sampling
 from videoworker.sampling.denoise import Inputs, Start
 from videoworker.sampling.guidance import Guidance
 from videoworker.sampling.latent_space import Shape
 from videoworker.sampling.pixels import from_frames
 from videoworker.sampling.reader import Reader
-from videoworker.sampling.unipc import unipc_schedule
+from videoworker.sampling.unipc import UniPcSchedule, unipc_schedule
 from videoworker.watch import Watch
 
 _TEXT_TOKENS = 512  # as many stand beside every clip: the transformer has learned to see the empty ones too
@@ -31,11 +33,14 @@ _TEXT_TOKENS = 512  # as many stand beside every clip: the transformer has learn
 
 @dataclass(frozen=True)
 class Networks:
-    """A loaded checkpoint, all on one device. `dtype` is the transformer's."""
+    """A loaded checkpoint, all on one device. `dtype` is the transformers'. `transformer_2` is for timesteps below
+    `boundary`, from 0 to 1; both are None if one transformer is for all."""
 
     tokenizer: Any
     text_encoder: Any
     transformer: Any
+    transformer_2: Any
+    boundary: float | None
     vae: Any
     scheduler_config: Any
     device: torch.device
@@ -43,11 +48,15 @@ class Networks:
 
 
 def load(reader: Reader) -> Networks:
-    """Reads a checkpoint. The transformer's norms and its embedding of the timestep stay in float32."""
+    """Reads a checkpoint. The transformers' norms and their embedding of the timestep stay in float32."""
+    boundary = WanPipeline.load_config(reader.folder, local_files_only=True)["boundary_ratio"]
+    low_noise = None if boundary is None else reader.network(WanTransformer3DModel, "transformer_2")
     return Networks(
         tokenizer=reader.tokenizer("tokenizer"),
         text_encoder=reader.encoder(UMT5EncoderModel, "text_encoder"),
         transformer=reader.network(WanTransformer3DModel, "transformer"),
+        transformer_2=low_noise,
+        boundary=boundary,
         vae=reader.network(AutoencoderKLWan, "vae"),
         scheduler_config=reader.scheduler_config(),
         device=reader.device,
@@ -82,10 +91,14 @@ def get_noise(networks: Networks, shape: Shape, generator: torch.Generator) -> t
 @torch.inference_mode()
 def encode_frames(networks: Networks, frames: Frames) -> torch.Tensor:
     """Latents [1, (n - 1) / 4 + 1, C, h, w] of n = 4k + 1 frames."""
-    vae = networks.vae
-    encoded = vae.encode(from_frames(frames, networks.device, vae.dtype)).latent_dist.mode()
+    return _time_first(_encode(networks, from_frames(frames, networks.device, networks.vae.dtype)))
+
+
+def _encode(networks: Networks, pixels: torch.Tensor) -> torch.Tensor:
+    """Latents [1, C, T, h, w] of pixels [1, 3, n, height, width] from -1 to 1."""
     mean, deviation = _statistics(networks)
-    return _time_first((encoded.float() - mean) / deviation)
+    encoded: torch.Tensor = networks.vae.encode(pixels).latent_dist.mode()
+    return (encoded.float() - mean) / deviation
 
 
 def _statistics(networks: Networks) -> tuple[torch.Tensor, torch.Tensor]:
@@ -100,22 +113,24 @@ def _statistics(networks: Networks) -> tuple[torch.Tensor, torch.Tensor]:
 
 @torch.inference_mode()
 def start(networks: Networks, inputs: Inputs[torch.Tensor]) -> Start[torch.Tensor]:
-    """Each prompt runs by itself. The known latents stay as they are: the loop sees those after them."""
+    """Each prompt runs by itself. Known latents stay as they are, and the loop sees those after them; but the image
+    model makes all of them, and sees the known frames beside."""
     sampling, noise = inputs.sampling, inputs.noise.transpose(1, 2)
-    known = noise[:, :, :0] if inputs.known is None else inputs.known.transpose(1, 2)
-    count = known.shape[2]
-    schedule = unipc_schedule(networks.scheduler_config, sampling.steps, sampling.flow_shift, networks.device)
-    # Tokens that are known are at timestep 0; without them one timestep for all is enough.
-    _, _, time, height, width = noise.shape
-    _, patch_height, patch_width = networks.transformer.config.patch_size
-    is_noise = torch.ones(time, height // patch_height * (width // patch_width), device=networks.device)
-    is_noise[:count] = 0
-    moving = is_noise.flatten()[None] if count else is_noise[0, :1]
+    schedule = unipc_schedule(networks.scheduler_config, sampling.steps, sampling.flow_shift, torch.device("cpu"))
+    high = _high_noise_steps(networks, schedule)
+    schedule = replace(schedule, timesteps=schedule.timesteps.to(networks.device))
+    known, beside = noise[:, :, :0], noise[:, :0]
+    if inputs.known_frames is not None and networks.transformer.config.in_channels > noise.shape[1]:
+        beside = _beside(networks, inputs.known_frames, noise.shape[2])
+    elif inputs.known is not None:
+        known = inputs.known.transpose(1, 2)
+    count, moving = known.shape[2], _moving(networks, noise, known.shape[2])
 
     def predict(latents: torch.Tensor, index: int, prompts: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        seen = torch.cat([known, latents], dim=2).to(networks.dtype)
+        transformer = networks.transformer if index < high else networks.transformer_2
+        seen = torch.cat([torch.cat([known, latents], dim=2), beside], dim=1).to(networks.dtype)
         return [
-            networks.transformer(
+            transformer(
                 hidden_states=seen,
                 timestep=schedule.timesteps[index] * moving,
                 encoder_hidden_states=states,
@@ -128,10 +143,48 @@ def start(networks: Networks, inputs: Inputs[torch.Tensor]) -> Start[torch.Tenso
         noise[:, :, count:],
         schedule,
         inputs.prompts,
-        Guidance.constant(sampling.guidance_scale, sampling.steps),
+        _guidance(sampling, high),
         predict,
         finish=lambda latents: _time_first(torch.cat([known, latents], dim=2)),
     )
+
+
+def _guidance(sampling: Sampling, high: int) -> Guidance:
+    """Of the first `high` steps, and of those after them."""
+    scale, low_noise_scale = sampling.guidance_scale, sampling.low_noise_guidance_scale
+    low_noise_scale = scale if low_noise_scale is None else low_noise_scale
+    return Guidance((scale,) * high + (low_noise_scale,) * (sampling.steps - high))
+
+
+def _high_noise_steps(networks: Networks, schedule: UniPcSchedule) -> int:
+    """How many steps the first transformer makes. The schedule is still on the host."""
+    if networks.boundary is None:
+        return len(schedule.timesteps)
+    boundary = networks.boundary * networks.scheduler_config["num_train_timesteps"]
+    return int((schedule.timesteps >= boundary).sum())
+
+
+def _moving(networks: Networks, noise: torch.Tensor, count: int) -> torch.Tensor:
+    """By token [1, tokens]: 0 in the first `count` latents, which are clean, else 1. Without them [1], one for all."""
+    if not count:
+        return torch.ones(1, device=noise.device)
+    _, _, time, height, width = noise.shape
+    _, patch_height, patch_width = networks.transformer.config.patch_size
+    moving = torch.ones(time, height // patch_height * (width // patch_width), device=noise.device)
+    moving[:count] = 0
+    return moving.flatten()[None]
+
+
+def _beside(networks: Networks, frames: Frames, time: int) -> torch.Tensor:
+    """What the image model sees beside its noise [1, 4 + C, T, h, w]: of each latent's four frames, which are known;
+    and the latents of a clip that is grey behind the known frames."""
+    ratio = networks.vae.config.scale_factor_temporal
+    pixels = from_frames(frames, networks.device, networks.vae.dtype)
+    grey = (time - 1) * ratio + 1 - len(frames)
+    latents = _encode(networks, functional.pad(pixels, (0, 0, 0, 0, 0, grey)))
+    is_known = torch.zeros_like(latents[:, :1]).repeat(1, ratio, 1, 1, 1)
+    is_known[:, :, : (len(frames) - 1) // ratio + 1] = 1
+    return torch.cat([is_known, latents], dim=1)
 
 
 def _time_first(latents: torch.Tensor) -> torch.Tensor:
