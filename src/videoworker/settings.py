@@ -26,7 +26,7 @@ class Settings(BaseSettings):
         Path("/runpod-volume"), description="network volume; has weights in `weights`, and RunPod's cached models"
     )
     allow_download: bool = Field(False, description="fetch weights from the hub if they are nowhere on the machine")
-    placement: Literal["resident", "text_encoder_offload", "group_offload", "fp8"] | None = Field(
+    placement: Literal["resident", "text_encoder_offload", "one_denoiser", "group_offload", "fp8"] | None = Field(
         None, description="where weights lie while clips are made; empty: the fastest that fits into the GPU's memory"
     )
     output_dir: Path = Field(Path("outputs"), description="folder for finished files")

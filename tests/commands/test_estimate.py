@@ -12,7 +12,7 @@ from videoworker.models.cogvideox import COGVIDEOX_1_5_5B, COGVIDEOX_5B
 from videoworker.models.hunyuanvideo import HUNYUANVIDEO
 from videoworker.models.mochi import MOCHI
 from videoworker.models.video_model import VideoModel
-from videoworker.planning.placement import LADDER
+from videoworker.planning.placement import ladder
 from videoworker.planning.plan import plan_clip
 from videoworker.planning.published_seconds import denoise_seconds
 from videoworker.request import VideoRequest
@@ -31,7 +31,7 @@ def test_a_model_that_is_not_installed_is_estimated_as_declared(tmp_path: Path) 
     printed = estimate(tmp_path, HUNYUANVIDEO_JOB, "--memory", "47.4")
     assert "1280x720, 129 frames, 50 steps" in printed and "they are not installed" in printed
     needs = dict(re.findall(r"^  (\w+) +([\d.]+) GiB$", printed, re.MULTILINE))
-    assert list(needs) == [placement.value for placement in LADDER]
+    assert list(needs) == [placement.value for placement in ladder(HUNYUANVIDEO.checkpoint)]
     assert re.search(r"^placement  text_encoder_offload \(47.4 GiB are free\)$", printed, re.MULTILINE)
     assert float(needs["text_encoder_offload"]) <= 47.4 < float(needs["resident"])
     assert re.search(r"^seconds    about 190\d to denoise on an H100", printed, re.MULTILINE)  # 1904 are published

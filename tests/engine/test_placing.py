@@ -1,7 +1,7 @@
 """Networks that lie elsewhere than on the device make the same clips; too little memory leads to a leaner placement."""
 
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -16,13 +16,15 @@ from safetensors.torch import load_file
 from structlog.testing import capture_logs
 
 from builder.make_tiny import FAMILIES
+from builder.tiny import wan
 from tests.engine import making
 from tests.engine.clips import clip
 from tests.watches import watch_that
 from videoworker.engine.device import Device
 from videoworker.engine.engine import Engine
+from videoworker.engine.placing import place
 from videoworker.errors import Code, JobError
-from videoworker.models import MODELS
+from videoworker.models import MODELS, VARIANTS
 from videoworker.planning.placement import LADDER, Placement
 from videoworker.planning.plan import plan_clip
 from videoworker.request import VideoRequest
@@ -87,6 +89,71 @@ def test_offloaded_networks_make_the_clip_that_resident_ones_make_unless_rounded
     assert 0 < np.abs(frames_of(engine, family) - expected).mean() < 16  # of 255: rounded weights
 
 
+def test_of_two_denoisers_one_at_a_time_makes_the_same_clip(tmp_path: Path) -> None:
+    model = next(variant for variant in VARIANTS["wan"] if variant.variant == "t2v-a14b")
+    wan.save(tmp_path / model.checkpoint.folder, model.variant)
+    request = VideoRequest(api="native", prompt="a cat", width=32, height=32, num_frames=5, num_inference_steps=4)
+    plan = plan_clip(request, replace(model, min_side=32))  # smaller than real networks make anything of
+    made = [
+        np.stack(list(making.frames(Engine(making.settings_for(tmp_path, placement)), plan)))
+        for placement in ("resident", "one_denoiser", "group_offload")
+    ]
+    assert np.array_equal(made[0], made[1]) and np.array_equal(made[0], made[2])
+
+
+@dataclass(frozen=True)
+class TwoDenoisers:
+    transformer: torch.nn.Module
+    transformer_2: torch.nn.Module
+    device: torch.device
+    dtype: torch.dtype = torch.float32
+
+
+def test_of_two_denoisers_the_one_that_runs_lies_on_the_device() -> None:
+    """On a device without numbers: what comes back from there whole was never given away."""
+    host, device = torch.device("cpu"), torch.device("meta")
+    first, second = (torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2)).eval() for _ in range(2))
+    checkpoint = next(variant for variant in VARIANTS["wan"] if variant.variant == "t2v-a14b").checkpoint
+    expected = [{name: weight.clone() for name, weight in one.state_dict().items()} for one in (first, second)]
+    placed = place(TwoDenoisers(first, second, host), checkpoint, device, Placement.ONE_DENOISER)
+    assert placed.device == device
+
+    def where() -> list[set[torch.device]]:
+        return [{weight.device for weight in one.state_dict().values()} for one in (first, second)]
+
+    inputs = torch.ones(1, 2, device=device)
+    seen = [where()]
+    for network in (first, first, second, first):
+        with torch.inference_mode():
+            assert network(inputs).device == device
+        seen.append(where())
+    first_alone, second_alone = [{device}, {host}], [{host}, {device}]
+    assert seen == [[{host}, {host}], first_alone, first_alone, second_alone, first_alone]
+    second_weights = second.state_dict()
+    assert all(torch.equal(second_weights[name], weight) for name, weight in expected[1].items())
+
+
+def test_a_denoiser_that_stays_is_not_fetched_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clip of many steps has each come once."""
+    fetched: list[str] = []
+    to = torch.Tensor.to
+
+    def noted(tensor: torch.Tensor, *arguments: Any, **named: Any) -> torch.Tensor:
+        if isinstance(tensor, torch.Tensor) and arguments and arguments[0] == torch.device("meta"):
+            fetched.append(str(tuple(tensor.shape)))
+        return to(tensor, *arguments, **named)
+
+    first, second = torch.nn.Linear(2, 3, bias=False), torch.nn.Linear(2, 5, bias=False)
+    checkpoint = next(variant for variant in VARIANTS["wan"] if variant.variant == "t2v-a14b").checkpoint
+    device = torch.device("meta")
+    place(TwoDenoisers(first, second, torch.device("cpu")), checkpoint, device, Placement.ONE_DENOISER)
+    inputs = torch.ones(1, 2, device=device)
+    monkeypatch.setattr(torch.Tensor, "to", noted)
+    for network in (first, first, first, second, second):
+        network(inputs)
+    assert fetched == ["(3, 2)", "(5, 2)"]
+
+
 def test_the_settings_name_every_placement_there_is() -> None:
     names = get_args(get_args(Settings.model_fields["placement"].annotation)[0])
     assert names == tuple(placement.value for placement in LADDER)
@@ -104,7 +171,8 @@ def test_bytes_by_network_are_those_of_the_files_in_the_dtype_asked_for(family: 
     device = Device()
     weights = device.weight_bytes(MODELS[family].checkpoint, folder)
     each = device.dtypes(MODELS[family].checkpoint)["vae"].itemsize
-    assert weights.denoisers == each * counts.pop("transformer") and weights.autoencoder == each * counts.pop("vae")
+    assert weights.denoisers == (each * counts.pop("transformer"),)
+    assert weights.autoencoder == each * counts.pop("vae")
     assert weights.encoders == each * sum(counts.values())
 
 

@@ -17,6 +17,8 @@ from videoworker.planning.placement import (
     best_placement,
     declared_bytes,
     default_activations,
+    ladder,
+    leaner,
     needed,
 )
 from videoworker.planning.plan import plan_clip
@@ -25,7 +27,24 @@ from videoworker.request import VideoRequest
 # GiB that are free on an empty card of so many GB, as its driver reports them.
 CARDS = {16: 15.6, 24: 23.5, 48: 47.4, 80: 79.1, 141: 139.7}
 
-ALL, TEXT, GROUPS, FP8 = Placement.RESIDENT, Placement.TEXT_ENCODER_OFFLOAD, Placement.GROUP_OFFLOAD, Placement.FP8
+ALL, TEXT, ONE, GROUPS, FP8 = LADDER
+
+TWO_DENOISERS = Checkpoint(
+    model="made-up",
+    folder="made-up",
+    repository="",
+    licence="Apache-2.0",
+    pipeline="MadeUpPipeline",
+    components=(
+        Component("text_encoder", Role.TEXT_ENCODER, "bfloat16", 4),
+        Component("prompt_reader", Role.TEXT_ENCODER, "float16", 2),
+        Component("image_encoder", Role.IMAGE_ENCODER, "bfloat16", 2),
+        Component("transformer", Role.DENOISER, "bfloat16", 20),
+        Component("transformer_2", Role.DENOISER, "bfloat16", 22),
+        Component("vae", Role.AUTOENCODER, "float32", 16),
+        Component("upscaler", Role.AUTOENCODER, "float32", 4, dtype="float32"),
+    ),
+)
 
 
 def model(folder: str) -> VideoModel:
@@ -58,6 +77,11 @@ def activations_of(
         ("cogvideox-5b", (GROUPS, TEXT, ALL, ALL, ALL)),
         # 20 GiB to decode, wherever the weights are
         ("cogvideox-1.5-5b", (None, None, ALL, ALL, ALL)),
+        # 24 GB, and 12 GiB to decode in float32
+        ("wan", (None, GROUPS, ALL, ALL, ALL)),
+        # two transformers of 29 GB each, and 14 GiB to decode in float32
+        ("wan-t2v-a14b", (None, GROUPS, ONE, TEXT, ALL)),
+        ("wan-i2v-a14b", (None, GROUPS, ONE, TEXT, ALL)),
         ("sketch", (ALL, ALL, ALL, ALL, ALL)),
     ],
 )
@@ -91,7 +115,7 @@ def test_what_is_chosen_fits_and_nothing_faster_does(declared: VideoModel, card:
 def test_each_placement_needs_less_than_the_one_before(declared: VideoModel) -> None:
     assert declared.denoise_bytes and declared.decode_bytes  # every model that runs says what it costs
     weights, beside = declared_bytes(declared.checkpoint), activations_of(declared)
-    bytes_needed = [needed(weights, beside, placement) for placement in LADDER]
+    bytes_needed = [needed(weights, beside, placement) for placement in ladder(declared.checkpoint)]
     assert bytes_needed == sorted(set(bytes_needed), reverse=True)
     assert bytes_needed[0] > weights.total + beside
 
@@ -110,7 +134,7 @@ def test_a_clip_in_segments_needs_what_its_longest_segment_needs() -> None:
 
 
 def test_too_little_memory_is_an_error_with_both_numbers() -> None:
-    weights = WeightBytes(encoders=10 * GIB, denoisers=20 * GIB, autoencoder=1 * GIB)
+    weights = WeightBytes(encoders=10 * GIB, denoisers=(20 * GIB,), autoencoder=1 * GIB)
     with pytest.raises(JobError) as caught:
         best_placement(weights, 6 * GIB, 8 * GIB)
     error = caught.value
@@ -121,20 +145,40 @@ def test_too_little_memory_is_an_error_with_both_numbers() -> None:
 
 
 def test_a_forced_placement_is_where_the_choice_begins() -> None:
-    weights, plenty = WeightBytes(10 * GIB, 20 * GIB, 1 * GIB), 1000 * GIB
+    weights, plenty = WeightBytes(10 * GIB, (20 * GIB,), 1 * GIB), 1000 * GIB
     assert [best_placement(weights, GIB, plenty, forced) for forced in LADDER] == list(LADDER)
     tight = needed(weights, GIB, GROUPS)
     assert best_placement(weights, GIB, tight, TEXT) is GROUPS
 
 
 def test_the_ladder_ends_and_only_its_end_changes_the_video() -> None:
-    assert [placement.leaner for placement in LADDER] == [*LADDER[1:], None]
-    assert [placement.is_exact for placement in LADDER] == [True, True, True, False]
+    assert [leaner(placement, TWO_DENOISERS) for placement in LADDER] == [*LADDER[1:], None]
+    assert [placement.is_exact for placement in LADDER] == [True, True, True, True, False]
+
+
+def test_one_denoiser_at_a_time_is_a_rung_of_checkpoints_with_several() -> None:
+    """For others it would be the same as the rung before."""
+    one = model("mochi").checkpoint
+    assert ladder(TWO_DENOISERS) == ladder(one, TWO_DENOISERS) == LADDER
+    assert ladder(one) == (ALL, TEXT, GROUPS, FP8)
+    assert (leaner(TEXT, one), leaner(ONE, one)) == (GROUPS, GROUPS)
+    weights = declared_bytes(one)
+    assert needed(weights, GIB, ONE) == needed(weights, GIB, TEXT)
+
+
+def test_the_larger_denoiser_counts_if_one_lies_on_the_device() -> None:
+    larger, both = WeightBytes(0, (21 * GIB,), 0), WeightBytes(0, (20 * GIB, 21 * GIB), 0)
+    assert needed(both, 0, TEXT) - needed(larger, 0, TEXT) == 20 * GIB
+    assert all(needed(both, 0, placement) == needed(larger, 0, placement) for placement in (ONE, GROUPS, FP8))
 
 
 def test_a_leaner_placement_serves_too_unless_it_changes_the_video() -> None:
     served = {(had, wanted) for had in LADDER for wanted in LADDER if had.serves(wanted)}
-    assert served == {*((one, one) for one in LADDER), (TEXT, ALL), (GROUPS, ALL), (GROUPS, TEXT)}
+    exact = (ALL, TEXT, ONE, GROUPS)
+    assert served == {
+        *((one, one) for one in LADDER),
+        *((one, other) for other, one in itertools.combinations(exact, 2)),
+    }
 
 
 @pytest.mark.parametrize("declared", [case for case in EVERY_VARIANT_THAT_RUNS if case.id != "sketch"])
@@ -143,20 +187,5 @@ def test_the_default_clip_needs_what_a_request_for_nothing_special_needs(declare
 
 
 def test_bytes_by_declared_role() -> None:
-    """A network counts by its declared role, whatever its name is."""
-    checkpoint = Checkpoint(
-        model="made-up",
-        folder="made-up",
-        repository="",
-        licence="Apache-2.0",
-        pipeline="MadeUpPipeline",
-        components=(
-            Component("text_encoder", Role.TEXT_ENCODER, "bfloat16", 5),
-            Component("prompt_reader", Role.TEXT_ENCODER, "bfloat16", 2),
-            Component("image_encoder", Role.IMAGE_ENCODER, "bfloat16", 1),
-            Component("transformer", Role.DENOISER, "bfloat16", 20),
-            Component("transformer_2", Role.DENOISER, "bfloat16", 21),
-            Component("vae", Role.AUTOENCODER, "float32", 6),
-        ),
-    )
-    assert declared_bytes(checkpoint) == WeightBytes(encoders=8, denoisers=41, autoencoder=3)
+    """A network counts by its declared role, whatever its name is, in the dtype that it computes in."""
+    assert declared_bytes(TWO_DENOISERS) == WeightBytes(encoders=8, denoisers=(20, 22), autoencoder=12)

@@ -12,12 +12,12 @@ from videoworker.models import VARIANTS
 from videoworker.planning.machine import Machine
 from videoworker.planning.placement import (
     GIB,
-    LADDER,
     Placement,
     WeightBytes,
     activations,
     best_placement,
     declared_bytes,
+    ladder,
     needed,
 )
 from videoworker.planning.plan import Plan, plan_clip
@@ -70,7 +70,7 @@ def _needs(plan: Plan, weights: WeightBytes, source: str) -> Iterator[str]:
     yield f"weights    {weights.total / GIB:.1f} GiB ({source})"
     beside = activations(plan)
     yield f"beside     {beside / GIB:.1f} GiB"
-    for placement in LADDER:
+    for placement in ladder(plan.model.checkpoint):
         yield f"  {placement:<22}{needed(weights, beside, placement) / GIB:6.1f} GiB"
 
 

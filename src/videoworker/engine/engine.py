@@ -21,6 +21,7 @@ from videoworker.planning.placement import (
     activations,
     best_placement,
     default_activations,
+    leaner,
     needed,
 )
 from videoworker.planning.plan import Plan
@@ -117,13 +118,13 @@ class Engine:
                 given += 1
             return
         except torch.OutOfMemoryError as error:
-            leaner = self._device.placement.leaner
-            if leaner is None or (given and not leaner.is_exact):
+            following = leaner(self._device.placement, *prepared.sources)
+            if following is None or (given and not following.is_exact):
                 raise self._out_of_memory() from error
-            _log.warning("out of memory", placement=self._device.placement, next=leaner)
-        watch.note(f"The GPU's memory ran out; made again with the placement {leaner}.")
+            _log.warning("out of memory", placement=self._device.placement, next=following)
+        watch.note(f"The GPU's memory ran out; made again with the placement {following}.")
         try:
-            yield from islice(self._frames(prepared, clip, watch, leaner), given, None)
+            yield from islice(self._frames(prepared, clip, watch, following), given, None)
         except torch.OutOfMemoryError as error:
             raise self._out_of_memory() from error
 

@@ -2,7 +2,8 @@
 
 Every placement but the last gives the same video. A text encoder runs once or twice in a clip and a transformer a
 hundred times, each time for as long as its next layers need to be fetched, so both can be fetched layer by layer from
-the host's memory; an autoencoder makes too little of its bytes for that and always stays on the device.
+the host's memory; an autoencoder makes too little of its bytes for that and always stays on the device. Of several
+denoisers each has its own part of the noise levels, so that all but one can wait in the host's memory.
 """
 
 from collections.abc import Mapping
@@ -23,15 +24,19 @@ _RESERVE = 2 * GIB
 # share: HunyuanVideo's text encoder begins with the words' table, 1.05 of its 15.0 GB; transformers here stay below.
 _STREAMED_SHARE = 0.15
 
+_ITEM_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+
 # float8_e4m3fn in place of bfloat16.
 _FP8_SHARE = 0.5
 
 
 class Placement(StrEnum):
-    """From the fastest to the leanest; each needs no more of the device than the one before."""
+    """From the fastest to the leanest; each needs no more of the device than the one before. `one_denoiser` offloads
+    encoders of text too."""
 
     RESIDENT = "resident"
     TEXT_ENCODER_OFFLOAD = "text_encoder_offload"
+    ONE_DENOISER = "one_denoiser"
     GROUP_OFFLOAD = "group_offload"
     FP8 = "fp8"
 
@@ -39,12 +44,6 @@ class Placement(StrEnum):
     def is_exact(self) -> bool:
         """Whether the video is the one that resident weights give."""
         return self is not Placement.FP8
-
-    @property
-    def leaner(self) -> "Placement | None":
-        """The next one; None after the leanest."""
-        rest = LADDER[LADDER.index(self) + 1 :]
-        return rest[0] if rest else None
 
     def serves(self, wanted: "Placement") -> bool:
         """Whether what asks for `wanted` can be made with this one: the same video, in no more memory."""
@@ -54,25 +53,40 @@ class Placement(StrEnum):
 LADDER = tuple(Placement)
 
 
+def ladder(*checkpoints: Checkpoint) -> tuple[Placement, ...]:
+    """The placements that differ for one of these checkpoints, from the fastest to the leanest."""
+    several = any(
+        sum(component.role is Role.DENOISER for component in checkpoint.components) > 1 for checkpoint in checkpoints
+    )
+    return tuple(placement for placement in LADDER if several or placement is not Placement.ONE_DENOISER)
+
+
+def leaner(placement: Placement, *checkpoints: Checkpoint) -> Placement | None:
+    """The next one that differs for one of these checkpoints; None after the leanest."""
+    rest = LADDER[LADDER.index(placement) + 1 :]
+    return next((one for one in ladder(*checkpoints) if one in rest), None)
+
+
 @dataclass(frozen=True)
 class WeightBytes:
-    """Bytes that the networks have on the device, by role. The encoders are those of texts and of images."""
+    """Bytes that the networks have on the device, by role. The encoders are those of texts and of images, together;
+    the denoisers each by itself."""
 
     encoders: int
-    denoisers: int
+    denoisers: tuple[int, ...]
     autoencoder: int
 
     @property
     def total(self) -> int:
-        return self.encoders + self.denoisers + self.autoencoder
+        return self.encoders + sum(self.denoisers) + self.autoencoder
 
 
 def declared_bytes(checkpoint: Checkpoint) -> WeightBytes:
-    """About what the published checkpoint has on a GPU, in 16 bits each."""
+    """About what the published checkpoint has on a GPU, in the dtypes that its networks compute in."""
     return bytes_by_role(
         checkpoint,
         {
-            component.name: component.size // (2 if component.stored == "float32" else 1)
+            component.name: component.size // _ITEM_BYTES[component.stored] * _ITEM_BYTES[component.dtype]
             for component in checkpoint.components
         },
     )
@@ -80,9 +94,9 @@ def declared_bytes(checkpoint: Checkpoint) -> WeightBytes:
 
 def bytes_by_role(checkpoint: Checkpoint, sizes: Mapping[str, int]) -> WeightBytes:
     """From bytes by component."""
-    by_role = {role: sum(size for name, size in sizes.items() if checkpoint.role(name) is role) for role in Role}
+    by_role = {role: [size for name, size in sizes.items() if checkpoint.role(name) is role] for role in Role}
     encoders = by_role[Role.TEXT_ENCODER] + by_role[Role.IMAGE_ENCODER]
-    return WeightBytes(encoders, by_role[Role.DENOISER], by_role[Role.AUTOENCODER])
+    return WeightBytes(sum(encoders), tuple(by_role[Role.DENOISER]), sum(by_role[Role.AUTOENCODER]))
 
 
 def activations(plan: Plan) -> int:
@@ -107,9 +121,11 @@ def _activations(model: VideoModel, pixels: int, num_frames: int) -> int:
 def needed(weights: WeightBytes, activation_bytes: int, placement: Placement) -> int:
     """Bytes of device memory that `placement` needs."""
     encoders: float = weights.encoders
-    denoisers: float = weights.denoisers
+    denoisers: float = sum(weights.denoisers)
     if placement is not Placement.RESIDENT:
         encoders *= _STREAMED_SHARE
+    if placement not in (Placement.RESIDENT, Placement.TEXT_ENCODER_OFFLOAD):
+        denoisers = max(weights.denoisers, default=0)
     if placement in (Placement.GROUP_OFFLOAD, Placement.FP8):
         denoisers *= _STREAMED_SHARE
     if placement is Placement.FP8:
