@@ -1,5 +1,6 @@
 """Wan 2.2 beside diffusers' own pipelines: the same numbers, streamed, stoppable."""
 
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import UniPCMultistepScheduler, WanImageToVideoPipeline, WanPipeline
+from diffusers import UniPCMultistepScheduler, WanImageToVideoPipeline, WanPipeline, WanTransformer3DModel
 from diffusers.pipelines.wan import pipeline_wan_i2v
 from diffusers.pipelines.wan.pipeline_wan import prompt_clean
 from numpy.typing import NDArray
@@ -30,6 +31,7 @@ from videoworker.sampling.denoise import Inputs, denoise
 from videoworker.sampling.latent_space import Shape
 from videoworker.sampling.reader import Reader
 from videoworker.watch import Watch
+from videoworker.weights.convert import narrow
 from videoworker.weights.verify import verify
 
 CPU = torch.device("cpu")
@@ -345,6 +347,21 @@ def test_in_16_bits(checkpoints: dict[str, Path]) -> None:
     made = denoised(networks)
     assert made.dtype == torch.float32
     assert 0 < (made - denoised(loaded(checkpoints["ti2v-5b"]))).abs().max() < 0.5
+
+
+def test_fetched_weights_are_the_published_ones(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    """What a fetch casts to 16 bits is what the network casts to when it reads the published files."""
+    published = checkpoints["ti2v-5b"] / "transformer"
+    shutil.copytree(published, tmp_path, dirs_exist_ok=True)
+    file = "diffusion_pytorch_model.safetensors"
+    (component,) = (one for one in VARIANTS[0].checkpoint.components if one.name == "transformer")
+    narrow(published / file, tmp_path / file, component.stored, component.float32_parts)
+    assert (tmp_path / file).stat().st_size < 0.7 * (published / file).stat().st_size
+    expected, fetched = (
+        WanTransformer3DModel.from_pretrained(folder, torch_dtype=torch.bfloat16).state_dict()
+        for folder in (published, tmp_path)
+    )
+    assert all(torch.equal(fetched[name], weight) for name, weight in expected.items())
 
 
 def test_numbers_that_are_not_finite_are_no_video(checkpoints: dict[str, Path]) -> None:

@@ -18,8 +18,9 @@ class Component:
     """One network of a checkpoint.
 
     `name` is its folder. `stored` is the dtype of its files: what a repository has in float32 is cast to it when it is
-    fetched. `size` is about how many bytes the tensors of these files have. `dtype` is the one to compute in, if the
-    device computes in 16 bits.
+    fetched. Tensors with one of `float32_parts` in their names are not cast: the network computes with them in float32.
+    `size` is about how many bytes the tensors of these files have. `dtype` is the one to compute in, if the device
+    computes in 16 bits.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Component:
     stored: str
     size: int
     dtype: str = "bfloat16"
+    float32_parts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

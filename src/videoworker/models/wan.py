@@ -10,6 +10,7 @@ from dataclasses import replace
 from videoworker.models.checkpoint import Checkpoint, Component, Role
 from videoworker.models.video_model import VideoModel
 
+_FLOAT32_PARTS = ("time_embedder", "scale_shift_table", "norm2")  # diffusers' `WanTransformer3DModel` keeps them so
 _TEXT_ENCODER = Component("text_encoder", Role.TEXT_ENCODER, "bfloat16", 11_361_820_672)
 
 WAN = VideoModel(
@@ -23,7 +24,7 @@ WAN = VideoModel(
         pipeline="WanPipeline",
         components=(
             _TEXT_ENCODER,
-            Component("transformer", Role.DENOISER, "bfloat16", 9_999_575_424),
+            Component("transformer", Role.DENOISER, "bfloat16", 9_999_575_424, float32_parts=_FLOAT32_PARTS),
             Component("vae", Role.AUTOENCODER, "float32", 2_818_754_672, dtype="float32"),
         ),
     ),
@@ -60,8 +61,8 @@ WAN_T2V_A14B = VideoModel(
         pipeline="WanPipeline",
         components=(
             _TEXT_ENCODER,
-            Component("transformer", Role.DENOISER, "bfloat16", 28_576_983_168),
-            Component("transformer_2", Role.DENOISER, "bfloat16", 28_576_983_168),
+            Component("transformer", Role.DENOISER, "bfloat16", 28_576_983_168, float32_parts=_FLOAT32_PARTS),
+            Component("transformer_2", Role.DENOISER, "bfloat16", 28_576_983_168, float32_parts=_FLOAT32_PARTS),
             Component("vae", Role.AUTOENCODER, "float32", 507_570_124, dtype="float32"),
         ),
     ),

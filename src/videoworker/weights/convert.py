@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,9 @@ def convert(file: Path) -> list[Path]:
     return [_convert_one(file)]
 
 
-def narrow(source: Path, target: Path, dtype: str) -> None:
-    """Writes the safetensors file `source` to `target` with its float32 tensors in torch's `dtype`.
+def narrow(source: Path, target: Path, dtype: str, float32_parts: Sequence[str] = ()) -> None:
+    """Writes the safetensors file `source` to `target` with its float32 tensors in torch's `dtype`. Those with one of
+    `float32_parts` in their names stay as they are.
 
     Memory holds the result, and of the source one tensor at a time.
     """
@@ -39,7 +41,8 @@ def narrow(source: Path, target: Path, dtype: str) -> None:
         tensors = {}
         for name in opened.keys():  # noqa: SIM118 (not a dict)
             tensor = opened.get_tensor(name)
-            tensors[name] = tensor.to(getattr(torch, dtype)) if tensor.dtype == torch.float32 else tensor
+            is_cast = tensor.dtype == torch.float32 and not any(part in name for part in float32_parts)
+            tensors[name] = tensor.to(getattr(torch, dtype)) if is_cast else tensor
         save_file(tensors, target, opened.metadata())
     shutil.copymode(source, target)  # the library's files may be read by their owner alone
 

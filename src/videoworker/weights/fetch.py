@@ -138,7 +138,7 @@ def _narrow(checkpoint: Checkpoint, folder: Path) -> None:
         files = sorted((folder / component.name).glob("*.safetensors")) if component.stored in _MARKS else []
         wide = {file: file.with_suffix(".cast") for file in files if holds_float32(file)}
         for file, cast in wide.items():
-            narrow(file, cast, component.stored)
+            narrow(file, cast, component.stored, component.float32_parts)
             _log.info("weights cast", file=file.relative_to(folder).as_posix(), dtype=component.stored)
         casts |= wide
     for file, cast in casts.items():
