@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import torch
 import typer
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -113,7 +114,7 @@ def counted_models() -> list[VideoModel]:
 
 
 def count(model: VideoModel) -> Counted:
-    """What the model's default clip takes."""
+    """What the model's default clip takes, with a first frame if the model takes one."""
     family, small = family_called(model.family or ""), tiny.of_family(model.family or "")
     generator, watch = torch.Generator().manual_seed(0), Watch("bench", lambda _: None, float("inf"))
     components = {component.name: component for component in model.checkpoint.components}
@@ -126,7 +127,12 @@ def count(model: VideoModel) -> Counted:
             shape = Shape(model.default_frames, model.default_width, model.default_height)
             prompts = tuple(small.longest_prompt() for _ in range(2 if model.default_guidance_scale > 1 else 1))
             sampling = Sampling(1, model.default_guidance_scale)
-            inputs = Inputs(family.get_noise(networks, shape, generator), prompts, None, sampling, generator)
+            noise = family.get_noise(networks, shape, generator)
+            first = known = None
+            if model.takes_image and family.encode_frames is not None:
+                first = np.zeros((1, shape.height, shape.width, 3), np.uint8)
+                known = family.encode_frames(networks, first)
+            inputs = Inputs(noise, prompts, known, sampling, generator, first)
             with _Count() as denoising:
                 latents = denoise(family.start(networks, inputs), watch)
             with _Count() as decoding:

@@ -22,6 +22,30 @@ LATENT_CHANNELS = 8
 _BOUNDARIES = {"ti2v-5b": None, "t2v-a14b": 0.875, "i2v-a14b": 0.9}
 VARIANTS = tuple(_BOUNDARIES)
 
+_SEEN_BESIDE = {"in_channels": 36}
+_5B = {"in_channels": 48, "out_channels": 48, "num_attention_heads": 24, "ffn_dim": 14336, "num_layers": 30}
+_AUTOENCODER_OF_5B = {
+    "base_dim": 160,
+    "decoder_base_dim": 256,
+    "z_dim": 48,
+    "latents_mean": [0.0] * 48,  # these two as long as the published ones, but of other numbers
+    "latents_std": [1.0] * 48,
+    "is_residual": True,
+    "in_channels": 12,
+    "out_channels": 12,
+    "patch_size": 2,
+    "scale_factor_spatial": 16,
+}
+PUBLISHED: dict[str, dict[str, dict[str, Any]]] = {
+    "ti2v-5b": {"transformer": _5B, "vae": _AUTOENCODER_OF_5B},
+    "i2v-a14b": {"transformer": _SEEN_BESIDE, "transformer_2": _SEEN_BESIDE},
+}
+
+
+def longest_prompt() -> torch.Tensor:
+    """UMT5-XXL's states."""
+    return torch.empty(1, MAX_TEXT_TOKENS, 4096, dtype=torch.bfloat16)
+
 
 def save(folder: Path, variant: str) -> None:
     """Saves random networks, the same at every call, in diffusers layout."""

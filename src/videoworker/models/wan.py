@@ -43,7 +43,7 @@ WAN = VideoModel(
     fps=24,
     default_steps=50,
     default_guidance_scale=5.0,
-    denoise_bytes=53,  # counted as in bench/results/activations.md: 51 with a first frame, 22 without
+    denoise_bytes=53,  # bench/results/activations.md: with a first frame; without 22
     decode_bytes=15_000,
     takes_image=True,
     continued_from=1,
@@ -82,7 +82,7 @@ WAN_T2V_A14B = VideoModel(
     default_steps=40,
     default_guidance_scale=4.0,
     default_low_noise_guidance_scale=3.0,
-    denoise_bytes=119,  # counted likewise: 117; with an image 81 frames are encoded at once, in less than decoding
+    denoise_bytes=119,  # bench/results/activations.md; an image's 81 frames are encoded in less than decoding takes
     decode_bytes=16_000,
     takes_flow_shift=True,
 )
