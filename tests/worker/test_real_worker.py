@@ -40,12 +40,20 @@ class Done:
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Done]:
+def held_port() -> Iterator[socket.socket]:
+    """A port that nobody else is given meanwhile: it is bound here and not listened at, which a server may do."""
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        yield held
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory, held_port: socket.socket) -> Iterator[Done]:
     """One worker for all tests of this file: a video, and jobs that fail and hold what must not be told."""
     folder = tmp_path_factory.mktemp("worker")
     cogvideox.save(folder / "weights" / "sketch", "sketch")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = held_port.getsockname()[1]
     settings = {
         "WEIGHTS_DIR": str(folder / "weights"),
         "OUTPUT_DIR": str(folder / "made"),
