@@ -63,7 +63,7 @@ def test_a_job_with_the_defaults_suits_a_model_that_has_no_shift() -> None:
         {"width": 960, "height": 544, "video_length": 61, "num_inference_steps": 40},
     ],
 )
-def test_the_documents_recommended_settings_are_valid(settings: Any) -> None:
+def test_the_documents_recommended_settings_are_valid(settings: dict[str, Any]) -> None:
     assert parse(NAME, **settings).width == settings["width"]
 
 
@@ -84,7 +84,7 @@ NUMBERS = [
 
 @pytest.mark.parametrize(("field", "meant", "least", "most"), INTEGERS)
 def test_an_integer_at_its_limits_is_kept_and_beyond_them_refused(
-    field: Any, meant: Any, least: Any, most: Any
+    field: str, meant: Any, least: Any, most: Any
 ) -> None:
     assert getattr(parse(NAME, **{field: least}), meant) == least
     assert getattr(parse(NAME, **{field: most}), meant) == most
@@ -93,7 +93,7 @@ def test_an_integer_at_its_limits_is_kept_and_beyond_them_refused(
 
 
 @pytest.mark.parametrize(("field", "least", "most"), NUMBERS)
-def test_a_number_at_its_limits_is_kept_and_beyond_them_refused(field: Any, least: Any, most: Any) -> None:
+def test_a_number_at_its_limits_is_kept_and_beyond_them_refused(field: str, least: Any, most: Any) -> None:
     assert getattr(parse(NAME, **{field: least}), field) == least
     assert getattr(parse(NAME, **{field: most}), field) == most
     assert refused_fields(NAME, **{field: least - 0.001}) == [field]
@@ -101,12 +101,12 @@ def test_a_number_at_its_limits_is_kept_and_beyond_them_refused(field: Any, leas
 
 
 @pytest.mark.parametrize("length", [14, 62, 100, 128])
-def test_a_length_off_the_models_grid_is_kept(length: Any) -> None:
+def test_a_length_off_the_models_grid_is_kept(length: int) -> None:
     assert parse(NAME, video_length=length).num_frames == length
 
 
 @pytest.mark.parametrize("width", [257, 641, 1279])
-def test_an_odd_width_is_kept(width: Any) -> None:
+def test_an_odd_width_is_kept(width: int) -> None:
     assert parse(NAME, width=width).width == width
 
 

@@ -34,12 +34,12 @@ def test_the_documents_example_becomes_its_request() -> None:
 
 
 @pytest.mark.parametrize("length", [10, 500])
-def test_a_prompt_may_have_10_to_500_characters(length: Any) -> None:
+def test_a_prompt_may_have_10_to_500_characters(length: int) -> None:
     assert len(parse(NAME, prompt="x" * length).prompt) == length
 
 
 @pytest.mark.parametrize("length", [0, 9, 501])
-def test_any_other_prompt_is_refused(length: Any) -> None:
+def test_any_other_prompt_is_refused(length: int) -> None:
     error = refusal(NAME, {"prompt": "x" * length})
     assert (error.code, error.message) == (Code.INVALID_PROMPT, "Prompt must be 10-500 characters")
 
@@ -105,7 +105,7 @@ def test_the_answer_is_the_documents_completed_form() -> None:
 
 
 @pytest.mark.parametrize(("fraction", "percent"), [(0.0, 0), (0.29, 29), (0.65, 65), (0.996, 99), (1.0, 99)])
-def test_progress_is_a_whole_percentage_below_100_until_the_answer(fraction: Any, percent: Any) -> None:
+def test_progress_is_a_whole_percentage_below_100_until_the_answer(fraction: float, percent: int) -> None:
     report = API.progress(progress(fraction))
     assert set(report) == {"task_id", "status", "progress", "elapsed_time"} | PROGRESS_KEYS
     assert (report["task_id"], report["status"], report["elapsed_time"]) == ("job-1", "processing", 30)
@@ -122,7 +122,7 @@ def test_progress_is_a_whole_percentage_below_100_until_the_answer(fraction: Any
         (Code.GENERATION_FAILED, "GENERATION_FAILED"),
     ],
 )
-def test_an_error_is_the_documents_failed_form_with_its_error_code(code: Any, word: Any) -> None:
+def test_an_error_is_the_documents_failed_form_with_its_error_code(code: Code, word: str) -> None:
     error = API.error(JobError(code, "It did not work."), "job-1")
     assert set(error) == {"task_id", "status", "error", "error_code"} | ERROR_KEYS
     assert (error["task_id"], error["status"], error["error"]) == ("job-1", "failed", "It did not work.")
@@ -130,6 +130,6 @@ def test_an_error_is_the_documents_failed_form_with_its_error_code(code: Any, wo
 
 
 @pytest.mark.parametrize("code", Code)
-def test_every_code_has_an_error_code_in_the_documents_style(code: Any) -> None:
+def test_every_code_has_an_error_code_in_the_documents_style(code: Code) -> None:
     error = API.error(JobError(code, "It did not work."), "job-1")
     assert error["error_code"].isupper()

@@ -51,7 +51,7 @@ def test_the_defaults_are_the_documents() -> None:
 
 
 @pytest.mark.parametrize(("quality", "size"), [("low", (854, 480)), ("medium", (1280, 720)), ("high", (1920, 1080))])
-def test_a_quality_is_a_picture_size_and_a_compression(quality: Any, size: Any) -> None:
+def test_a_quality_is_a_picture_size_and_a_compression(quality: str, size: Any) -> None:
     request = parse(NAME, quality=quality)
     assert (request.width, request.height) == size
     assert request.quality == quality
@@ -71,7 +71,7 @@ def test_an_empty_audio_prompt_is_none(prompt: Any) -> None:
 
 
 @pytest.mark.parametrize("length", [1, 500])
-def test_a_video_prompt_may_have_1_to_500_characters(length: Any) -> None:
+def test_a_video_prompt_may_have_1_to_500_characters(length: int) -> None:
     assert len(parse(NAME, video_prompt="x" * length).prompt) == length
 
 
@@ -86,7 +86,7 @@ def test_any_other_video_prompt_is_refused_in_the_documents_words(prompt: Any) -
 
 
 @pytest.mark.parametrize("length", [1, 200])
-def test_an_audio_prompt_may_have_1_to_200_characters(length: Any) -> None:
+def test_an_audio_prompt_may_have_1_to_200_characters(length: int) -> None:
     assert parse(NAME, audio_prompt="x" * length).audio == AudioRequest("x" * length)
 
 
@@ -106,7 +106,7 @@ def test_any_other_duration_is_refused(duration: Any) -> None:
 
 
 @pytest.mark.parametrize("other", [{"quality": "ultra"}, {"output_format": "avi"}, {"output_format": "MP4"}])
-def test_any_other_choice_is_refused(other: Any) -> None:
+def test_any_other_choice_is_refused(other: dict[str, Any]) -> None:
     assert refused_fields(NAME, **other) == list(other)
 
 
@@ -134,6 +134,6 @@ def test_the_documents_code_is_a_number_so_ours_is_called_error_code() -> None:
 
 
 @pytest.mark.parametrize("code", Code)
-def test_every_code_has_a_name_in_the_documents_style(code: Any) -> None:
+def test_every_code_has_a_name_in_the_documents_style(code: Code) -> None:
     error = API.error(JobError(code, "It did not work."), "job-1")
     assert error["error"].endswith("Error") and error["code"] == error["status_code"]

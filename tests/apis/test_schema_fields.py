@@ -7,8 +7,8 @@ from videoworker.apis import APIS
 from videoworker.apis.schema_fields import SchemaField, schema_fields
 
 
-def fields_of(name: str) -> dict[str, SchemaField]:
-    schema: type[BaseModel] = APIS[name].schema
+def fields_of(api: str) -> dict[str, SchemaField]:
+    schema: type[BaseModel] = APIS[api].schema
     return schema_fields(schema)
 
 

@@ -96,3 +96,10 @@ def test_perfect_predictor(schedule: DiffusionSchedule, skipped: int) -> None:
     end = denoise(Start(rest.noised(clean, drawn(1)), rest, (None,), guidance, predict), watch_that())
     assert torch.allclose(end, clean, atol=1e-4)
     assert told == schedule.timesteps[skipped:].tolist()
+
+
+def test_below_the_last_level(schedule: DiffusionSchedule) -> None:
+    """Nothing is left to do: the clean latents are the end."""
+    rest = schedule.starting_at(0.0)
+    assert len(rest.timesteps) == 0
+    assert torch.equal(rest.noised(drawn(0), drawn(1)), drawn(0))

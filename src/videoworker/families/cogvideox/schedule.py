@@ -27,6 +27,8 @@ class DiffusionSchedule:
         return replace(self, timesteps=self.timesteps[skipped:], first=self.first + skipped)
 
     def noised(self, clean: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        if not len(self.timesteps):
+            return clean
         mixed: torch.Tensor = self.scheduler.add_noise(clean, noise, self.scheduler.timesteps[self.first].reshape(1))
         return mixed
 
