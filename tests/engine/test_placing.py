@@ -170,10 +170,10 @@ def test_bytes_by_network_are_those_of_the_files_in_the_dtype_asked_for(family: 
     }
     device = Device()
     weights = device.weight_bytes(MODELS[family].checkpoint, folder)
-    each = device.dtypes(MODELS[family].checkpoint)["vae"].itemsize
-    assert weights.denoisers == (each * counts.pop("transformer"),)
-    assert weights.autoencoder == each * counts.pop("vae")
-    assert weights.encoders == each * sum(counts.values())
+    dtypes = device.dtypes(MODELS[family].checkpoint)
+    sizes = {name: count * dtypes[name].itemsize for name, count in counts.items()}
+    assert (weights.denoisers, weights.autoencoder) == ((sizes.pop("transformer"),), sizes.pop("vae"))
+    assert weights.encoders == sum(sizes.values())
 
 
 def generate(engine: Engine, watch: Watch | None = None, **asked: Any) -> list[NDArray[np.uint8]]:
