@@ -8,6 +8,7 @@ Besides the latents, one thing grows with a clip that we decode, and hardly show
 that HunyuanVideo-1.5's attention remembers, with the published weights 15 MB per latent frame of 720p in bfloat16.
 """
 
+import ctypes
 import multiprocessing
 import platform
 import resource
@@ -33,6 +34,10 @@ from videoworker.sampling.reader import Reader
 from videoworker.watch import Watch
 
 _MIB, _GIB = 2**20, 2**30
+
+# glibc's malloc.h. A freed block of at least so many bytes goes back to the system at once. Else what is held depends on
+# how blocks happen to lie.
+_M_MMAP_THRESHOLD, _MMAPPED_BYTES = -3, 128 * 1024
 
 # Decodes noise [1, T, C, h, w] and says how many frames that made.
 Decode = Callable[[torch.Tensor], int]
@@ -124,6 +129,7 @@ def stock_in(networks: Any, clip: Clip) -> Decode:
 
 def measure(way: Callable[[Any, Clip], Decode], clip: Clip, memory: float) -> Decoded:
     """Raises `OutOfMemory` if the decode takes more than `memory` GiB."""
+    ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _MMAPPED_BYTES)
     model, family = clip.model, family_called(clip.model.family or "")
     dtypes = {component.name: torch.float32 for component in model.checkpoint.components}
     networks = family.load(Reader(clip.folder, torch.device("cpu"), dtypes))
