@@ -162,11 +162,15 @@ def clip(folder: Path, name: str, variant: str, device: torch.device, waits: Cal
     texts = ["a blue square", 'a red circle that says "go"']
     prompts, _ = run.encode_prompts(networks, texts, picture if sees and run.describes_image else None)
     noise = run.get_noise(networks, Shape(model.min_frames + model.frame_step, width, height), generator)
-    known = run.encode_frames(networks, picture[np.newaxis]) if sees and run.encode_frames else None
-    latents = denoise(run.start(networks, Inputs(noise, prompts, known, Sampling(STEPS, 6.0), generator)), watch)
+    frames, known = None, None
+    if sees and run.encode_frames:
+        frames = picture[np.newaxis]
+        known = run.encode_frames(networks, frames)
+    inputs = Inputs(noise, prompts, known, Sampling(STEPS, 6.0), generator, frames)
+    latents = denoise(run.start(networks, inputs), watch)
     assert latents.device == device
-    frames = [to_frames(pixels) for pixels in run.decode(networks, latents, generator, watch)]
-    return latents.cpu(), np.concatenate(frames), waited
+    decoded = [to_frames(pixels) for pixels in run.decode(networks, latents, generator, watch)]
+    return latents.cpu(), np.concatenate(decoded), waited
 
 
 def main(*names: str) -> None:
