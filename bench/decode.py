@@ -35,8 +35,8 @@ from videoworker.watch import Watch
 
 _MIB, _GIB = 2**20, 2**30
 
-# glibc's malloc.h. A freed block of at least so many bytes goes back to the system at once. Else what is held depends on
-# how blocks happen to lie.
+# glibc's malloc.h. A freed block of at least so many bytes goes back to the system at once. Else what is held depends
+# on how blocks happen to lie.
 _M_MMAP_THRESHOLD, _MMAPPED_BYTES = -3, 128 * 1024
 
 # Decodes noise [1, T, C, h, w] and says how many frames that made.
