@@ -28,6 +28,7 @@ _TOGETHER = ("tests/image/", "tests/delivery/", "tests/endpoint/")
 _LONGEST_FIRST = (*_TOGETHER, "tests/bench/test_faults.py", "tests/test_docs.py", "tests/families/", "tests/engine/")
 
 
+@pytest.hookimpl(tryfirst=True)  # the groups must stand before pytest-xdist looks for them
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     def place(item: pytest.Item) -> int:
         starts = (item.nodeid.startswith(longest) for longest in _LONGEST_FIRST)

@@ -98,6 +98,8 @@ class Device:
 
     def drop(self) -> None:
         """Frees what lies here."""
+        if self.loaded is None:
+            return
         self.loaded = None
         gc.collect()
         if self.device.type == "cuda":
