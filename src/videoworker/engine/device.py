@@ -53,6 +53,7 @@ class Device:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.loaded: Loaded[Any, Any] | None = None
         self.placement = Placement.RESIDENT
+        self._is_used = False
 
     @property
     def is_gpu(self) -> bool:
@@ -81,7 +82,7 @@ class Device:
         if loaded is not None and loaded.checkpoint == model.checkpoint and loaded.placement.serves(placement):
             return loaded
         self.drop()
-        self.placement = placement
+        self.placement, self._is_used = placement, True
         started = time.monotonic()
         with watch.stage("load"):
             self.loaded = loaded = self._load(model, folder, placement, watch)
@@ -97,10 +98,10 @@ class Device:
         return loaded
 
     def drop(self) -> None:
-        """Frees what lies here."""
-        if self.loaded is None:
-            return
+        """Frees what lies here, also what a load left that was given up."""
         self.loaded = None
+        if not self._is_used:
+            return
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
