@@ -23,8 +23,7 @@ def _xyz(x: float, y: float) -> NDArray[np.float64]:
 def to_xyz(primaries: Primaries) -> NDArray[np.float64]:
     """The matrix [3, 3] from linear RGB to XYZ, both with the white D65."""
     columns = np.stack([_xyz(*primary) for primary in primaries], axis=1)
-    weights: NDArray[np.float64] = np.linalg.solve(columns, _xyz(*_D65))
-    return columns * weights
+    return np.asarray(columns * np.linalg.solve(columns, _xyz(*_D65)), np.float64)
 
 
 def srgb_of(colour: tuple[int, int, int], primaries: Primaries, gamma: float) -> NDArray[np.float64]:
