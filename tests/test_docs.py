@@ -39,7 +39,7 @@ ELSEWHERE = {
     "make lint": ("Makefile", "test: lint"),
     "make lock": ("tests/builder/test_requirements.py", '"builder" / "lock"'),
     "docker build --tag worker-video .": ("tests/image/conftest.py", "buildah.build(ROOT"),
-    "docker buildx bake sketch": ("tests/builder/test_bake.py", "docker-bake.hcl"),
+    "docker buildx bake sketch": ("tests/builder/test_image_files.py", "docker-bake.hcl"),
     ".venv/bin/videoworker fetch hunyuanvideo-1.5": ("tests/commands/test_fetch.py", '"fetch"'),
     ".venv/bin/videoworker fetch hunyuanvideo-1.5 --variant 720p-i2v": ("tests/commands/test_fetch.py", '"--variant"'),
     ".venv/bin/videoworker convert pytorch_model.bin": ("tests/commands/test_convert.py", '"convert"'),

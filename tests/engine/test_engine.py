@@ -258,7 +258,7 @@ def test_model_that_cannot_be_loaded(engine: Engine, name: str, code: Code) -> N
 @pytest.mark.parametrize("calls", [1, 100, 1000])
 @pytest.mark.parametrize("code", [Code.CANCELLED, Code.GENERATION_TIMEOUT])
 def test_stop_while_weights_load(tiny: Settings, calls: int, code: Code) -> None:
-    """Cancel and time limit are heard with the next tensor, and nothing of the checkpoint stays on the device."""
+    """Cancel and time limit are heard with the next tensor, and leave nothing behind that the next job could meet."""
 
     class Stopped(Watch):
         checks = 0
@@ -268,13 +268,15 @@ def test_stop_while_weights_load(tiny: Settings, calls: int, code: Code) -> None
             if self.checks > calls:
                 raise JobError(code, "stopped")
 
+    expected = list(generated(Engine(tiny), num_inference_steps=1))
     engine, watch = Engine(tiny), Stopped("a", unheard, 1000.0)
     with pytest.raises(JobError) as caught:
         next(generated(engine, watch=watch))
     assert caught.value.code is code
     assert watch.checks <= calls + 2  # the one that stopped it, and one that asks whether it was stopped
     assert engine.loaded is None
-    assert len(list(generated(engine, num_inference_steps=1))) == 25
+    assert torch.get_default_dtype() == torch.float32  # which the libraries change while they read
+    assert farthest(expected, list(generated(engine, num_inference_steps=1))) <= 1
 
 
 def test_weights_too_large_for_a_processor(

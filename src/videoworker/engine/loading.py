@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch.overrides import TorchFunctionMode
 
 from videoworker.watch import Watch
@@ -28,6 +29,11 @@ class _Checking(TorchFunctionMode):
 
 @contextmanager
 def checked(watch: Watch) -> Iterator[None]:
-    """Within the block torch's functions raise what `watch.check` raises."""
-    with _Checking(watch):
-        yield
+    """Within the block, torch's functions raise what `watch.check` raises. After it torch's default dtype is what it was:
+    diffusers changes it while it reads, and does not change it back if it is interrupted."""
+    dtype = torch.get_default_dtype()
+    try:
+        with _Checking(watch):
+            yield
+    finally:
+        torch.set_default_dtype(dtype)
