@@ -29,8 +29,8 @@ class _Checking(TorchFunctionMode):
 
 @contextmanager
 def checked(watch: Watch) -> Iterator[None]:
-    """Within the block, torch's functions raise what `watch.check` raises. After it torch's default dtype is what it was:
-    diffusers changes it while it reads, and does not change it back if it is interrupted."""
+    """Within the block, torch's functions raise what `watch.check` raises. After it torch's default dtype is what it
+    was: diffusers changes it while it reads, and does not change it back if it is interrupted."""
     dtype = torch.get_default_dtype()
     try:
         with _Checking(watch):
