@@ -7,7 +7,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 # Tests whose Debian packages are missing are left out, loudly; with LEAVE_OUT=no that is a failure.
 LEAVE_OUT ?= yes
 # Tests run in as many processes as there are cores.
-SPREAD ?= -n auto --dist loadgroup --durations=10
+SPREAD ?= -n auto --dist loadscope --no-loadscope-reorder --durations=10
 
 .PHONY: run lint test image-test lock
 

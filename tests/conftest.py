@@ -8,10 +8,12 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
 import torch
+from xdist.scheduler import LoadScopeScheduling
 
 from builder.tiny import cogvideox
 from videoworker.settings import Settings, settings
@@ -28,16 +30,24 @@ _TOGETHER = ("tests/image/", "tests/delivery/", "tests/endpoint/")
 _LONGEST_FIRST = (*_TOGETHER, "tests/bench/test_faults.py", "tests/test_docs.py", "tests/families/", "tests/engine/")
 
 
+class Spread(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist ships no types
+    """Which tests are handed to one process together."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return next((folder for folder in _TOGETHER if file.startswith(folder)), file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Spread:
+    return Spread(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     def place(item: pytest.Item) -> int:
         starts = (item.nodeid.startswith(longest) for longest in _LONGEST_FIRST)
         return next((index for index, is_it in enumerate(starts) if is_it), len(_LONGEST_FIRST))
 
     items.sort(key=place)
-    for item in items:
-        file = item.nodeid.partition("::")[0]
-        group = next((folder for folder in _TOGETHER if file.startswith(folder)), file)
-        item.add_marker(pytest.mark.xdist_group(group))
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -42,5 +42,4 @@ def save(folder: Path, variant: str) -> None:
             encoder_block_out_channels=_WIDTHS, decoder_block_out_channels=_WIDTHS, layers_per_block=(1, 1, 1, 1, 1)
         ),
         scheduler=FlowMatchEulerDiscreteScheduler(invert_sigmas=True),
-        force_zeros_for_empty_prompt=True,
     ).save_pretrained(folder)

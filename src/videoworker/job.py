@@ -64,7 +64,7 @@ def _first_frame(request: VideoRequest, plan: Plan, watch: Watch) -> Picture | N
     """The caller's picture as a native frame of the plan's canvas; None if the request has none."""
     if request.image is None:
         return None
-    picture = decode_picture(request.image, "image", watch.check)
+    picture = decode_picture(request.image, "image", watch)
     if not plan.canvas.has_aspect_of(picture):
         height, width = picture.shape[:2]
         watch.note(f"The image ({width}x{height}) was cropped to the video's aspect, centred.")

@@ -7,11 +7,15 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 # The repository. The package is installed from it in place, so the shipped weights are found from any directory.
 ROOT = Path(__file__).resolve().parents[2]
+
+
+# However it is written, paths are put behind it.
+BaseUrl = Annotated[str, AfterValidator(lambda url: url.rstrip("/"))]
 
 
 class Settings(BaseSettings):
@@ -38,20 +42,25 @@ class Settings(BaseSettings):
     delivery: Literal["bucket", "volume", "inline", "file"] | None = Field(
         None, description="where videos go; empty: the bucket if one is set, else inline on RunPod, else a file"
     )
-    public_base_url: str | None = Field(
+    public_base_url: BaseUrl | None = Field(
         None, description="URL of the endpoint that serves OUTPUT_DIR as `/files`; `videoworker serve` sets it"
     )
-    bucket_endpoint_url: str | None = Field(None, description="URL of the S3 service, or of the bucket itself")
+    bucket_endpoint_url: BaseUrl | None = Field(None, description="URL of the S3 service, or of the bucket itself")
     bucket_access_key_id: SecretStr | None = Field(None, description="access key of the bucket")
     bucket_secret_access_key: SecretStr | None = Field(None, description="secret of that access key")
     bucket_name: str | None = Field(None, description="name of the bucket; may be empty if the URL has it")
-    bucket_region: str | None = Field(None, description="region that requests are signed for; empty: the URL's")
+    bucket_region: str | None = Field(
+        None, description="region that requests are signed for; empty: the URL's, or what the store names"
+    )
     bucket_prefix: str | None = Field(None, description="what object keys begin with")
     bucket_presign_ttl_seconds: int = Field(
         604_800, ge=60, le=604_800, description="how long a video's URL is valid (S3 allows 7 days at most)"
     )
-    bucket_public_base_url: str | None = Field(
+    bucket_public_base_url: BaseUrl | None = Field(
         None, description="URL at which the bucket is read without a signature, for example a CDN's; empty: signed URLs"
+    )
+    ssl_cert_file: Path | None = Field(
+        None, description="file of the certificate authorities that a bucket may have (PEM); empty: the usual ones"
     )
     allow_job_s3_config: bool = Field(False, description="deliver into the bucket that a job's `s3Config` names")
     refresh_worker_after_jobs: int | None = Field(

@@ -234,10 +234,11 @@ def test_over_tls_the_certificate_is_checked_and_everything_works(
     authority.cert_pem.write_to_path(bundle)
     with FaultProxy(store.port, tls) as front:
         settings = store.settings(tmp_path, bucket_endpoint_url=front.url)
-        monkeypatch.setattr("videoworker.delivery.bucket.ATTEMPTS", 1)
-        with pytest.raises(JobError, match="cannot be reached"):
+        monkeypatch.setattr("videoworker.delivery.bucket_client.ATTEMPTS", 1)
+        with pytest.raises(JobError, match="TLS certificate"):
             destinations.prove(settings)
-        monkeypatch.setenv("AWS_CA_BUNDLE", str(bundle))
+        monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+        settings = store.settings(tmp_path, bucket_endpoint_url=front.url)
         destinations.prove(settings)
         url = destination(settings).deliver(large, videos.result(large)).video.url
         assert url.startswith(f"https://127.0.0.1:{front.port}/")

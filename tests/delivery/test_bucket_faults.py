@@ -39,7 +39,7 @@ def watch() -> Watch:
 
 @pytest.fixture
 def destination(settings: Settings, watch: Watch, monkeypatch: pytest.MonkeyPatch) -> Destination:
-    monkeypatch.setattr("videoworker.delivery.bucket.ATTEMPTS", 2)
+    monkeypatch.setattr("videoworker.delivery.bucket_client.ATTEMPTS", 2)
     return destinations.destination_for({"id": "job-1"}, settings, watch)
 
 
@@ -114,8 +114,8 @@ def test_while_the_bucket_is_away_the_video_is_kept_and_the_error_says_as_what(
 def test_a_bucket_that_never_answers_is_not_waited_for(
     proxy: FaultProxy, settings: Settings, watch: Watch, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("videoworker.delivery.bucket.ATTEMPTS", 1)
-    monkeypatch.setattr("videoworker.delivery.bucket.READ_SECONDS", 0.5)
+    monkeypatch.setattr("videoworker.delivery.bucket_client.ATTEMPTS", 1)
+    monkeypatch.setattr("videoworker.delivery.bucket_client.READ_SECONDS", 0.5)
     proxy.fail_always(Fault(is_silent=True))
     destination = destinations.destination_for({"id": "job-1"}, settings, watch)
     assert "it cannot be reached, or breaks off" in failure(destination, small).message
@@ -133,7 +133,7 @@ def test_an_upload_in_parts_that_dies_for_good_leaves_none_of_them(
 def test_a_bucket_that_cannot_be_reached_at_all(
     store: Store, tmp_path: Path, small: Path, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("videoworker.delivery.bucket.ATTEMPTS", 1)
+    monkeypatch.setattr("videoworker.delivery.bucket_client.ATTEMPTS", 1)
     with FaultProxy(store.port) as gone:
         settings = store.settings(tmp_path / "kept", bucket_endpoint_url=gone.url)
     destination = destinations.destination_for({"id": "job-1"}, settings, watch)

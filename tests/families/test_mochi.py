@@ -42,7 +42,8 @@ def networks(checkpoint: Path) -> Networks:
 
 @pytest.fixture(scope="module")
 def pipeline(checkpoint: Path) -> Any:
-    pipeline = MochiPipeline.from_pretrained(checkpoint)
+    """The option is not set in the published checkpoint. genmo's own code does what it says."""
+    pipeline = MochiPipeline.from_pretrained(checkpoint, force_zeros_for_empty_prompt=True)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
@@ -93,6 +94,12 @@ def test_the_latents_are_those_of_diffusers_own_pipeline(
     ours = denoised(networks, noise, guidance_scale, negative_prompt)
     assert ours.shape == theirs.shape == noise.shape
     assert (ours - theirs).abs().max() < CLOSE
+
+
+def test_an_empty_prompt_has_no_tokens(networks: Networks) -> None:
+    (nothing, some), cut = mochi.encode_prompts(networks, ["", PROMPT], None)
+    assert nothing.shape == (1, 0, networks.transformer.config.text_embed_dim) and some.shape[1] > 1
+    assert cut == 0
 
 
 def test_guidance_and_the_negative_prompt_each_change_the_latents(networks: Networks) -> None:

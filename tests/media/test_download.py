@@ -12,11 +12,13 @@ import pytest
 from PIL import Image
 
 from tests.media.pictures import BLUE, encoded, flat
+from tests.watches import unheard
 from videoworker import settings as settings_module
 from videoworker.errors import Code, JobError
 from videoworker.http import public_address
 from videoworker.media.download import DownloadRefused, download
 from videoworker.media.picture import decode_picture
+from videoworker.watch import Watch
 
 PICTURE = base64.b64decode(encoded(Image.fromarray(flat(32, 32, BLUE))))
 
@@ -231,14 +233,16 @@ def test_time_limit(server: Server, way: str) -> None:
 @pytest.mark.usefixtures("private_allowed")
 @pytest.mark.parametrize("way", ["drip", "silent"])
 def test_check(server: Server, way: str) -> None:
-    """What `check` raises ends the fetch."""
+    """A cancel ends the fetch."""
 
-    def check() -> None:
+    def clock() -> float:
         if server.asked:
-            raise JobError(Code.CANCELLED, "The job was cancelled.")
+            watch.cancel.set()
+        return 0.0
 
+    watch = Watch("a", unheard, 1000.0, clock)
     with pytest.raises(JobError) as raised:
-        decode_picture(f"{server.url}/{way}/", "image", check)
+        decode_picture(f"{server.url}/{way}/", "image", watch)
     assert raised.value.code is Code.CANCELLED
 
 

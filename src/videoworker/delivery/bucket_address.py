@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
@@ -12,10 +13,17 @@ from videoworker.errors import Code, FieldProblem, JobError
 from videoworker.settings import Settings
 
 _DEFAULT_REGION = "us-east-1"  # of S3-compatible services without regions
-# "s3.eu-central-1.amazonaws.com", "bucket.s3.fr-par.scw.cloud": the label after "s3", if it looks like a region
-_REGION = re.compile(r"(?:^|\.)s3[.-]([a-z0-9]+(?:-[a-z0-9]+)+)\.")
+# "s3.eu-central-1.amazonaws.com", "bucket.s3.fr-par.scw.cloud", "s3-fips.dualstack.us-west-2.amazonaws.com": the label
+# after "s3", if it looks like a region
+_REGION = re.compile(r"(?:^|\.)s3(?:-fips)?[.-](?:dualstack\.)?([a-z0-9]+(?:-[a-z0-9]+)+)\.")
+_AMAZON = re.compile(r"\.amazonaws\.com(\.cn)?(:[0-9]+)?$")
+_AMAZON_WITHOUT_REGION = "s3.amazonaws.com"
+# Its documentation says that presigned URLs are not supported: docs.runpod.io/storage/s3-api
+_RUNPOD_VOLUMES = re.compile(r"^s3api-[a-z0-9-]+\.runpod\.io(:[0-9]+)?$", re.IGNORECASE)
 _HOST_AND_PATH = r"[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~/-]*)?$"
-_BUCKET_IN_HOST = re.compile(r"(.+)\.s3[.-]")
+_BUCKET_IN_HOST = re.compile(
+    r"(.+)\.(?:s3[.-]|[0-9a-f]{32}\.(?:[a-z]+\.)?r2\.cloudflarestorage\.com|[a-z]+[0-9]\.digitaloceanspaces\.com)"
+)
 
 
 @dataclass(frozen=True)
@@ -23,7 +31,8 @@ class Address:
     """A bucket and how to reach it.
 
     `endpoint_url` is the service's, without the bucket. `style` says where the bucket's name stands in a URL: in its
-    path or in its host. If `public_only`, only public addresses may be connected to.
+    path or in its host. `public_base_url` does not end in a slash. If `public_only`, only public addresses may be
+    connected to. `ca_file` has the certificate authorities that are trusted; None: the usual ones.
     """
 
     endpoint_url: str
@@ -36,6 +45,21 @@ class Address:
     prefix: str = ""
     public_base_url: str | None = None
     public_only: bool = False
+    ca_file: Path | None = None
+
+    @property
+    def verify(self) -> str | bool:
+        """How certificates are checked, as botocore is told it."""
+        return True if self.ca_file is None else str(self.ca_file)
+
+    def in_region(self, region: str) -> "Address":
+        """The same bucket with requests signed for `region`. Amazon's hosts of one region do not serve another's."""
+        url, split = self.endpoint_url, urlsplit(self.endpoint_url)
+        if split.netloc == _AMAZON_WITHOUT_REGION:
+            url = f"{split.scheme}://s3.{region}.amazonaws.com"
+        elif _AMAZON.search(split.netloc):
+            url = f"{split.scheme}://{split.netloc.replace(self.region, region)}"
+        return replace(self, endpoint_url=url, region=region)
 
 
 class S3Config(BaseModel):
@@ -56,6 +80,12 @@ _ALLOWED = {
 }
 
 
+_NO_LINKS = (
+    "RunPod's store for network volumes gives no presigned URLs, so nobody could fetch a video from it. Attach the "
+    "volume to the endpoint and set DELIVERY=volume, or use another store."
+)
+
+
 def is_set(settings: Settings) -> bool:
     """Whether a variable is set that only a bucket needs."""
     return any(_variables(settings).values()) or settings.bucket_name is not None
@@ -72,6 +102,14 @@ def from_settings(settings: Settings) -> Address:
             Code.DELIVERY_FAILED, "BUCKET_ENDPOINT_URL must be the https:// (or http://) URL of an S3 service."
         )
     split = urlsplit(url)
+    if _RUNPOD_VOLUMES.match(split.netloc) and settings.bucket_public_base_url is None:
+        raise JobError(Code.DELIVERY_FAILED, _NO_LINKS)
+    named = _named_in(split)
+    if None not in (named, settings.bucket_name) and named != settings.bucket_name:
+        raise JobError(
+            Code.DELIVERY_FAILED,
+            f"BUCKET_NAME is {settings.bucket_name}, but BUCKET_ENDPOINT_URL is that of the bucket {named}.",
+        )
     located = _located(split, settings.bucket_name)
     if located is None:
         raise JobError(Code.DELIVERY_FAILED, "The bucket is only half set: BUCKET_NAME must be set too.")
@@ -83,6 +121,7 @@ def from_settings(settings: Settings) -> Address:
         presign_ttl_seconds=settings.bucket_presign_ttl_seconds,
         prefix=(settings.bucket_prefix or "").strip("/"),
         public_base_url=settings.bucket_public_base_url,
+        ca_file=settings.ssl_cert_file,
     )
 
 
@@ -98,8 +137,10 @@ def from_job(s3_config: Mapping[str, Any], settings: Settings) -> Address:
         names = dict.fromkeys(str(wrong["loc"][0]) if wrong["loc"] else "endpointUrl" for wrong in error.errors())
         raise _refusal(*names) from error
     split = urlsplit(config.endpoint_url)
+    if _RUNPOD_VOLUMES.match(split.netloc):
+        raise JobError(Code.INVALID_FIELD, _NO_LINKS)
     located = _located(split, config.bucket_name)
-    if located is None:
+    if located is None or _named_in(split) not in (None, located[1]):
         raise _refusal("bucketName")
     return Address(
         *located,
@@ -108,6 +149,7 @@ def from_job(s3_config: Mapping[str, Any], settings: Settings) -> Address:
         secret_access_key=config.access_secret,
         presign_ttl_seconds=settings.bucket_presign_ttl_seconds,
         public_only=not settings.allow_private_urls,
+        ca_file=settings.ssl_cert_file,
     )
 
 
@@ -121,17 +163,25 @@ def _refusal(*names: str) -> JobError:
     return JobError(Code.INVALID_FIELD, "; ".join(map(str, problems)), problems)
 
 
+def _named_in(split: SplitResult) -> str | None:
+    """The bucket that a URL names by itself, in its host or as its whole path; None if it names none."""
+    if (in_host := _BUCKET_IN_HOST.match(split.netloc)) is not None:
+        return in_host[1]
+    path = split.path.strip("/")
+    return path if path and "/" not in path else None
+
+
 def _located(split: SplitResult, name: str | None) -> tuple[str, str, Literal["path", "virtual"]] | None:
     """The service's URL, the bucket's name and the style; None if nothing names the bucket."""
     path = split.path.strip("/")
-    in_host = _BUCKET_IN_HOST.match(split.netloc) if name is None else None
-    if in_host is not None:
-        name = in_host[1]
-    if name is not None and split.netloc.startswith(f"{name}."):
+    name = name or _named_in(split)
+    if name is None:
+        return None
+    if split.netloc.startswith(f"{name}."):
         return f"{split.scheme}://{split.netloc.removeprefix(f'{name}.')}", name, "virtual"
-    if path and "/" not in path and name in (None, path):
-        return f"{split.scheme}://{split.netloc}", path, "path"
-    return None if name is None else (f"{split.scheme}://{split.netloc}/{path}".rstrip("/"), name, "path")
+    if path == name:
+        return f"{split.scheme}://{split.netloc}", name, "path"
+    return f"{split.scheme}://{split.netloc}/{path}".rstrip("/"), name, "path"
 
 
 def _region(split: SplitResult) -> str:

@@ -3,13 +3,18 @@
 from collections.abc import Mapping
 from typing import Any
 
-from videoworker.delivery import bucket, bucket_address, volume
+from videoworker.delivery import bucket_address, bucket_proof, volume
 from videoworker.delivery.bucket import Bucket
+from videoworker.delivery.bucket_address import Address
 from videoworker.delivery.destination import Destination
 from videoworker.delivery.file import File
 from videoworker.delivery.inline import Inline
 from videoworker.settings import Settings
 from videoworker.watch import Watch
+
+# The operator's bucket as it is set, and as it is by its proof: the store may have named another region. Written at the
+# start, before the first job.
+_proved: dict[Address, Address] = {}
 
 
 def destination_for(job: Mapping[str, Any], settings: Settings, watch: Watch) -> Destination:
@@ -19,12 +24,12 @@ def destination_for(job: Mapping[str, Any], settings: Settings, watch: Watch) ->
     """
     job_id = str(job["id"])
     if s3_config := job.get("s3Config"):
-        address = bucket_address.from_job(s3_config, settings)
-        bucket.prove(address, watch)
+        address = bucket_proof.prove(bucket_address.from_job(s3_config, settings), watch)
         return Bucket(address, job_id, watch, settings.output_dir)
     match _kind(settings):
         case "bucket":
-            return Bucket(bucket_address.from_settings(settings), job_id, watch, settings.output_dir)
+            address = bucket_address.from_settings(settings)
+            return Bucket(_proved.get(address, address), job_id, watch, settings.output_dir)
         case "volume":
             return File(volume.folder(settings))
         case "inline":
@@ -38,7 +43,8 @@ def prove(settings: Settings) -> None:
     not work."""
     match _kind(settings):
         case "bucket":
-            bucket.prove(bucket_address.from_settings(settings))
+            address = bucket_address.from_settings(settings)
+            _proved[address] = bucket_proof.prove(address)
         case "volume":
             volume.prove(settings)
 

@@ -53,6 +53,7 @@ class Device:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.loaded: Loaded[Any, Any] | None = None
         self.placement = Placement.RESIDENT
+        self._is_used = False
 
     @property
     def is_gpu(self) -> bool:
@@ -77,14 +78,13 @@ class Device:
         freed first. Raises `JobError`: MODEL_NOT_LOADED if the files cannot be read, or the watch's, which is checked
         with every tensor. Nothing lies here then.
         """
-        loaded = self.loaded
-        if loaded is not None and loaded.checkpoint == model.checkpoint and loaded.placement.serves(placement):
-            return loaded
+        if self.loaded is not None and self._serves(self.loaded, model, placement):
+            return self.loaded
         self.drop()
-        self.placement = placement
+        self.placement, self._is_used = placement, True
         started = time.monotonic()
         with watch.stage("load"):
-            self.loaded = loaded = self._load(model, folder, placement, watch)
+            self.loaded = self._load(model, folder, placement, watch)
         _log.info(
             "weights loaded",
             model=model.name,
@@ -94,11 +94,17 @@ class Device:
             restrictions=model.checkpoint.notes,
             seconds=round(time.monotonic() - started, 2),
         )
-        return loaded
+        return self.loaded
+
+    @staticmethod
+    def _serves(loaded: Loaded[Any, Any], model: VideoModel, placement: Placement) -> bool:
+        return loaded.checkpoint == model.checkpoint and loaded.placement.serves(placement)
 
     def drop(self) -> None:
-        """Frees what lies here."""
+        """Frees what lies here, also what a load left that was given up."""
         self.loaded = None
+        if not self._is_used:
+            return
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()

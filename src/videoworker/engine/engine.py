@@ -1,13 +1,13 @@
 """The engine: makes the frames of plans on one device. One thread at a time may use it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
 import structlog
 import torch
 
-from videoworker.canvas import Picture
+from videoworker.canvas import Frames, Picture
 from videoworker.engine.clip import Clip, Making, segment_frames
 from videoworker.engine.device import Device
 from videoworker.errors import Code, JobError
@@ -135,14 +135,22 @@ class Engine:
         generator = torch.Generator("cpu").manual_seed(clip.seed)
         known = None if clip.first_frame is None else clip.first_frame[None]
         for index in range(len(plan.segments)):
-            model = plan.model_of(index)
-            source = prepared.sources[model.checkpoint]
-            loaded = self._device.use(model, source.found.folder, placement or source.placement, watch)
-            if index == 0 and "load" in watch.timings:
-                watch.step("load", 1, 1)
-            if not loaded.placement.is_exact:
-                watch.note("The model's weights were rounded to 8 bits, to fit into the GPU's memory.")
-            known = yield from segment_frames(loaded, Making(plan, index, prompts, known, generator), watch)
+            making = Making(plan, index, prompts, known, generator)
+            known = yield from self._segment(prepared, making, watch, placement)
+
+    def _segment(
+        self, prepared: Prepared, making: Making, watch: Watch, placement: Placement | None
+    ) -> Generator[Picture, None, Frames | None]:
+        """As `segment_frames`, with the networks that the segment needs. Nobody else holds them: those of the segment
+        before are freed before the next are read."""
+        model = prepared.plan.model_of(making.index)
+        source = prepared.sources[model.checkpoint]
+        loaded = self._device.use(model, source.found.folder, placement or source.placement, watch)
+        if making.index == 0 and "load" in watch.timings:
+            watch.step("load", 1, 1)
+        if not loaded.placement.is_exact:
+            watch.note("The model's weights were rounded to 8 bits, to fit into the GPU's memory.")
+        return (yield from segment_frames(loaded, making, watch))
 
     def _bring(self, model: VideoModel, watch: Watch) -> Found:
         """Where the model's checkpoint lies, whole. If it is loaded, it was whole, and is not checked again."""

@@ -1,41 +1,41 @@
 """A caller's picture: from a URL, a data URI or base64 to RGB pixels.
 
-Nothing in it is trusted. Its bytes are counted before they are decoded. The size in its header is checked before the
-pixels are decoded. Its format is what the bytes say, whatever the URI says.
+Nothing in it is trusted. Its bytes are counted before they are decoded. They are decoded by a program of its own, with
+limits on time and memory. Its format is what the bytes say, whatever the URI says.
 """
 
 import base64
 import binascii
-import io
+import json
 import re
-import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
 from videoworker.errors import Code, FieldProblem, JobError
+from videoworker.media import confined, picture_decoder
 from videoworker.media.download import DownloadRefused, download, unchecked
+from videoworker.media.picture_decoder import Verdict
+from videoworker.watch import Watch
 
 MAX_BYTES = 20_000_000
-MAX_PIXELS = 50_000_000
-MIN_SIDE = 16  # pixels
-FORMATS = ("JPEG", "PNG", "WEBP")
+LIMITS = confined.Limits(memory_bytes=1536 * 2**20, seconds=30)
 
 _ALLOWED = "a JPEG, PNG or WebP picture as http(s) URL, data URI or base64"
 _QUOTED_CHARACTERS = 50
 
 
-def decode_picture(image: str, field: str, check: Callable[[], None] = unchecked) -> NDArray[np.uint8]:
+def decode_picture(image: str, field: str, watch: Watch | None = None) -> NDArray[np.uint8]:
     """The picture in a request's `field`, uint8 [height, width, 3] RGB.
 
-    It is upright: its EXIF orientation is applied. What is transparent is laid on white. If it is animated, it is the
-    first frame. `check` is called several times a second while a URL is fetched. Raises `JobError` INVALID_IMAGE naming
-    `field`, and what `check` raises.
+    It is as `picture_decoder.decode` makes it. The watch hears its notes, and is checked several times a second while a
+    URL is fetched and the picture is decoded. Raises `JobError`: INVALID_IMAGE naming `field`, or the watch's.
     """
-    return _decode(_read(image.strip(), field, check), _quoted(image), field)
+    data = _read(image.strip(), field, unchecked if watch is None else watch.check)
+    return _decode(data, _quoted(image), field, watch)
 
 
 def _read(image: str, field: str, check: Callable[[], None]) -> bytes:
@@ -63,35 +63,22 @@ def _decode_base64(payload: str, image: str, field: str) -> bytes:
         _refuse(field, _quoted(image), _ALLOWED, error)
 
 
-def _decode(data: bytes, given: str, field: str) -> NDArray[np.uint8]:
+def _decode(data: bytes, given: str, field: str, watch: Watch | None) -> NDArray[np.uint8]:
+    check = unchecked if watch is None else watch.check
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            picture = Image.open(io.BytesIO(data), formats=FORMATS)
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        _refuse(field, given, f"a picture has at most {MAX_PIXELS} pixels", error)
-    except Exception as error:  # Pillow's parsers raise all kinds of errors on broken files
-        _refuse(field, given, _ALLOWED, error)
-    width, height = picture.size
-    if width * height > MAX_PIXELS:
-        _refuse(field, f"{width}x{height}", f"a picture has at most {MAX_PIXELS} pixels")
-    if min(width, height) < MIN_SIDE:
-        _refuse(field, f"{width}x{height}", f"a picture is at least {MIN_SIDE} pixels wide and high")
-    try:
-        return _to_rgb(ImageOps.exif_transpose(picture))
-    except Exception as error:  # as above: the header is sound, the rest is not
-        _refuse(field, given, "a picture that is whole; this one is broken", error)
-
-
-def _to_rgb(picture: Image.Image) -> NDArray[np.uint8]:
-    if picture.mode == "I;16":  # 16-bit grey: Pillow would clip it to 255 instead of scaling it
-        levels = (np.asarray(picture) >> 8).astype(np.uint8)
-        return np.repeat(levels[..., None], 3, axis=2)
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture)
-    return np.array(picture.convert("RGB"), dtype=np.uint8)
+        said, pixels = confined.run(Path(picture_decoder.__file__), data, LIMITS, check)
+    except confined.Overrun as error:
+        seconds, mebibytes = LIMITS.seconds, LIMITS.memory_bytes // 2**20
+        _refuse(field, given, f"a picture that is decoded in {seconds} seconds and {mebibytes} MiB of memory", error)
+    verdict = Verdict(**json.loads(said))
+    if verdict.is_unknown:
+        _refuse(field, given, _ALLOWED)
+    if verdict.allowed is not None:
+        _refuse(field, verdict.given or given, verdict.allowed)
+    if watch is not None:
+        for note in verdict.notes:
+            watch.note(note)
+    return np.frombuffer(pixels, np.uint8).reshape(verdict.height, verdict.width, 3)
 
 
 def _quoted(image: str) -> str:

@@ -4,7 +4,6 @@ Latents are [1, T, C, h, w] for the engine and [1, C, T, h, w] within. The autoe
 mean 0 and deviation 1.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -39,7 +38,6 @@ class Networks:
     transformer: Any
     vae: Any
     scheduler_config: Any
-    empty_prompt_is_nothing: bool
     device: torch.device
     dtype: torch.dtype
 
@@ -51,14 +49,12 @@ def load(reader: Reader) -> Networks:
         block.attn1.processor = TrimmedAttention()
     vae = reader.network(AutoencoderKLMochi, "vae")
     slim(vae.decoder)
-    index = json.loads((reader.folder / "model_index.json").read_text())
     return Networks(
         tokenizer=reader.tokenizer("tokenizer"),
         text_encoder=reader.encoder(T5EncoderModel, "text_encoder"),
         transformer=transformer,
         vae=vae,
         scheduler_config=reader.scheduler_config(),
-        empty_prompt_is_nothing=index.get("force_zeros_for_empty_prompt", False),
         device=reader.device,
         dtype=reader.dtypes["transformer"],
     )
@@ -70,17 +66,19 @@ def encode_prompts(
 ) -> tuple[tuple[torch.Tensor, ...], int]:
     """The states [1, tokens, dim] of each prompt's own tokens, and how many tokens of the last did not fit.
 
-    There is no padding: the text encoder and the transformer were trained to ignore it. The image is not described.
+    There is no padding: the text encoder and the transformer were trained to ignore it. An empty prompt has no tokens,
+    not even the end mark: genmo/mochi, src/genmo/mochi_preview/pipelines.py, `get_conditioning_for_prompts`. diffusers
+    does so only with an option that the published checkpoint does not set. The image is not described.
     """
     length = networks.transformer.config.max_sequence_length
     states, whole = list[torch.Tensor](), 0
     for prompt in prompts:
-        ids = networks.tokenizer(prompt).input_ids
-        whole = len(ids)
-        if networks.empty_prompt_is_nothing and not prompt:
-            width = networks.transformer.config.text_embed_dim
+        if not prompt:
+            width, whole = networks.transformer.config.text_embed_dim, 0
             states.append(torch.zeros(1, 0, width, dtype=networks.dtype, device=networks.device))
             continue
+        ids = networks.tokenizer(prompt).input_ids
+        whole = len(ids)
         if whole > length:  # the end mark stays
             ids = [*ids[: length - 1], ids[-1]]
         encoded = networks.text_encoder(torch.tensor([ids], device=networks.device))[0]
