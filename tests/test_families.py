@@ -47,7 +47,7 @@ def test_a_checkpoint_on_disk_becomes_a_file_that_plays(family: str, tmp_path: P
     ("arguments", "complaint"),
     [
         (["sora", "x"], f"'sora' is not one of {', '.join(MODELS)}"),
-        (["cogvideox", "x", "--variant", "9b"], "'9b' is no variant: cogvideox has 2b, 5b,"),
+        (["cogvideox", "x", "--variant", "9b"], "'9b' is not one of 2b, 5b,"),
     ],
 )
 def test_an_unknown_name_is_refused_in_words(arguments: list[str], complaint: str) -> None:
