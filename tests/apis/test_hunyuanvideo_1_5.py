@@ -44,12 +44,12 @@ def test_any_other_prompt_is_refused(length: int) -> None:
     assert (error.code, error.message) == (Code.INVALID_PROMPT, "Prompt must be 10-500 characters")
 
 
-@pytest.mark.parametrize("duration", [5, 10])
+@pytest.mark.parametrize("duration", [5, 10, 5.0])
 def test_a_duration_may_be_5_to_10_whole_seconds(duration: Any) -> None:
     assert parse(NAME, duration=duration).duration == duration
 
 
-@pytest.mark.parametrize("duration", [4, 11, 7.5, 5.0, "5", True])
+@pytest.mark.parametrize("duration", [4, 11, 7.5, 5.5, "5", True])
 def test_any_other_duration_is_refused(duration: Any) -> None:
     error = refusal(NAME, {"prompt": "A cat on the grass", "duration": duration})
     assert error.code is Code.INVALID_DURATION

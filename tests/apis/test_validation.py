@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from tests.apis.samples import ERROR_KEYS, SMALLEST, parse, refusal, refused_fields
 from videoworker.apis import APIS
+from videoworker.apis.schema_fields import schema_fields
 from videoworker.errors import Code, JobError
 
 ANY_JSON = st.recursive(
@@ -45,6 +47,35 @@ def test_null_is_the_same_as_not_given_for_every_optional_field(api: str) -> Non
     optional = [name for name, field in APIS[api].schema.model_fields.items() if not field.is_required()]
     assert optional
     assert parse(api, **dict.fromkeys(optional)) == parse(api)
+
+
+def integer_fields() -> list[tuple[str, str, int]]:
+    """Each API's integer fields, with an allowed value."""
+    found = []
+    for name, api in APIS.items():
+        schema: type[BaseModel] = api.schema
+        for field in schema_fields(schema).values():
+            if field.type == "integer" and "." not in field.name and field.name not in ("width", "height"):
+                found.append((name, field.name, field.default or int(field.allowed.split()[3])))
+    return found
+
+
+@pytest.mark.parametrize(("api", "field", "value"), integer_fields())
+def test_integral_number(api: str, field: str, value: int) -> None:
+    """JSON has one kind of number: 49.0 is 49. 49.5 is none."""
+    assert parse(api, **{field: float(value)}) == parse(api, **{field: value})
+    assert field in refused_fields(api, **{field: value + 0.5})
+
+
+def test_integral_numbers_together() -> None:
+    request = parse("native", width=640.0, height=4.8e2, audio={"seed": 7.0, "num_inference_steps": 20.0})
+    assert (request.width, request.height, request.audio and request.audio.seed) == (640, 480, 7)
+    assert type(request.width) is int
+
+
+@pytest.mark.parametrize("value", [1e300, -1e300, 2.0**63])
+def test_large_number(value: float) -> None:
+    assert refused_fields("native", seed=value) == ["seed"]
 
 
 @pytest.mark.parametrize("api", APIS)
@@ -110,7 +141,7 @@ def test_a_hundred_thousand_unknown_fields_make_a_short_error() -> None:
     [
         True,
         False,
-        512.0,
+        512.5,
         "512",
         "",
         float("nan"),
@@ -159,13 +190,13 @@ def test_a_choice_is_one_of_those_named(value: Any) -> None:
 def test_all_problems_are_told_at_once_with_what_was_given_and_what_is_allowed() -> None:
     error = refusal(
         "hunyuanvideo",
-        {"width": 255, "height": "480", "fps": 8.0, "seed": -1, "flow_shift": 11, "prompt": "A cat", "sed": 1},
+        {"width": 255, "height": "480", "fps": 8.5, "seed": -1, "flow_shift": 11, "prompt": "A cat", "sed": 1},
     )
     assert error.code is Code.INVALID_FIELD
     told = {problem.field: (problem.given, problem.allowed) for problem in error.fields}
     assert told["width"] == (255, "an integer from 256 to 1280")
     assert told["height"] == ("480", "an integer from 256 to 1280")
-    assert told["fps"] == (8.0, "an integer from 8 to 30")
+    assert told["fps"] == (8.5, "an integer from 8 to 30")
     assert told["seed"] == (-1, "an integer from 0 to 2^63-1")
     assert told["flow_shift"] == (11, "a number from 0 to 10")
     assert told["sed"][0] == 1

@@ -106,3 +106,10 @@ def test_a_service_under_a_path_keeps_it_and_a_named_region_goes_first() -> None
 def test_what_is_chosen_for_one_job_asks_nobody(tmp_path: Path) -> None:
     assert type(chosen(**WHOLE, output_dir=tmp_path / "kept")) is Bucket
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["public_base_url", "bucket_public_base_url", "bucket_endpoint_url"])
+@pytest.mark.parametrize("end", ["", "/", "//"])
+def test_a_url_may_end_in_a_slash(monkeypatch: pytest.MonkeyPatch, name: str, end: str) -> None:
+    monkeypatch.setenv(name.upper(), f"https://example.org/at{end}")
+    assert getattr(Settings(), name) == "https://example.org/at"

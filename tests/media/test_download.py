@@ -2,7 +2,9 @@
 
 import base64
 import contextlib
+import gzip
 import threading
+import zlib
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote
@@ -32,7 +34,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("0.0.0.0", 0), Answer)
         self.asked: list[str] = []
         self.headers: list[dict[str, str]] = []
-        self.over = threading.Event()
+        self.over, self.location = threading.Event(), ""
 
     @property
     def url(self) -> str:
@@ -68,6 +70,12 @@ class Answer(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
+    def there(self, _: str) -> None:
+        self.send_response(302)
+        self.send_header("Location", self.server.location)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
     def endless(self, _: str) -> None:
         self._begin(200)
         while not self.server.over.is_set():
@@ -78,6 +86,23 @@ class Answer(BaseHTTPRequestHandler):
         self._begin(200)
         while not self.server.over.wait(0.05):
             self.wfile.write(b"\0")
+
+    def packed(self, way: str) -> None:
+        """A picture, or a million zeros, in an encoding that nobody has asked for."""
+        encoding, _, what = way.partition("/")
+        body = PICTURE if what == "picture" else bytes(1_000_000)
+        body = zlib.compress(body) if encoding == "deflate" else gzip.compress(body)
+        self.send_response(200)
+        self.send_header("Content-Encoding", encoding)
+        self.end_headers()
+        self.wfile.write(body[:-9] if what == "half" else body)
+
+    def long(self, num_bytes: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Security-Policy", "a" * int(num_bytes))
+        self.send_header("Content-Length", str(len(PICTURE)))
+        self.end_headers()
+        self.wfile.write(PICTURE)
 
     def silent(self, _: str) -> None:
         self.server.over.wait()
@@ -185,6 +210,60 @@ def test_redirect_to_private_address(server: Server, host: str) -> None:
 @pytest.mark.parametrize("location", ["file:///etc/passwd", "ftp://127.0.0.1/a", "data:image/png;base64,AAAA"])
 def test_redirect_to_other_scheme(server: Server, location: str) -> None:
     assert "http(s) URL" in refusal(f"{server.url}/to/{location}")
+
+
+AS_THEY_CAME = [
+    "/picture/a%2Fb%2cc?x=%28%27%29&y=a+b%20c&Signature=a%2Bb%3D",
+    "/picture/(a',b)~?x='(*)!&y=[1];z|{}",
+    "/picture//a/./b/../c?",
+    "/picture/%7Ea%41?%zz",
+]
+
+
+@pytest.mark.usefixtures("private_allowed")
+@pytest.mark.parametrize("path", AS_THEY_CAME)
+def test_bytes_of_a_url(server: Server, path: str) -> None:
+    """They are sent as they came: a signature holds for them alone."""
+    download(f"{server.url}{path}", 10_000)
+    assert server.asked == [path.removesuffix("?")]
+
+
+@pytest.mark.usefixtures("private_allowed")
+@pytest.mark.parametrize("path", AS_THEY_CAME)
+def test_bytes_of_a_redirect(server: Server, path: str) -> None:
+    server.location = f"{server.url}{path}"
+    download(f"{server.url}/there/", 10_000)
+    assert server.asked[1:] == [path.removesuffix("?")]
+
+
+@pytest.mark.usefixtures("private_allowed")
+@pytest.mark.parametrize("path", ["/picture/bild ä", "/picture/a\r\nX-Other: b"])
+def test_characters_that_no_url_has(server: Server, path: str) -> None:
+    """They are quoted. A line break does not become another header."""
+    with contextlib.suppress(DownloadRefused):
+        download(f"{server.url}{path}", 10_000)
+    assert all(" " not in asked for asked in server.asked)
+    assert not any("X-Other" in headers for headers in server.headers)
+
+
+@pytest.mark.usefixtures("private_allowed")
+@pytest.mark.parametrize("num_bytes", [9_000, 60_000])
+def test_long_header(server: Server, num_bytes: int) -> None:
+    assert download(f"{server.url}/long/{num_bytes}", 10_000) == PICTURE
+
+
+@pytest.mark.usefixtures("private_allowed")
+@pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "deflate"])
+def test_compression(server: Server, encoding: str) -> None:
+    """It is undone although nobody has asked for it. The limit holds for what it holds."""
+    assert download(f"{server.url}/packed/{encoding}/picture", 10_000) == PICTURE
+    assert "more than 10000 bytes" in refusal(f"{server.url}/packed/{encoding}/zeros")
+    assert "broken compression" in refusal(f"{server.url}/packed/{encoding}/half", 2_000_000)
+
+
+@pytest.mark.usefixtures("private_allowed")
+def test_other_compression(server: Server) -> None:
+    assert "content encoding 'br'" in refusal(f"{server.url}/packed/br/picture")
 
 
 @pytest.mark.usefixtures("private_allowed")

@@ -25,6 +25,7 @@ _CODES = {
     "lawful_use_consent": Code.CONSENT_MISSING,
 }
 _MOST_UNKNOWN = 100  # unknown fields that get a problem each: an error must stay under the platform's size
+_LARGEST_EXACT = 2.0**63  # larger numbers are out of every range, and are told as they are written
 _MOST_IN_MESSAGE = 3  # problems in the message; `fields` has them all
 
 
@@ -74,13 +75,25 @@ def _known_and_unknown(schema: type[BaseModel], raw: Mapping[Any, Any]) -> tuple
     unknown = [_unknown(str(quoted(name)), raw[name], known) for name in names[:_MOST_UNKNOWN]]
     if len(names) > _MOST_UNKNOWN:
         unknown.append(FieldProblem("input", f"{len(names)} unknown fields", f"only these fields: {', '.join(known)}"))
-    fields = {name: raw[name] for name in known if raw.get(name) is not None}
+    fields = {name: _number(schema, name, raw[name]) for name in known if raw.get(name) is not None}
     for name, value in fields.items():
         nested = _object_in(schema, name)
         if nested is not None and isinstance(value, Mapping):
             fields[name], inner = _known_and_unknown(nested, value)
             unknown += [FieldProblem(f"{name}.{problem.field}", problem.given, problem.allowed) for problem in inner]
     return fields, unknown
+
+
+def _number(schema: type[BaseModel], name: str, value: Any) -> Any:
+    """The value, as an integer if it is one that is written as 49.0: JSON has one kind of number."""
+    is_integral = isinstance(value, float) and value.is_integer() and abs(value) < _LARGEST_EXACT
+    return int(value) if is_integral and int in _kinds(schema, name) else value
+
+
+def _kinds(schema: type[BaseModel], name: str) -> tuple[Any, ...]:
+    """The types that a field may have."""
+    annotation = schema.model_fields[name].annotation
+    return (annotation, *get_args(annotation))
 
 
 def _unknown(name: str, value: Any, known: list[str]) -> FieldProblem:
@@ -91,9 +104,7 @@ def _unknown(name: str, value: Any, known: list[str]) -> FieldProblem:
 
 def _object_in(schema: type[BaseModel], name: str) -> type[BaseModel] | None:
     """The schema of the object that the field `name` holds, if it holds one."""
-    annotation = schema.model_fields[name].annotation
-    kinds = (annotation, *get_args(annotation))
-    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+    return next((kind for kind in _kinds(schema, name) if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
 
 
 def _wrong(schema: type[BaseModel], error: ValidationError) -> list[FieldProblem]:

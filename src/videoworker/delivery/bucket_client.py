@@ -38,6 +38,8 @@ CONNECT_SECONDS = 5.0
 READ_SECONDS = 30.0
 THREADS = 4  # of an upload: the SDK's own uploader takes one per core, hundreds on a large host
 
+REGION_HEADER = "x-amz-bucket-region"
+
 FAULTS = (BotoCoreError, ClientError, Boto3Error)
 
 _MOST_BYTES = 2**20  # of an answer: those of S3 have at most a few kilobytes
@@ -94,13 +96,14 @@ def client_for(address: Address, watch: Watch | None) -> Any:
     return client
 
 
-def get(url: str, address: Address, watch: Watch | None) -> tuple[int, bytes]:
-    """The status and the body of a plain GET of `url`, as anybody would do it. No redirect is followed."""
+def get(url: str, address: Address, watch: Watch | None) -> tuple[int, str | None, bytes]:
+    """What a plain GET of `url` gives, as anybody would do it: the status, the region that its headers name, and the
+    body. No redirect is followed."""
     request = AWSRequest("GET", url, stream_output=True).prepare()
     if address.public_only:
         _refuse_private(request)
     answer = _transport(address).send(request)
-    return answer.status_code, read(answer.raw, watch)
+    return answer.status_code, answer.headers.get(REGION_HEADER), read(_Prompt(answer.raw), watch)
 
 
 def read(body: Any, watch: Watch | None) -> bytes:
@@ -158,11 +161,25 @@ def reason(error: Exception) -> str:
     return "it cannot be reached, or breaks off"
 
 
+class _Prompt:
+    """A body that is read as it comes. urllib3's would wait until it has as many bytes as are asked for."""
+
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+
+    def read(self, num_bytes: int) -> bytes:
+        chunk: bytes = self._raw.read1(num_bytes)
+        return chunk
+
+    def close(self) -> None:
+        self._raw.close()
+
+
 class _Limited(AWSResponse):  # type: ignore[misc]
     """An answer whose body is read up to a limit."""
 
     def __init__(self, answer: AWSResponse, watch: Watch | None) -> None:
-        super().__init__(answer.url, answer.status_code, answer.headers, answer.raw)
+        super().__init__(answer.url, answer.status_code, answer.headers, _Prompt(answer.raw))
         self._watch = watch
         self._read: bytes | None = None
 

@@ -17,7 +17,8 @@ from videoworker.watch import Watch
 
 _log = structlog.get_logger()
 
-_REGION = re.compile(rb"<Region>([a-z0-9-]{1,40})</Region>", re.IGNORECASE)
+_REGION = re.compile(rb"<Region>([A-Za-z0-9-]{1,40})</Region>")
+_REGION_NAME = re.compile(r"[A-Za-z0-9-]{1,40}")
 _CODE = re.compile(rb"<Code>([A-Za-z0-9]{1,80})</Code>")
 _HIDDEN = (401, 403)
 
@@ -72,7 +73,7 @@ def _prove(address: Address, watch: Watch | None) -> None:
 
 
 def _prove_link(client: object, address: Address, key: str, content: bytes, watch: Watch | None) -> None:
-    status, body = bucket_client.get(link(client, address, key), address, watch)
+    status, region, body = bucket_client.get(link(client, address, key), address, watch)
     if (status, body) == (200, content):
         return
     if address.public_base_url is not None:
@@ -82,7 +83,7 @@ def _prove_link(client: object, address: Address, key: str, content: bytes, watc
         message = f"BUCKET_PUBLIC_BASE_URL does not lead to the bucket {address.name}: it answers HTTP status {status}"
         raise JobError(Code.DELIVERY_FAILED, f"{message}{' with something else' if status == 200 else ''}.")
     named = _REGION.search(body)
-    _raise_if_elsewhere(address, named and named[1].decode())
+    _raise_if_elsewhere(address, named[1].decode() if named else region)
     code = _CODE.search(body)
     raise JobError(
         Code.INVALID_FIELD,
@@ -102,11 +103,11 @@ def link(client: object, address: Address, key: str) -> str:
 
 
 def _raise_if_elsewhere(address: Address, region: str | None) -> None:
-    if region is not None and region != address.region:
+    if region is not None and _REGION_NAME.fullmatch(region) and region != address.region:
         raise _OtherRegion(region)
 
 
 def _named_region(error: ClientError) -> str | None:
     headers = error.response["ResponseMetadata"].get("HTTPHeaders", {})
-    region: str | None = error.response["Error"].get("Region") or headers.get("x-amz-bucket-region")
+    region: str | None = error.response["Error"].get("Region") or headers.get(bucket_client.REGION_HEADER)
     return region

@@ -25,6 +25,7 @@ from videoworker.planning.placement import (
     needed,
 )
 from videoworker.planning.plan import Plan
+from videoworker.sampling.seeds import seeded_generator
 from videoworker.settings import Settings
 from videoworker.watch import Watch
 from videoworker.weights.find import LocalCheckpoints
@@ -132,7 +133,7 @@ class Engine:
         """As `frames`, but tries once. `placement` takes the place of the prepared one; None: the prepared one."""
         plan = prepared.plan
         prompts = clip.prompts(plan.sampling.guidance_scale)
-        generator = torch.Generator("cpu").manual_seed(clip.seed)
+        generator = seeded_generator(clip.seed)
         known = None if clip.first_frame is None else clip.first_frame[None]
         for index in range(len(plan.segments)):
             making = Making(plan, index, prompts, known, generator)

@@ -6,6 +6,8 @@ cannot hold up the job.
 """
 
 import asyncio
+import re
+import zlib
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -20,6 +22,8 @@ MAX_SECONDS = 30.0
 _MAX_REDIRECTS = 5
 _CHUNK_BYTES = 65536
 _CHECK_SECONDS = 0.1
+_HEADER_BYTES = 65536  # of one header: some stores and content security policies send more than aiohttp's 8,190
+_AS_IT_CAME = re.compile(r"[!-~]+")
 
 
 class DownloadRefused(Exception):
@@ -41,6 +45,9 @@ def download(
     """
     try:
         address = URL(url)
+        # The bytes of a signed URL go out as they came. Others than these must be quoted.
+        if _AS_IT_CAME.fullmatch(url):
+            address = URL(url, encoded=True)
     except ValueError as error:
         raise DownloadRefused("is not a URL") from error
     if address.scheme not in ("http", "https") or not address.host:
@@ -78,7 +85,10 @@ async def _fetch(url: URL, max_bytes: int, max_seconds: float, public_only: bool
             connector=aiohttp.TCPConnector(socket_factory=public_socket if public_only else None),
             timeout=aiohttp.ClientTimeout(total=max_seconds),
             headers={"User-Agent": f"videoworker/{__version__}", "Accept-Encoding": "identity"},
-            auto_decompress=False,  # the limit is for the bytes received; pictures are compressed already
+            auto_decompress=False,  # `_unpacked` has a limit
+            requote_redirect_url=False,
+            max_line_size=_HEADER_BYTES,
+            max_field_size=_HEADER_BYTES,
         ) as session,
         session.get(url, max_redirects=_MAX_REDIRECTS + 1) as response,  # aiohttp refuses the redirect of this number
     ):
@@ -89,4 +99,23 @@ async def _fetch(url: URL, max_bytes: int, max_seconds: float, public_only: bool
             body += chunk
             if len(body) > max_bytes:
                 raise DownloadRefused(f"holds more than {max_bytes} bytes")
-        return bytes(body)
+        return _unpacked(bytes(body), response.headers.get("Content-Encoding", ""), max_bytes)
+
+
+def _unpacked(body: bytes, encoding: str, max_bytes: int) -> bytes:
+    """The body without its content encoding: some servers compress although they were asked not to."""
+    match encoding.strip().lower():
+        case "" | "identity":
+            return body
+        case "gzip" | "x-gzip" | "deflate":
+            unpacking = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # finds out which of both it is
+            try:
+                unpacked = unpacking.decompress(body, max_bytes + 1)
+            except zlib.error as error:
+                raise DownloadRefused("answers with a broken compression") from error
+            if len(unpacked) > max_bytes:
+                raise DownloadRefused(f"holds more than {max_bytes} bytes")
+            if not unpacking.eof:
+                raise DownloadRefused("answers with a broken compression")
+            return unpacked
+    raise DownloadRefused(f"answers with the content encoding {encoding[:20]!r}, which it was not asked for")
