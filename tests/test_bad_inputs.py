@@ -236,7 +236,6 @@ PROMPTS = {
 TYPES = {
     "text as integer": one(LOCAL, "fps", "5", "an integer from 1 to 60"),
     "true as integer": one(COGVIDEOX, "fps", True, "an integer from 1 to 60"),
-    "fraction as integer": one(HUNYUAN, "video_length", 13.5, "an integer from 13 to 129"),
     "fraction as integer": one(HUNYUAN, "video_length", 61.5, "an integer from 13 to 129"),
     "not a number": one(HUNYUAN, "guidance_scale", float("nan"), "a number from 1 to 20", "nan"),
     "infinity": one(HUNYUAN, "flow_shift", float("inf"), "a number from 0 to 10", "inf"),
