@@ -215,6 +215,17 @@ def test_weights_that_come_while_the_worker_runs_are_found_by_the_next_job(setti
     assert made(empty, engine=engine).video.model == "sketch"
 
 
+def test_loaded_weights_outlive_their_files(settings: Settings, tmp_path: Path) -> None:
+    """What is on the device is not looked for again: a network volume may be away."""
+    there = settings.model_copy(update={"weights_dir": tmp_path / "weights"})
+    shutil.copytree(settings.weights_dir, there.weights_dir)
+    engine = Engine(there)
+    first = made(there, engine=engine, seed=1)
+    shutil.rmtree(there.weights_dir)
+    again = made(there, engine=engine, seed=1)
+    assert (again.video.sha256, again.video.model_revision) == (first.video.sha256, first.video.model_revision)
+
+
 def test_a_job_that_will_not_be_done_in_time_is_refused_before_anything_is_made(
     settings: Settings, tmp_path: Path
 ) -> None:

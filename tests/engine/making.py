@@ -7,7 +7,6 @@ from tests.watches import watch_that
 from videoworker.canvas import Picture
 from videoworker.engine.clip import Clip
 from videoworker.engine.engine import Engine
-from videoworker.models import MODELS
 from videoworker.planning.plan import Plan
 from videoworker.settings import Settings
 from videoworker.watch import Watch
@@ -31,7 +30,3 @@ def frames(engine: Engine, plan: Plan, clip: Clip = CLIP, watch: Watch | None = 
     """The plan's frames, one by one."""
     watch = watch or watch_that()
     yield from engine.frames(engine.prepare(plan, watch), clip, watch)
-
-
-def has_loaded(engine: Engine, name: str) -> bool:
-    return engine.loaded == MODELS[name].checkpoint

@@ -8,7 +8,6 @@ import typer
 
 from videoworker import apis
 from videoworker.errors import JobError
-from videoworker.models import VARIANTS
 from videoworker.planning.machine import Machine
 from videoworker.planning.placement import (
     GIB,
@@ -20,9 +19,8 @@ from videoworker.planning.placement import (
     ladder,
     needed,
 )
-from videoworker.planning.plan import Plan, plan_clip
+from videoworker.planning.plan import Plan, make_plan
 from videoworker.planning.published_seconds import GPU, denoise_seconds
-from videoworker.planning.variants import continuing
 from videoworker.settings import Settings, settings
 from videoworker.weights.places import locate
 
@@ -47,10 +45,10 @@ def estimate(
     machine = Machine(
         is_installed=lambda checkpoint: locate(checkpoint, current) is not None, may_fetch=True, has_gpu=device.is_gpu
     )
-    model = machine.variant_for(current.model or request.model or machine.best_installed(), request)
-    plan = plan_clip(request, model, continuing(VARIANTS[model.name], model))
-    found = locate(model.checkpoint, current)
-    weights = device.weight_bytes(model.checkpoint, found.folder) if found else declared_bytes(model.checkpoint)
+    plan = make_plan(request, machine, current.model)
+    checkpoint = plan.model.checkpoint
+    found = locate(checkpoint, current)
+    weights = device.weight_bytes(checkpoint, found.folder) if found else declared_bytes(checkpoint)
     free = None if memory is None else round(memory * GIB)
     if free is None and device.is_gpu:
         free = device.free_bytes

@@ -3,6 +3,7 @@
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 
 import structlog
 import torch
@@ -29,7 +30,7 @@ from videoworker.sampling.seeds import seeded_generator
 from videoworker.settings import Settings
 from videoworker.watch import Watch
 from videoworker.weights.find import LocalCheckpoints
-from videoworker.weights.places import Found, size
+from videoworker.weights.places import size
 from videoworker.weights.revision import revision
 
 # With more bytes of weights than this, a clip would take hours without a GPU.
@@ -40,23 +41,24 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Source:
-    """Where a whole checkpoint lies on this machine, and where its networks are to lie on the device."""
+    """Where a whole checkpoint lies on this machine, and which revision it is."""
 
-    found: Found
-    placement: Placement
+    folder: Path
+    revision: str
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A plan, and the source of each checkpoint that it needs."""
+    """A plan, and for each checkpoint that it needs its source, and where its networks are to lie on the device."""
 
     plan: Plan
     sources: Mapping[Checkpoint, Source]
+    placements: Mapping[Checkpoint, Placement]
 
     @property
     def revision(self) -> str:
         """The revisions of all checkpoints that the clip is made with, in the order in which they are used."""
-        return ", ".join(dict.fromkeys(revision(source.found.folder) for source in self.sources.values()))
+        return ", ".join(dict.fromkeys(source.revision for source in self.sources.values()))
 
 
 class Engine:
@@ -67,6 +69,7 @@ class Engine:
         self._settings = settings
         self._device = Device()
         self._local = LocalCheckpoints(settings)
+        self._sources: dict[Checkpoint, Source] = {}  # as they were when the checkpoints were last checked
 
     @property
     def loaded(self) -> Checkpoint | None:
@@ -78,7 +81,7 @@ class Engine:
         """The machine as it is now, for planning. `prepare` does not search again for what is found here."""
         self._local = LocalCheckpoints(self._settings)
         return Machine(
-            is_installed=lambda checkpoint: self._local.locate(checkpoint) is not None,
+            is_installed=lambda checkpoint: checkpoint == self.loaded or self._local.locate(checkpoint) is not None,
             may_fetch=self._settings.allow_download,
             has_gpu=self._device.is_gpu,
         )
@@ -89,23 +92,21 @@ class Engine:
         Raises `JobError`: MODEL_NOT_LOADED if they are absent or not whole, GPU_UNAVAILABLE if the machine cannot run
         them, or the watch's.
         """
-        found = self._bring(model, watch)
-        self._device.use(model, found.folder, self._first_placement(model, found), watch)
+        source = self._bring(model, watch)
+        self._device.use(model, source.folder, self._first_placement(model, source), watch)
 
     def prepare(self, plan: Plan, watch: Watch) -> Prepared:
         """Brings all checkpoints that a plan needs to this machine, before minutes are spent on its first segment.
 
         Raises `JobError` as `load` does, and OUT_OF_MEMORY if the clip is too large for the device.
         """
-        found = {model: self._bring(model, watch) for model in plan.models}
+        sources = {model.checkpoint: self._bring(model, watch) for model in plan.models}
         beside = activations(plan)
-        return Prepared(
-            plan,
-            {
-                model.checkpoint: Source(place, self._placement(model, place, beside, plan.low_vram))
-                for model, place in found.items()
-            },
-        )
+        placements = {
+            model.checkpoint: self._placement(model, sources[model.checkpoint], beside, plan.low_vram)
+            for model in plan.models
+        }
+        return Prepared(plan, sources, placements)
 
     def frames(self, prepared: Prepared, clip: Clip, watch: Watch) -> Iterator[Picture]:
         """The plan's frames at its native size, as they are decoded. Raises `JobError`.
@@ -145,41 +146,42 @@ class Engine:
         """As `segment_frames`, with the networks that the segment needs. Nobody else holds them: those of the segment
         before are freed before the next are read."""
         model = prepared.plan.model_of(making.index)
-        source = prepared.sources[model.checkpoint]
-        loaded = self._device.use(model, source.found.folder, placement or source.placement, watch)
+        folder, wanted = prepared.sources[model.checkpoint].folder, prepared.placements[model.checkpoint]
+        loaded = self._device.use(model, folder, placement or wanted, watch)
         if making.index == 0 and "load" in watch.timings:
             watch.step("load", 1, 1)
         if not loaded.placement.is_exact:
             watch.note("The model's weights were rounded to 8 bits, to fit into the GPU's memory.")
         return (yield from segment_frames(loaded, making, watch))
 
-    def _bring(self, model: VideoModel, watch: Watch) -> Found:
-        """Where the model's checkpoint lies, whole. If it is loaded, it was whole, and is not checked again."""
-        found = self._local.locate(model.checkpoint)
-        if found is not None and self.loaded == model.checkpoint:
-            return found
+    def _bring(self, model: VideoModel, watch: Watch) -> Source:
+        """The source of the model's checkpoint, whole. If it is loaded, it was whole, and is not looked at again."""
+        checkpoint = model.checkpoint
+        if self.loaded == checkpoint:
+            return self._sources[checkpoint]
         with watch.stage("load"):
-            found = self._local.bring(model.checkpoint, watch)
-        if not self._device.is_gpu and size(found.folder) > _LARGEST_ON_CPU:
+            folder = self._local.bring(checkpoint, watch).folder
+            source = self._sources[checkpoint] = Source(folder, revision(folder))
+        if not self._device.is_gpu and size(folder) > _LARGEST_ON_CPU:
             raise JobError(Code.GPU_UNAVAILABLE, f"CUDA GPU not available: {model.name} needs one.")
-        return found
+        return source
 
-    def _first_placement(self, model: VideoModel, found: Found) -> Placement:
+    def _first_placement(self, model: VideoModel, source: Source) -> Placement:
         """For the jobs to come. If the model's default clip is too large, smaller ones may still fit."""
         try:
-            return self._placement(model, found, default_activations(model))
+            return self._placement(model, source, default_activations(model))
         except JobError as error:
             _log.warning("placement", reason=error.message)
             return Placement.GROUP_OFFLOAD
 
-    def _placement(self, model: VideoModel, found: Found, activation_bytes: int, low_vram: bool = False) -> Placement:
+    def _placement(self, model: VideoModel, source: Source, activation_bytes: int, low_vram: bool = False) -> Placement:
         """Raises `JobError` OUT_OF_MEMORY if there is none."""
         if self._settings.placement is not None:
             return Placement(self._settings.placement)
         first = Placement.GROUP_OFFLOAD if low_vram else Placement.RESIDENT
         if not self._device.is_gpu:
             return first
-        weights, free = self._device.weight_bytes(model.checkpoint, found.folder), self._device.free_bytes
+        weights, free = self._device.weight_bytes(model.checkpoint, source.folder), self._device.free_bytes
         chosen = best_placement(weights, activation_bytes, free, first)
         gib = {
             "needed_gib": round(needed(weights, activation_bytes, chosen) / GIB, 1),

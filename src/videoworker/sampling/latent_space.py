@@ -27,7 +27,7 @@ def noise(vae: Any, shape: Shape, generator: torch.Generator, device: torch.devi
     time = (shape.num_frames - 1) // vae.temporal_compression_ratio + 1
     height, width = (side // vae.spatial_compression_ratio for side in (shape.height, shape.width))
     drawn = torch.randn((1, vae.config.latent_channels, time, height, width), generator=generator)
-    return drawn.to(device).transpose(1, 2)
+    return time_first(drawn.to(device))
 
 
 def encode(vae: Any, frames: NDArray[Any], device: torch.device) -> torch.Tensor:
@@ -35,4 +35,9 @@ def encode(vae: Any, frames: NDArray[Any], device: torch.device) -> torch.Tensor
     them to unit variance."""
     encoded = vae.encode(from_frames(frames, device, vae.dtype)).latent_dist.mode()
     scaled: torch.Tensor = encoded.float() * vae.config.scaling_factor
-    return scaled.transpose(1, 2)
+    return time_first(scaled)
+
+
+def time_first(latents: torch.Tensor) -> torch.Tensor:
+    """[1, T, C, h, w] of [1, C, T, h, w]: the engine's layout, of the one that most transformers take."""
+    return latents.transpose(1, 2)

@@ -29,7 +29,7 @@ from videoworker.sampling.denoise import Inputs, Start
 from videoworker.sampling.flow_matching import shifted_schedule
 from videoworker.sampling.guidance import Guidance
 from videoworker.sampling.joint_attention import JointAttention
-from videoworker.sampling.latent_space import Shape
+from videoworker.sampling.latent_space import Shape, time_first
 from videoworker.sampling.reader import Reader
 from videoworker.watch import Watch
 
@@ -228,7 +228,7 @@ def start(networks: Networks, inputs: Inputs[Conditioning]) -> Start[Conditionin
         ]
 
     if inputs.known is None:
-        return Start(noise, schedule, inputs.prompts, guidance, predict, _time_first)
+        return Start(noise, schedule, inputs.prompts, guidance, predict, time_first)
     picture = inputs.known.transpose(1, 2)
     noise = noise * _NOISE_OVER_IMAGE + picture * (1 - _NOISE_OVER_IMAGE)
     if networks.image_condition == "token_replace":
@@ -240,7 +240,7 @@ def start(networks: Networks, inputs: Inputs[Conditioning]) -> Start[Conditionin
             predict=lambda moving, index, prompts: [
                 predicted[:, :, 1:] for predicted in predict(torch.cat([picture, moving], dim=2), index, prompts)
             ],
-            finish=lambda moving: _time_first(torch.cat([picture, moving], dim=2)),
+            finish=lambda moving: time_first(torch.cat([picture, moving], dim=2)),
         )
     beside = torch.zeros_like(noise[:, :1]).repeat(1, noise.shape[1] + 1, 1, 1, 1)
     beside[:, :-1, :1], beside[:, -1, 0] = picture, 1  # and which latents it stands for
@@ -250,7 +250,7 @@ def start(networks: Networks, inputs: Inputs[Conditioning]) -> Start[Conditionin
         inputs.prompts,
         guidance,
         predict=lambda latents, index, prompts: predict(torch.cat([latents, beside], dim=1), index, prompts),
-        finish=_time_first,
+        finish=time_first,
     )
 
 
@@ -260,11 +260,6 @@ def _embedded_guidance(networks: Networks, scale: float | None) -> torch.Tensor 
         return None
     scale = _EMBEDDED_GUIDANCE if scale is None else scale
     return torch.tensor([scale], dtype=networks.dtype, device=networks.device) * 1000
-
-
-def _time_first(latents: torch.Tensor) -> torch.Tensor:
-    """[1, C, T, h, w] as [1, T, C, h, w]."""
-    return latents.transpose(1, 2)
 
 
 @torch.inference_mode()

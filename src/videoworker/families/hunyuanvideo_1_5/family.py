@@ -31,7 +31,7 @@ from videoworker.sampling.denoise import Inputs, Start
 from videoworker.sampling.flow_matching import shifted_schedule
 from videoworker.sampling.guidance import Guidance
 from videoworker.sampling.joint_attention import JointAttention
-from videoworker.sampling.latent_space import Shape
+from videoworker.sampling.latent_space import Shape, time_first
 from videoworker.sampling.reader import Reader
 from videoworker.watch import Watch
 
@@ -234,7 +234,7 @@ def start(networks: Networks, inputs: Inputs[Conditioning]) -> Start[Conditionin
         inputs.prompts,
         _guidance(networks.guider.config, sampling.guidance_scale, sampling.steps),
         predict,
-        finish=lambda latents: latents.transpose(1, 2),
+        finish=time_first,
     )
 
 

@@ -19,7 +19,7 @@ from videoworker.families.mochi.decoder import slim
 from videoworker.sampling import latent_space
 from videoworker.sampling.denoise import Inputs, Start
 from videoworker.sampling.guidance import Guidance
-from videoworker.sampling.latent_space import Shape
+from videoworker.sampling.latent_space import Shape, time_first
 from videoworker.sampling.reader import Reader
 from videoworker.sampling.schedule import FlowSchedule
 from videoworker.watch import Watch
@@ -137,7 +137,7 @@ def start(networks: Networks, inputs: Inputs[torch.Tensor]) -> Start[torch.Tenso
         inputs.prompts,
         Guidance.constant(inputs.sampling.guidance_scale, steps),
         predict,
-        finish=lambda latents: latents.transpose(1, 2),
+        finish=time_first,
     )
 
 

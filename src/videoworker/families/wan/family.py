@@ -22,7 +22,7 @@ from videoworker.families.wan import decoder
 from videoworker.models.sampling import Sampling
 from videoworker.sampling.denoise import Inputs, Start
 from videoworker.sampling.guidance import Guidance
-from videoworker.sampling.latent_space import Shape
+from videoworker.sampling.latent_space import Shape, time_first
 from videoworker.sampling.pixels import from_frames
 from videoworker.sampling.reader import Reader
 from videoworker.sampling.unipc import UniPcSchedule, unipc_schedule
@@ -85,13 +85,13 @@ def get_noise(networks: Networks, shape: Shape, generator: torch.Generator) -> t
     time = (shape.num_frames - 1) // config.scale_factor_temporal + 1
     height, width = (side // config.scale_factor_spatial for side in (shape.height, shape.width))
     drawn = torch.randn((1, config.z_dim, time, height, width), generator=generator)
-    return _time_first(drawn.to(networks.device))
+    return time_first(drawn.to(networks.device))
 
 
 @torch.inference_mode()
 def encode_frames(networks: Networks, frames: Frames) -> torch.Tensor:
     """Latents [1, (n - 1) / 4 + 1, C, h, w] of n = 4k + 1 frames."""
-    return _time_first(_encode(networks, from_frames(frames, networks.device, networks.vae.dtype)))
+    return time_first(_encode(networks, from_frames(frames, networks.device, networks.vae.dtype)))
 
 
 def _encode(networks: Networks, pixels: torch.Tensor) -> torch.Tensor:
@@ -145,7 +145,7 @@ def start(networks: Networks, inputs: Inputs[torch.Tensor]) -> Start[torch.Tenso
         inputs.prompts,
         _guidance(sampling, high),
         predict,
-        finish=lambda latents: _time_first(torch.cat([known, latents], dim=2)),
+        finish=lambda latents: time_first(torch.cat([known, latents], dim=2)),
     )
 
 
@@ -185,11 +185,6 @@ def _beside(networks: Networks, frames: Frames, time: int) -> torch.Tensor:
     is_known = torch.zeros_like(latents[:, :1]).repeat(1, ratio, 1, 1, 1)
     is_known[:, :, : (len(frames) - 1) // ratio + 1] = 1
     return torch.cat([is_known, latents], dim=1)
-
-
-def _time_first(latents: torch.Tensor) -> torch.Tensor:
-    """[1, T, C, h, w] of [1, C, T, h, w]."""
-    return latents.transpose(1, 2)
 
 
 @torch.inference_mode()
