@@ -15,16 +15,17 @@ RUN python -m venv /opt/pip
 
 # What pip installs, in two layers: torch with CUDA's libraries, which is nearly all of the image and changes seldom, and
 # the rest. Both are compiled here, into bytecode that no file's date makes stale; one module of torch's own tests is
-# written for a later Python. pip and its cache are mounts, of which nothing stays.
+# written for a later Python. pip and its cache are mounts, of which nothing stays: /mnt and /media are folders of the
+# base, so that a builder has none to make, and none to forget.
 FROM ${BASE_IMAGE} AS dependencies
 COPY builder/requirements.txt /opt/venv/
-RUN --mount=type=bind,from=pip,source=/opt/pip,target=/tmp/pip --mount=type=cache,target=/tmp/cache \
+RUN --mount=type=bind,from=pip,source=/opt/pip,target=/mnt --mount=type=cache,target=/media \
     python -m venv --without-pip /opt/venv \
-    && XDG_CACHE_HOME=/tmp/cache /tmp/pip/bin/python -m pip --python /opt/venv/bin/python install --no-compile \
+    && XDG_CACHE_HOME=/media /mnt/bin/python -m pip --python /opt/venv/bin/python install --no-compile \
         --require-hashes --no-deps --only-binary :all: -r /opt/venv/requirements.txt
 COPY builder/requirements-torch.txt builder/constraints-torch.txt /opt/torch/
-RUN --mount=type=bind,from=pip,source=/opt/pip,target=/tmp/pip --mount=type=cache,target=/tmp/cache \
-    XDG_CACHE_HOME=/tmp/cache /tmp/pip/bin/python -m pip --python /opt/venv/bin/python install --no-compile \
+RUN --mount=type=bind,from=pip,source=/opt/pip,target=/mnt --mount=type=cache,target=/media \
+    XDG_CACHE_HOME=/media /mnt/bin/python -m pip --python /opt/venv/bin/python install --no-compile \
         --prefix /opt/torch -r /opt/torch/requirements-torch.txt -c /opt/torch/constraints-torch.txt \
     && echo /opt/torch/lib/python3.11/site-packages > /opt/venv/lib/python3.11/site-packages/torch.pth \
     && printf '#!/opt/venv/bin/python\nfrom videoworker.cli import main\nmain()\n' > /opt/venv/bin/videoworker \
