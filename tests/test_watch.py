@@ -128,6 +128,7 @@ def test_a_job_that_would_not_be_done_in_time_is_refused_with_both_numbers() -> 
         watch.expect(1500.0)
     assert caught.value.code is Code.GENERATION_TIMEOUT
     assert "about 1500 seconds" in caught.value.message and "limit is 600 seconds" in caught.value.message
+    assert "policy.executionTimeout" in caught.value.message and "JOB_TIMEOUT_SECONDS" in caught.value.message
 
 
 def test_notes() -> None:

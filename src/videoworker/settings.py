@@ -34,7 +34,11 @@ class Settings(BaseSettings):
         None, description="where weights lie while clips are made; empty: the fastest that fits into the GPU's memory"
     )
     output_dir: Path = Field(Path("outputs"), description="folder for finished files")
-    job_timeout_seconds: float = Field(600, gt=0, description="longest time that one job may take")
+    job_timeout_seconds: float | None = Field(
+        None,
+        gt=0,
+        description="longest time that one job may take; empty: its policy.executionTimeout, or the platform's limit",
+    )
     max_output_bytes: int | None = Field(
         None, gt=0, description="largest file that a job may make; empty: the limit of the API's document, if any"
     )

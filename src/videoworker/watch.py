@@ -103,7 +103,8 @@ class Watch:
             raise JobError(
                 Code.GENERATION_TIMEOUT,
                 f"The video would take about {self.elapsed + seconds:.0f} seconds; the time limit is {limit:g} "
-                "seconds. Ask for fewer frames, fewer steps or a smaller size.",
+                "seconds. Ask for fewer frames, fewer steps or a smaller size, or raise the limit: the job's "
+                "policy.executionTimeout, or the worker's JOB_TIMEOUT_SECONDS.",
             )
 
     def note(self, text: str) -> None:

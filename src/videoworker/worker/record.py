@@ -1,5 +1,6 @@
 """What is recorded of a job: its lines in the log, and its counts in the metrics. Nothing that its caller wrote."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,7 +30,7 @@ class Record:
             height=request.height,
             num_frames=request.num_frames,
             duration=request.duration,
-            time_limit=time_limit,
+            time_limit=time_limit if math.isfinite(time_limit) else None,
         )
 
     def heard(self, progress: Progress) -> None:
