@@ -5,6 +5,7 @@ import io
 import struct
 import zlib
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -61,6 +62,46 @@ def test_a_jpeg_arrives() -> None:
 @pytest.mark.parametrize("head", ["data:image/png;base64,", "DATA:IMAGE/PNG;BASE64,", "data:image/jpeg;base64,", ""])
 def test_a_data_uri_and_base64_alone_are_the_same(head: str) -> None:
     assert np.array_equal(decode_picture(head + encoded(Image.fromarray(COLOURFUL)), "image"), COLOURFUL)
+
+
+PLUSES = next(  # a picture whose base64 has a + and a /, and so many + that nothing else can be meant
+    text
+    for seed in range(1000)
+    if "/" in (text := encoded(Image.fromarray(np.random.default_rng(seed).integers(0, 255, (16, 16, 3), np.uint8))))
+    and text.count("+") % 4 == 1
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PLUSES.rstrip("="),
+        PLUSES.replace("+", "-").replace("/", "_"),
+        PLUSES.replace("+", "-").replace("/", "_").rstrip("="),
+        PLUSES.replace("+", " "),
+        f"{PLUSES[:40]} {PLUSES[40:]}",
+        f"data:image/png;base64,{quote(PLUSES, safe='')}",
+        f"data:image/png;charset=utf-8;base64,{PLUSES.rstrip('=')}",
+        f"data:image/png,{quote(base64.b64decode(PLUSES))}",
+    ],
+    ids=["no padding", "URL-safe", "URL-safe, no padding", "lost plus", "blank", "percent", "parameter", "no base64"],
+)
+def test_forms_of_base64(text: str) -> None:
+    assert np.array_equal(decode_picture(text, "image"), decode_picture(PLUSES, "image"))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (f"{PLUSES[:8]}!{PLUSES[8:]}", "wrong at character 9 ('!')"),
+        ("ab+d-fgh", "two alphabets"),
+        ("abc=defg", "before its end"),
+        ("abcde", "cut off"),
+        ("ab cd ef gh ij", "blanks"),
+    ],
+)
+def test_what_is_wrong_with_base64(text: str, told: str) -> None:
+    refusal(text, told)
 
 
 def test_line_breaks_in_base64_do_not_matter() -> None:

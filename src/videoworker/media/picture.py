@@ -4,19 +4,19 @@ Nothing in it is trusted. Its bytes are counted before they are decoded. They ar
 limits on time and memory. Its format is what the bytes say, whatever the URI says.
 """
 
-import base64
-import binascii
 import json
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
+from urllib.parse import unquote, unquote_to_bytes
 
 import numpy as np
 from numpy.typing import NDArray
 
 from videoworker.errors import Code, FieldProblem, JobError
 from videoworker.media import confined, picture_decoder
+from videoworker.media.base64_text import NotBase64, decode_base64
 from videoworker.media.download import DownloadRefused, download, unchecked
 from videoworker.media.picture_decoder import Verdict
 from videoworker.watch import Watch
@@ -44,9 +44,10 @@ def _read(image: str, field: str, check: Callable[[], None]) -> bytes:
     if image[:5].lower() == "data:":
         header, _, payload = image.partition(",")
         kind, *parameters = header[5:].lower().split(";")
-        if not kind.startswith("image/") or "base64" not in parameters:
+        is_base64 = "base64" in (parameter.strip() for parameter in parameters)
+        if not kind.strip().startswith("image/") or not (is_base64 or "%" in payload):
             _refuse(field, _quoted(image), "a data URI must begin with data:image/...;base64,")
-        return _decode_base64(payload, image, field)
+        return _decode_base64(unquote(payload), image, field) if is_base64 else unquote_to_bytes(payload)
     try:
         return download(image, MAX_BYTES, check)
     except DownloadRefused as refused:
@@ -54,13 +55,15 @@ def _read(image: str, field: str, check: Callable[[], None]) -> bytes:
 
 
 def _decode_base64(payload: str, image: str, field: str) -> bytes:
-    payload = "".join(payload.split())
-    if len(payload) // 4 * 3 - payload[-2:].count("=") > MAX_BYTES:
+    if len(payload) * 3 // 4 > 2 * MAX_BYTES:  # half of it may be line breaks
         _refuse(field, _quoted(image), f"a picture holds at most {MAX_BYTES} bytes")
     try:
-        return base64.b64decode(payload, validate=True)
-    except (binascii.Error, ValueError) as error:  # ValueError: a character outside ASCII
-        _refuse(field, _quoted(image), _ALLOWED, error)
+        data = decode_base64(payload)
+    except NotBase64 as error:
+        _refuse(field, _quoted(image), f"{_ALLOWED}; {error}", error)
+    if len(data) > MAX_BYTES:
+        _refuse(field, _quoted(image), f"a picture holds at most {MAX_BYTES} bytes")
+    return data
 
 
 def _decode(data: bytes, given: str, field: str, watch: Watch | None) -> NDArray[np.uint8]:
