@@ -41,7 +41,6 @@ _PLAIN = (
 
 # What the image or the platform sets, and what has no use there.
 _LEFT_OUT = {
-    "ssl_cert_file",
     "weights_dir",
     "network_volume",
     "output_dir",

@@ -175,7 +175,7 @@ def text_as_picture(text: bytes) -> str:
 
 
 PICTURES = {
-    "no base64": picture("a picture of a cat, please", PICTURE),
+    "no base64": picture("a picture of a cat, please", f"{PICTURE}; as base64 it is wrong at character 19 (',')"),
     "text": picture(text_as_picture(b"hello"), PICTURE),
     "svg": picture(text_as_picture(b'<svg xmlns="http://www.w3.org/2000/svg" width="64" height="64"/>'), PICTURE),
     "gif": picture(encoded(Image.new("P", (32, 32)), "GIF"), PICTURE),

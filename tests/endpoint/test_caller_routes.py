@@ -201,6 +201,17 @@ def test_runsync_timeout(endpoint: EndpointHere) -> None:
 
 
 @on_sqlite
+def test_null_is_absent(endpoint: EndpointHere, worker: Worker) -> None:
+    policy = {"executionTimeout": None, "ttl": None, "lowPriority": None}
+    bodies: list[dict[str, Any]] = [{"policy": None, "webhook": None, "s3Config": None}, {"policy": policy}]
+    for body in bodies:
+        job_id = endpoint.run(1, **body)
+        worker.take()
+        worker.done(job_id, {"output": 1})
+        assert endpoint.status(job_id)["status"] == "COMPLETED"
+
+
+@on_sqlite
 @pytest.mark.parametrize(
     ("body", "told"),
     [
@@ -209,6 +220,8 @@ def test_runsync_timeout(endpoint: EndpointHere) -> None:
         ({"input": None}, "input"),
         ({"input": 1, "policy": {"executionTimeout": 4999}}, "policy.executionTimeout"),
         ({"input": 1, "policy": {"executionTimeout": "600000"}}, "policy.executionTimeout"),
+        ({"input": 1, "policy": {"executionTimeout": 6000.5}}, "policy.executionTimeout"),
+        ({"input": 1, "policy": {"lowPriority": 1}}, "policy.lowPriority"),
         ({"input": 1, "policy": {"ttl": 9999}}, "policy.ttl"),
         ({"input": 1, "policy": {"ttl": 604_800_001}}, "policy.ttl"),
         ({"input": 1, "policy": 5}, "policy"),

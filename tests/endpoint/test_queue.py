@@ -43,12 +43,16 @@ def test_ttl_of_a_running_job(endpoint: EndpointHere, worker: Worker) -> None:
     assert worker.done(job_id, {"output": 1}) == 409
 
 
-@pytest.mark.parametrize(("policy", "seconds"), [({}, 600), ({"executionTimeout": 5_000}, 5)])
-def test_execution_timeout(endpoint: EndpointHere, worker: Worker, policy: dict[str, int], seconds: float) -> None:
-    """A job that runs too long is TIMED_OUT, and its worker is told to stop it."""
+@pytest.mark.parametrize(
+    ("policy", "seconds"), [(None, 600), ({}, 600), ({"executionTimeout": 5_000}, 5), ({"executionTimeout": 5e3}, 5)]
+)
+def test_execution_timeout(start: Start, policy: dict[str, float] | None, seconds: float) -> None:
+    """A job that runs too long is TIMED_OUT, and its worker is told to stop it. It is told the time beforehand."""
+    endpoint = start(execution_timeout_seconds=600)
+    worker = Worker(endpoint, "w1")
     job_id = endpoint.run(1, policy=policy)
     endpoint.advance(seconds)  # what it waits does not count
-    worker.take()
+    assert worker.take()["policy"]["executionTimeout"] == seconds * 1000
     for _ in range(int(seconds) // 20):
         endpoint.advance(20 - 0.1)
         worker.ping(job_id)

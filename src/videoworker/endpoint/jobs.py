@@ -335,7 +335,10 @@ def apply_deadlines(connection: Connection, now: float) -> list[DueJob]:
     ).all()
     timed_out = [row.id for row in due if row.status == Status.IN_PROGRESS and row.expires_at > now]
     if timed_out:
-        error = json.dumps("The job took longer than its execution timeout.")
+        error = json.dumps(
+            "The job took longer than its execution timeout. Its policy.executionTimeout says how long, else the "
+            "endpoint's EXECUTION_TIMEOUT_SECONDS."
+        )
         connection.execute(
             update(_jobs).where(_jobs.c.id.in_(timed_out)).values(status=Status.TIMED_OUT, error=error, **_final),
             {"now": now},

@@ -27,7 +27,7 @@ class EndpointSettings(BaseSettings):
     max_attempts: int = Field(3, ge=1, description="how often a job is started if its workers are lost; then it fails")
     heartbeat_timeout_seconds: float = Field(30, ge=3, description="a worker that is silent for so long loses its jobs")
     execution_timeout_seconds: float = Field(
-        600, gt=0, description="longest time a job may run, if its policy does not say"
+        14_400, gt=0, description="longest time a job may run, if its policy does not say"
     )
     ttl_seconds: float = Field(86_400, gt=0, description="longest time until a job is done, if its policy does not say")
     retention_seconds: float = Field(1800, gt=0, description="how long the result of a `/run` is kept")

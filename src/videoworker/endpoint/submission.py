@@ -5,7 +5,7 @@ import uuid
 from typing import Annotated, Any
 
 from fastapi import HTTPException, Request
-from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, UrlConstraints, ValidationError
+from pydantic import AnyHttpUrl, BaseModel, BeforeValidator, ConfigDict, Field, UrlConstraints, ValidationError
 
 from videoworker.endpoint.jobs import Submission
 from videoworker.endpoint.settings import EndpointSettings
@@ -20,18 +20,26 @@ _WEEK = 7 * 24 * 3600 * 1000  # milliseconds
 _FOR_WORKER = ("input", "webhook", "policy", "s3Config")  # the fields that a worker gets
 
 
+def _whole(value: Any) -> Any:
+    """An integer if it is one that is written as 5000.0: JSON has one kind of number."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+_Milliseconds = Annotated[int, BeforeValidator(_whole)]
+
+
 class _Policy(BaseModel):
     model_config = ConfigDict(strict=True)
 
-    execution_timeout: int | None = Field(None, alias="executionTimeout", ge=5_000, le=_WEEK)
-    ttl: int | None = Field(None, ge=10_000, le=_WEEK)
+    execution_timeout: _Milliseconds | None = Field(None, alias="executionTimeout", ge=5_000, le=_WEEK)
+    ttl: _Milliseconds | None = Field(None, ge=10_000, le=_WEEK)
     low_priority: bool | None = Field(None, alias="lowPriority")
 
 
 class _Body(BaseModel):
     input: Any
     webhook: Annotated[AnyHttpUrl, UrlConstraints(max_length=2048)] | None = None
-    policy: _Policy = _Policy()
+    policy: _Policy | None = None
     s3_config: dict[str, Any] | None = Field(None, alias="s3Config")
 
 
@@ -50,12 +58,16 @@ async def read(request: Request, settings: EndpointSettings, is_sync: bool) -> S
     webhook = str(body.webhook) if body.webhook else None
     if webhook and not settings.private_webhooks and not await may_be_public(webhook):
         raise HTTPException(400, f"webhook: must lead to a public address (given: {json.dumps(webhook)[:100]})")
-    timeout, ttl = body.policy.execution_timeout, body.policy.ttl
+    policy = body.policy or _Policy()
+    timeout, ttl = policy.execution_timeout, policy.ttl
+    execution_timeout = settings.execution_timeout_seconds if timeout is None else timeout / 1000
+    # The worker is told the time that counts, so that it refuses at once what would not be done by then.
+    payload["policy"] = {**(payload.get("policy") or {}), "executionTimeout": round(execution_timeout * 1000)}
     return Submission(
         id=f"sync-{uuid.uuid4()}" if is_sync else str(uuid.uuid4()),
         body=json.dumps({name: payload[name] for name in _FOR_WORKER if name in payload}, separators=(",", ":")),
         webhook=webhook,
-        execution_timeout=settings.execution_timeout_seconds if timeout is None else timeout / 1000,
+        execution_timeout=execution_timeout,
         ttl=settings.ttl_seconds if ttl is None else ttl / 1000,
         retention=settings.sync_retention_seconds if is_sync else settings.retention_seconds,
     )
