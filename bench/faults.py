@@ -1,12 +1,14 @@
 """Breaks a running endpoint at random instants and looks at what is left: `python -m bench.faults --jobs 200 --seed 1`.
 
-The endpoint and two workers as `videoworker serve` runs them, a small checkpoint, and a bucket behind a proxy. While
-jobs come in, workers and the endpoint are killed, told to end or stopped for a while, the bucket fails, the disk takes
-no more, jobs are cancelled, and results of nobody arrive. At the end every job that was accepted must have one final
-state that never changed. Every COMPLETED one must have its video in the bucket, with the sha256 of its answer. No
-temporary file and no process may be left. The log of the endpoint and its workers goes to stderr.
+The endpoint and two workers as `videoworker serve` runs them, small checkpoints, and a bucket behind a proxy. While
+jobs come in, workers and the endpoint are killed, told to end or stopped for a while, the bucket fails, the disk
+takes no more, jobs are cancelled, pictures take minutes to decode, and results of nobody arrive. At the end every job
+that was accepted must have one final state that never changed. Every COMPLETED one must have its video in the bucket,
+with the sha256 of its answer. No temporary file and no process may be left. The log of the endpoint and its workers
+goes to stderr.
 """
 
+import base64
 import collections
 import hashlib
 import json
@@ -26,18 +28,21 @@ import psutil
 import requests
 import typer
 
+from bench.hostile_pictures import jpeg_of_many_scans
 from bench.servers.endpoint import FINAL, EndpointProcess
 from bench.servers.fault_proxy import Fault, FaultProxy
 from bench.servers.processes import VIDEOWORKER
 from bench.servers.store import ACCESS_KEY, SECRET, new_bucket, swift
 from builder import tiny
-from builder.declared import SHIPPED
+from builder.declared import FIRST_OF_FAMILY, SHIPPED
 
 WORKERS = 2
 AT_ONCE = 8  # jobs that are not final
 PATIENCE = 300.0  # seconds without any job becoming final, after which the rest is said to hang
 HEARTBEAT_SECONDS = 3
 FEW_BYTES = 4096  # what a file may have while the disk is full
+MODEL = SHIPPED[0]
+IMAGE_MODEL = next(model for model in FIRST_OF_FAMILY.values() if model.takes_image)
 
 # Out of 100 jobs, how many meet which fault; of few jobs one at least.
 SCHEDULE = {
@@ -50,6 +55,7 @@ SCHEDULE = {
     "bucket breaks off": 4,
     "disk full": 5,
     "job cancelled": 12,
+    "hostile picture": 3,
     "result of nobody": 6,
 }
 BAD_INPUTS: tuple[dict[str, Any], ...] = (
@@ -69,8 +75,8 @@ class Campaign:
         self._temporary, self._made = folder / "temporary", folder / "made"
         for new in (self._temporary, folder / "swift"):
             new.mkdir()
-        model = SHIPPED[0]
-        tiny.save(model, folder / "weights" / model.checkpoint.folder)
+        for model in (MODEL, IMAGE_MODEL):
+            tiny.save(model, folder / "weights" / model.checkpoint.folder)
         self._store = new_bucket(stack.enter_context(swift(folder / "swift")))
         self._bucket = stack.enter_context(FaultProxy(self._store.port))
         settings = {
@@ -88,6 +94,7 @@ class Campaign:
         }
         command = [*VIDEOWORKER, "serve", "--workers", str(WORKERS)]
         self._endpoint = stack.enter_context(EndpointProcess(folder, command, **settings))
+        self._hostile_picture = base64.b64encode(jpeg_of_many_scans()).decode()
         self._timers: list[threading.Timer] = []
         self._bad = set[str]()
         self.final: dict[str, dict[str, Any]] = {}
@@ -111,6 +118,7 @@ class Campaign:
 
     def _submit(self, number: int) -> None:
         job = {
+            "model": MODEL.name,
             "prompt": "A red circle moves to the right over a blue background",
             "width": 64,
             "height": 64,
@@ -123,6 +131,13 @@ class Campaign:
         self.waiting.append(job_id)
         if is_bad:
             self._bad.add(job_id)
+
+    def _submit_hostile_picture(self) -> None:
+        """It would take minutes to decode. The job's time is over long before, which must free the worker."""
+        job = {"model": IMAGE_MODEL.name, "prompt": "A cat", "image": self._hostile_picture}
+        job_id = self._endpoint.run(job, policy={"executionTimeout": 5_000})
+        self.waiting.append(job_id)
+        self._bad.add(job_id)
 
     def _wait(self, most: int) -> None:
         """Returns once at most so many jobs are not final."""
@@ -151,6 +166,7 @@ class Campaign:
             "bucket breaks off": lambda: self._fail_bucket(Fault(cut_after=self._rng.randrange(3000))),
             "disk full": self._fill_disk,
             "job cancelled": self._cancel,
+            "hostile picture": self._submit_hostile_picture,
             "result of nobody": self._result_of_nobody,
         }
         acts[name]()

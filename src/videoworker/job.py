@@ -35,9 +35,10 @@ def run(job: Mapping[str, Any], request: VideoRequest, watch: Watch, engine: Eng
     destination.check_size(estimated_bytes(format))
     if (estimate := engine.pace.estimate(plan)) is not None:
         watch.expect(estimate)
+    first_frame = _first_frame(request, plan, watch)  # a bad picture is told before weights are fetched for it
     prepared = engine.prepare(plan, watch)
     seed = secrets.randbits(32) if request.seed is None else request.seed
-    clip = Clip(request.prompt, request.negative_prompt or "", _first_frame(request, plan, watch), seed)
+    clip = Clip(request.prompt, request.negative_prompt or "", first_frame, seed)
     with workspace() as folder:
         path = folder / f"video.{request.container}"
         with VideoFile(path, format, _metadata(request, prepared, seed)) as file:

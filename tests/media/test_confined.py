@@ -8,8 +8,8 @@ from collections.abc import Callable
 import psutil
 import pytest
 
+from bench.hostile_pictures import jpeg_of_many_scans, png_of_many_pixels, png_of_many_profiles
 from tests.handler_process import environment
-from tests.media.hostile import jpeg_of_many_scans, png_of_many_pixels, png_of_many_profiles
 from tests.watches import unheard
 from videoworker.errors import Code, JobError
 from videoworker.media import picture
