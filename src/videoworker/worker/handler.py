@@ -111,6 +111,9 @@ async def _until_idle(thread: asyncio.Future[Result], cancel: threading.Event) -
                 await asyncio.wait([thread])
             except asyncio.CancelledError:
                 continue  # the platform repeats its stop signal, but the device is still busy
+        failure = thread.exception()  # asyncio logs one that nobody has looked at
+        if failure is not None and not isinstance(failure, JobError):
+            _log.error("job raised after it was cancelled", exc_info=failure)
         raise
 
 
