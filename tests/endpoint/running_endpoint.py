@@ -8,6 +8,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+import requests
 import uvicorn
 
 from bench.servers.endpoint import PATIENCE, TOKEN, Endpoint
@@ -50,13 +51,16 @@ class EndpointHere(Endpoint):
         self._ahead += seconds
         self._here(self.queue.sweep())
 
+    def end_worker(self, worker_id: str) -> None:
+        """As its supervisor tells it."""
+        self._here(self.queue.worker_ended(worker_id))
+
     def _here(self, work: Coroutine[Any, Any, Answer]) -> Answer:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE)
 
     async def _start(self, sock: socket.socket) -> None:
         self._database = Database(self._settings.database_url.get_secret_value())
-        clocks = [lambda: time.time() + self._ahead, lambda: time.monotonic() + self._ahead]
-        self.queue = Queue(self._database, self._settings, *clocks)
+        self.queue = Queue(self._database, self._settings, lambda: time.monotonic() + self._ahead)
         app = make_app(self.queue, self._settings, TOKEN, self._files)
         await self.queue.open()
         self._server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1))
@@ -75,11 +79,14 @@ class Worker:
         self._endpoint, self.id = endpoint, worker_id
 
     def take(self, runs_nothing: bool = True) -> dict[str, Any]:
-        query = {"token": TOKEN, "job_in_progress": "0" if runs_nothing else "1"}
-        answer = self._endpoint.get(f"job-take/{self.id}", params=query)
+        answer = self.poll(runs_nothing)
         assert answer.status_code == 200
         job: dict[str, Any] = answer.json()
         return job
+
+    def poll(self, runs_nothing: bool = True) -> requests.Response:
+        query = {"token": TOKEN, "job_in_progress": "0" if runs_nothing else "1"}
+        return self._endpoint.get(f"job-take/{self.id}", params=query)
 
     def take_batch(self, size: int) -> list[dict[str, Any]]:
         query = {"token": TOKEN, "batch_size": str(size)}

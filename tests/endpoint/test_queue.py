@@ -98,7 +98,7 @@ def test_heartbeats(endpoint: EndpointHere, worker: Worker) -> None:
     """A job that heartbeats name stays with its worker. The worker should stop any other job that it names."""
     job_id = endpoint.run(1)
     worker.take()
-    for _ in range(5):
+    for _ in range(3):
         endpoint.advance(25)
         worker.ping("another", job_id)
     assert endpoint.status(job_id)["workerId"] == "w1"

@@ -48,7 +48,8 @@ def are_gone(processes: list[psutil.Process]) -> None:
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EndpointProcess]:
-    with EndpointProcess(tmp_path_factory.mktemp("program"), SERVE_NULL, HEARTBEAT_TIMEOUT_SECONDS="3") as program:
+    settings = {"HEARTBEAT_TIMEOUT_SECONDS": "3", "HANG_TIMEOUT_SECONDS": "3"}
+    with EndpointProcess(tmp_path_factory.mktemp("program"), SERVE_NULL, **settings) as program:
         yield program
 
 
@@ -99,6 +100,28 @@ def test_silent_worker(endpoint: EndpointProcess) -> None:
     eventually(taken_by_another)
     are_gone(silent)
     endpoint.post(f"cancel/{job_id}")
+
+
+def test_hung_workers(endpoint: EndpointProcess) -> None:
+    """One hangs in a job that is cancelled; its heartbeat goes on. The other is silent and has no job. Both are killed
+    with their heartbeats, and replaced."""
+
+    def are_idle(count: int) -> None:
+        assert endpoint.get("health").json()["workers"]["idle"] == count
+
+    eventually(lambda: are_idle(2))
+    job_id = endpoint.run({"do": "run for ever"})
+    hung = eventually(lambda: worker_of(endpoint, job_id))
+    before = handlers(endpoint)
+    for process in before:
+        is_hung = process.environ().get("RUNPOD_POD_ID") == hung
+        assert endpoint.process is not None
+        if not is_hung or process.ppid() == endpoint.process.pid:
+            process.suspend()
+    assert endpoint.post(f"cancel/{job_id}").json()["status"] == "CANCELLED"
+    eventually(lambda: are_gone(before))
+    eventually(lambda: are_idle(2))
+    assert endpoint.final(endpoint.run({"n": 1}))["status"] == "COMPLETED"
 
 
 def test_fresh_worker(endpoint: EndpointProcess) -> None:

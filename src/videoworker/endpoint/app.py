@@ -17,6 +17,7 @@ from videoworker.endpoint.queue import Queue
 from videoworker.endpoint.settings import EndpointSettings
 from videoworker.endpoint.webhooks import Webhooks
 from videoworker.endpoint.worker_access import WorkerAccess
+from videoworker.endpoint.worker_registry import WorkerHangsError
 from videoworker.http.caller_access import CallerAccess
 
 
@@ -64,5 +65,9 @@ def make_app(queue: Queue, settings: EndpointSettings, worker_token: str, files:
     @app.exception_handler(InterfaceError)
     async def database_unreachable(request: Request, error: Exception) -> JSONResponse:
         return JSONResponse({"error": "The jobs' database cannot be reached."}, 503)
+
+    @app.exception_handler(WorkerHangsError)
+    async def worker_hangs(request: Request, error: WorkerHangsError) -> JSONResponse:
+        return JSONResponse({"error": "The worker still runs a job that is over. It gets no other."}, 429)
 
     return app

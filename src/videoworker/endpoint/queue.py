@@ -7,9 +7,11 @@ only the workers and the requests that wait.
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from videoworker.endpoint import jobs
 from videoworker.endpoint.database import Database
@@ -28,22 +30,24 @@ class Queue:
 
     `on_final(job_id)`: the job may have a webhook to send.
     `on_replacement_request(worker_id)`: the worker asks for a fresh one in its place. None: nobody can do that.
-    `on_silent(worker_id)`: the worker has been silent for too long. Returns whether it will be ended.
+    `on_failure(worker_id, reason)`: the worker is silent or hangs. Returns whether it will be ended.
     """
 
     def __init__(
         self,
         database: Database,
         settings: EndpointSettings,
-        clock: Callable[[], float] = time.time,
-        heartbeat_clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`clock`: seconds since 1970. `heartbeat_clock`: seconds that the machine was awake."""
-        self.workers = WorkerRegistry(settings.heartbeat_timeout_seconds, heartbeat_clock)
+        """`clock`: seconds that the machine was awake. Jobs are kept with times since 1970, but the time of day is read
+        only here. If it is set anew later, no job expires or times out by that."""
+        self.workers = WorkerRegistry(settings, clock)
         self.on_final: Callable[[str], None] = lambda job_id: None
         self.on_replacement_request: Callable[[str], None] | None = None
-        self.on_silent: Callable[[str], bool] = lambda worker_id: False
-        self._database, self._settings, self._clock = database, settings, clock
+        self.on_failure: Callable[[str, str], bool] = lambda worker_id, reason: False
+        self._database, self._settings = database, settings
+        since_1970 = time.time() - clock()
+        self._clock: Callable[[], float] = lambda: since_1970 + clock()
         self._job_polls = WaitQueue()  # workers that wait for a job
         self._result_waits: dict[str, WaitQueue] = {}  # callers that wait for a job's end, by job
         self._is_closing = False
@@ -124,19 +128,19 @@ class Queue:
         """The jobs that have waited longest, at most `count`. Waits up to `seconds` until there is one.
 
         `runs_nothing`: the worker says that it runs no job. Then the jobs that it was given are lost.
-        If this call is cancelled, it hands out nothing.
+        If this call is cancelled, it hands out nothing. Raises `WorkerHangsError`.
         """
-        worker = self.workers.heard_from(worker_id)
         until = asyncio.get_running_loop().time() + seconds
-        if runs_nothing and (lost := self.workers.jobs_of(worker_id)):
-            await self.take_back(worker_id, lost, "dropped by its worker")
-        while not (self._is_closing or worker.is_retired):
-            with self._job_polls.waiter() as waiter:
-                if taken := await self._take(worker_id, count):
-                    return taken
-                if not await waiter.wait(until):
-                    return []
-        return []
+        with self.workers.polling(worker_id, runs_nothing) as worker:
+            if runs_nothing and (lost := self.workers.jobs_of(worker_id)):
+                await self.take_back(worker_id, lost, "dropped by its worker")
+            while not (self._is_closing or worker.is_retired):
+                with self._job_polls.waiter() as waiter:
+                    if taken := await self._take(worker_id, count):
+                        return taken
+                    if not await waiter.wait(until):
+                        return []
+            return []
 
     async def _take(self, worker_id: str, count: int) -> list[AssignedJob]:
         def register(done: asyncio.Future[list[AssignedJob]]) -> None:
@@ -186,11 +190,13 @@ class Queue:
         self._job_polls.notify_all()
 
     async def worker_ended(self, worker_id: str) -> None:
-        """Takes back the jobs that the worker had."""
+        """Takes back the jobs that the worker had. If the database cannot be reached, they are taken back later: nobody
+        names them any more."""
         lost = self.workers.jobs_of(worker_id)
         self.workers.ended(worker_id)
         if lost:
-            await self.take_back(worker_id, lost, "its worker ended")
+            with suppress(SQLAlchemyError):
+                await self.take_back(worker_id, lost, "its worker ended")
 
     async def take_back(self, worker_id: str, job_ids: list[str], reason: str) -> None:
         """Takes jobs from a worker that no longer runs them, for other workers. `reason` is for the log."""
@@ -221,10 +227,12 @@ class Queue:
 
     async def sweep(self) -> None:
         """Looks once."""
-        for worker_id, job_ids in self.workers.silent().items():
+        for failure in self.workers.failures():
             # A worker that will be ended could still deliver. Its jobs are taken back once it has ended.
-            if not self.on_silent(worker_id):
-                await self.take_back(worker_id, job_ids, "no heartbeat")
+            if not self.on_failure(failure.worker, failure.reason):
+                if failure.jobs:
+                    await self.take_back(failure.worker, failure.jobs, failure.reason)
+                self.workers.given_up(failure.worker)
         now = self._clock()
         if await self._database.read(partial(jobs.any_due, now=now)):
             for job in await self._database.write(partial(jobs.apply_deadlines, now=now)):
@@ -234,7 +242,7 @@ class Queue:
 
     def _attempt_over(self, job_id: str, may_have_webhook: bool = True) -> None:
         """No worker has the job any more: it is final, queued again, or gone."""
-        self.workers.attempts.pop(job_id, None)
+        self.workers.attempt_over(job_id)
         if job_id in self._result_waits:
             self._result_waits[job_id].notify_all()
         if may_have_webhook:

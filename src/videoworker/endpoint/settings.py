@@ -26,6 +26,11 @@ class EndpointSettings(BaseSettings):
     )
     max_attempts: int = Field(3, ge=1, description="how often a job is started if its workers are lost; then it fails")
     heartbeat_timeout_seconds: float = Field(30, ge=3, description="a worker that is silent for so long loses its jobs")
+    hang_timeout_seconds: float = Field(
+        60,
+        ge=3,
+        description="a worker hangs if it runs a job for so long after the job's end, or asks for none for so long",
+    )
     execution_timeout_seconds: float = Field(
         14_400, gt=0, description="longest time a job may run, if its policy does not say"
     )

@@ -35,9 +35,10 @@ class Supervisor:
     def __init__(self, command: Sequence[str], environments: Sequence[Mapping[str, str]], queue: Queue) -> None:
         self._command, self._environments, self._queue = command, environments, queue
         self._processes: dict[str, asyncio.subprocess.Process] = {}
+        self._killed: set[str] = set()  # they may take a moment to end
         self._finishing = asyncio.Event()
         queue.on_replacement_request = self._finish_one
-        queue.on_silent = self._kill
+        queue.on_failure = self._kill
 
     @property
     def has_workers(self) -> bool:
@@ -56,20 +57,24 @@ class Supervisor:
             self._finish_one(worker_id)
 
     def _finish_one(self, worker_id: str) -> None:
-        """Tells the worker to end after the job that it runs."""
+        """Tells the worker to end after the job that it runs. One that was not started here ends without being told."""
         self._queue.retire(worker_id)
-        with suppress(ProcessLookupError):
-            self._processes[worker_id].send_signal(signal.SIGTERM)
+        if (process := self._processes.get(worker_id)) is not None:
+            with suppress(ProcessLookupError):
+                process.send_signal(signal.SIGTERM)
 
-    def _kill(self, worker_id: str) -> bool:
-        """Kills a silent worker. Returns False if it is not one of ours.
+    def _kill(self, worker_id: str, reason: str) -> bool:
+        """Kills a worker that is silent or hangs. Returns False if it is not one of ours.
 
-        A stopped or stuck process could wake up later and deliver a job that another worker does by then.
+        A stopped or stuck process could wake up later and deliver a job that another worker does by then. The rest of
+        its group is killed once it has ended.
         """
         process = self._processes.get(worker_id)
         if process is None:
             return False
-        _log.warning("worker killed", worker=worker_id, reason="no heartbeat")
+        if worker_id not in self._killed:
+            _log.warning("worker killed", worker=worker_id, reason=reason)
+            self._killed.add(worker_id)
         with suppress(ProcessLookupError):
             process.kill()
         return True
@@ -101,7 +106,8 @@ class Supervisor:
                 code = await process.wait()
         finally:
             self._processes.pop(worker_id, None)
-            is_retired = workers.heard_from(worker_id).is_retired
+            self._killed.discard(worker_id)
+            is_retired = workers.is_retired(worker_id)
             await self._queue.worker_ended(worker_id)
         _log.info("worker ended", worker=worker_id, code=code)
         if not is_retired and time.monotonic() - started_at < _STABLE_SECONDS:

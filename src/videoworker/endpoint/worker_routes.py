@@ -116,7 +116,7 @@ async def _while_connected(request: Request, work: Coroutine[Any, Any, list[Item
     finally:
         disconnected.cancel()
         task.cancel()
-        await asyncio.wait({task, disconnected})
+        await asyncio.gather(task, disconnected, return_exceptions=True)
 
 
 async def _disconnected(request: Request) -> None:
