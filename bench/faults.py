@@ -1,11 +1,11 @@
 """Breaks a running endpoint at random instants and looks at what is left: `python -m bench.faults --jobs 200 --seed 1`.
 
 The endpoint and two workers as `videoworker serve` runs them, small checkpoints, and a bucket behind a proxy. While
-jobs come in, workers and the endpoint are killed, told to end or stopped for a while, the bucket fails, the disk
-takes no more, jobs are cancelled, pictures take minutes to decode, and results of nobody arrive. At the end every job
-that was accepted must have one final state that never changed. Every COMPLETED one must have its video in the bucket,
-with the sha256 of its answer. No temporary file and no process may be left. The log of the endpoint and its workers
-goes to stderr.
+jobs come in, workers and the endpoint are killed, told to end or stopped for a while, workers hang, the bucket fails,
+the disk takes no more, the database is locked, jobs are cancelled, pictures take minutes to decode, and results of
+nobody arrive. At the end every job that was accepted must have one final state that never changed. Every COMPLETED one
+must have its video in the bucket, with the sha256 of its answer. No temporary file and no process may be left. The log
+of the endpoint and its workers goes to stderr.
 """
 
 import base64
@@ -15,6 +15,7 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import sys
 import tempfile
 import threading
@@ -40,6 +41,7 @@ WORKERS = 2
 AT_ONCE = 8  # jobs that are not final
 PATIENCE = 300.0  # seconds without any job becoming final, after which the rest is said to hang
 HEARTBEAT_SECONDS = 3
+HANG_SECONDS = 5
 FEW_BYTES = 4096  # what a file may have while the disk is full
 MODEL = SHIPPED[0]
 IMAGE_MODEL = next(model for model in FIRST_OF_FAMILY.values() if model.takes_image)
@@ -49,11 +51,13 @@ SCHEDULE = {
     "worker killed": 4,
     "worker told to end": 3,
     "worker stopped for a while": 3,
+    "worker hangs": 3,
     "endpoint killed": 3,
     "endpoint told to end": 1,
     "bucket answers 503": 4,
     "bucket breaks off": 4,
     "disk full": 5,
+    "database locked": 4,
     "job cancelled": 12,
     "hostile picture": 3,
     "result of nobody": 6,
@@ -82,6 +86,7 @@ class Campaign:
         settings = {
             "DATABASE_URL": f"sqlite:///{folder}/jobs.db",
             "HEARTBEAT_TIMEOUT_SECONDS": str(HEARTBEAT_SECONDS),
+            "HANG_TIMEOUT_SECONDS": str(HANG_SECONDS),
             "JOB_TIMEOUT_SECONDS": "60",
             "WEIGHTS_DIR": str(folder / "weights"),
             "OUTPUT_DIR": str(self._made),
@@ -160,11 +165,13 @@ class Campaign:
             "worker killed": lambda: self._signal_worker(signal.SIGKILL),
             "worker told to end": lambda: self._signal_worker(signal.SIGTERM),
             "worker stopped for a while": self._stop_worker,
+            "worker hangs": self._hang_worker,
             "endpoint killed": lambda: self._restart(signal.SIGKILL),
             "endpoint told to end": lambda: self._restart(signal.SIGTERM),
             "bucket answers 503": lambda: self._fail_bucket(Fault(status=503)),
             "bucket breaks off": lambda: self._fail_bucket(Fault(cut_after=self._rng.randrange(3000))),
             "disk full": self._fill_disk,
+            "database locked": self._lock_database,
             "job cancelled": self._cancel,
             "hostile picture": self._submit_hostile_picture,
             "result of nobody": self._result_of_nobody,
@@ -194,6 +201,22 @@ class Campaign:
             group = os.getpgid(worker.pid)
             os.killpg(group, signal.SIGSTOP)
             self._later(HEARTBEAT_SECONDS + 2, lambda: os.killpg(group, signal.SIGCONT))
+
+    def _hang_worker(self) -> None:
+        """For ever, while its heartbeat goes on. If it has a job, that is cancelled: nobody else can tell that it hangs
+        before the job's time is over."""
+        if worker := self._some_worker():
+            worker.suspend()
+            worker_id = worker.environ()["RUNPOD_POD_ID"]
+            for job_id in self.waiting:
+                if self._endpoint.status(job_id).get("workerId") == worker_id:
+                    self._endpoint.post(f"cancel/{job_id}").raise_for_status()
+
+    def _lock_database(self) -> None:
+        """As a disk that takes seconds to write, or another program that has the file open."""
+        connection = sqlite3.connect(self._folder / "jobs.db", isolation_level=None, check_same_thread=False)
+        connection.execute("BEGIN IMMEDIATE")
+        self._later(self._rng.uniform(1, 4), connection.close)
 
     def _restart(self, number: int) -> None:
         code = self._endpoint.kill(number)

@@ -8,8 +8,8 @@ import pytest
 from bench.faults import SCHEDULE
 from tests.handler_process import ROOT, environment
 
-JOBS = 40
-SEED = 480  # the workers are up when the first of them ends, and between two such faults jobs are made
+JOBS = 32
+SEED = 13349  # the workers are up when the first of them ends, and between two such faults jobs are made
 
 
 @pytest.mark.needs_swift
