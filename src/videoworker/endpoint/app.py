@@ -13,7 +13,8 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from starlette.exceptions import HTTPException
 
 from videoworker.endpoint import caller_routes, worker_routes
-from videoworker.endpoint.queue import Queue
+from videoworker.endpoint.database import DatabaseReplacedError
+from videoworker.endpoint.queue import Queue, QueueFullError
 from videoworker.endpoint.settings import EndpointSettings
 from videoworker.endpoint.webhooks import Webhooks
 from videoworker.endpoint.worker_access import WorkerAccess
@@ -65,6 +66,15 @@ def make_app(queue: Queue, settings: EndpointSettings, worker_token: str, files:
     @app.exception_handler(InterfaceError)
     async def database_unreachable(request: Request, error: Exception) -> JSONResponse:
         return JSONResponse({"error": "The jobs' database cannot be reached."}, 503)
+
+    @app.exception_handler(DatabaseReplacedError)
+    async def database_replaced(request: Request, error: DatabaseReplacedError) -> JSONResponse:
+        return JSONResponse({"error": str(error)}, 503)
+
+    @app.exception_handler(QueueFullError)
+    async def queue_full(request: Request, error: QueueFullError) -> JSONResponse:
+        most = f"at most {settings.max_queued_bytes} bytes (MAX_QUEUED_BYTES)"
+        return JSONResponse({"error": f"The jobs that wait may hold {most}. Submit this one later."}, 429)
 
     @app.exception_handler(WorkerHangsError)
     async def worker_hangs(request: Request, error: WorkerHangsError) -> JSONResponse:

@@ -3,13 +3,18 @@
 Ownership: one thread writes. It takes all changes that are waiting and runs them in one transaction. It reports each
 change only after the commit is on the disk, so many callers share one flush. Reads run on a few threads of their own.
 A database belongs to one endpoint at a time.
+
+SQLite's files can be deleted or replaced by others while they are open. What is written then is lost with this process.
+So the files are looked at with each change and each query.
 """
 
 import asyncio
+import os
 import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -22,7 +27,11 @@ Value = TypeVar("Value")
 
 _MAX_GROUP = 256  # changes in one transaction: limits how long the first of them waits for the others
 _READERS = 2
+_BUSY_SECONDS = 30.0  # how long another program's lock on SQLite's file is waited for
+_KEPT_FREE_BYTES = 1 << 22  # free room in SQLite's file, and in its write-ahead log, that is left for the next jobs
+_SHRINK_BYTES = 1 << 24  # by how much the file shrinks at once, which keeps changes waiting
 _CLAIM_SECONDS = 10.0  # PostgreSQL may take a moment to notice that an endpoint was killed
+_INCREMENTAL = 2  # SQLite's number of the mode in which its file shrinks when it is told to
 _CLAIM_KEY = 0x766964656F  # "video": the key of PostgreSQL's advisory lock
 
 _log = structlog.get_logger()
@@ -30,6 +39,13 @@ _log = structlog.get_logger()
 
 class DatabaseInUseError(Exception):
     """Another endpoint already serves from this database."""
+
+
+class DatabaseReplacedError(Exception):
+    """SQLite's files are no longer those that were opened."""
+
+    def __init__(self) -> None:
+        super().__init__("The jobs' database was deleted or replaced. The endpoint must be started again.")
 
 
 @dataclass(frozen=True)
@@ -53,13 +69,15 @@ class _PendingChange:
 
 
 class Database:
-    """A change or a query is a function of a `Connection`. Its errors are raised where it is awaited."""
+    """A change or a query is a function of a `Connection`. Its errors are raised where it is awaited. So is
+    `DatabaseReplacedError`."""
 
     def __init__(self, url: str) -> None:
         """Raises `DatabaseInUseError`, and SQLAlchemy's errors if the database cannot be reached."""
         parsed = make_url(url)
         self._release = _claim(parsed)
         self.engine, self._reader = _engine(parsed, "BEGIN IMMEDIATE"), _engine(parsed, "BEGIN")
+        self._files = _SqliteFiles(self.engine) if parsed.get_backend_name() == "sqlite" else None
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="database-read")
         self._pending: queue.SimpleQueue[_PendingChange | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write_all, name="database-write", daemon=True)
@@ -79,9 +97,20 @@ class Database:
 
         def run() -> Value:
             with self._reader.connect() as connection:
-                return query(connection)
+                result = query(connection)
+            self._check_files()
+            return result
 
         return await asyncio.get_running_loop().run_in_executor(self._readers, run)
+
+    async def shrink(self) -> None:
+        """Gives the room of jobs that are gone to the disk, some of it at a time. PostgreSQL sees to that itself."""
+        if self._files is not None:
+            await asyncio.get_running_loop().run_in_executor(self._readers, self._files.shrink)
+
+    def _check_files(self) -> None:
+        if self._files is not None:
+            self._files.check()
 
     def close(self) -> None:
         """Commits the changes that are waiting. After that another endpoint can claim the database."""
@@ -107,6 +136,11 @@ class Database:
         try:
             with self.engine.begin() as connection:
                 results = [pending.change(connection) for pending in group]
+            self._check_files()
+        except DatabaseReplacedError as error:  # committed to files that nobody will find
+            for pending in group:
+                pending.settle(None, error)
+            return
         except Exception as error:
             if len(group) == 1:
                 _log.error("database refused a change", exc_info=error)
@@ -119,18 +153,61 @@ class Database:
             pending.settle(result, None)
 
 
+class _SqliteFiles:
+    """The files of an open SQLite database in WAL mode. `engine` keeps it open."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        with engine.begin() as connection:  # makes them
+            connection.execute(text("SELECT 1"))
+            self._names = [f"{engine.url.database}{suffix}" for suffix in ("", "-wal", "-shm")]
+            self._at_first = self._identities()
+
+    def check(self) -> None:
+        """Raises `DatabaseReplacedError`."""
+        if self._identities() != self._at_first:
+            raise DatabaseReplacedError
+
+    def _identities(self) -> list[tuple[int, int] | None]:
+        """Of each file, None if it is gone."""
+        identities: list[tuple[int, int] | None] = []
+        for name in self._names:
+            try:
+                found = os.stat(name)
+                identities.append((found.st_dev, found.st_ino))
+            except FileNotFoundError:
+                identities.append(None)
+        return identities
+
+    def shrink(self) -> None:
+        """Gives free room to the disk, at most `_SHRINK_BYTES`."""
+        with closing(self._engine.raw_connection()) as connection:
+            cursor = connection.cursor()
+            (page_bytes,) = cursor.execute("PRAGMA page_size").fetchone()
+            (free,) = cursor.execute("PRAGMA freelist_count").fetchone()
+            pages = min(free - _KEPT_FREE_BYTES // page_bytes, _SHRINK_BYTES // page_bytes)
+            if pages > 0:
+                # `execute` would end after the first page. The file is cut when the write-ahead log is written back.
+                cursor.executescript(f"PRAGMA incremental_vacuum({pages}); PRAGMA wal_checkpoint(PASSIVE)")
+
+
 def _engine(url: URL, begin: str) -> Engine:
     """`begin` is the statement with which a transaction begins on SQLite.
 
     A transaction that writes must begin as one: if it only turns into one later, SQLite may refuse it because the file
     has changed since it began."""
-    engine = create_engine(url)
-    if url.get_backend_name() == "sqlite":
+    is_sqlite = url.get_backend_name() == "sqlite"
+    engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS} if is_sqlite else {})
+    if is_sqlite:
 
         @event.listens_for(engine, "connect")
         def _set_up(connection: Any, _: Any) -> None:
             connection.isolation_level = None  # Python's driver begins no transactions itself
+            if connection.execute("PRAGMA auto_vacuum").fetchone() != (_INCREMENTAL,):
+                connection.execute(f"PRAGMA auto_vacuum={_INCREMENTAL}")
+                connection.execute("VACUUM")  # a file that has tables changes only with this
             connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute(f"PRAGMA journal_size_limit={_KEPT_FREE_BYTES}")
             connection.execute("PRAGMA synchronous=FULL")  # a commit returns only once it is on the disk
 
         @event.listens_for(engine, "begin")

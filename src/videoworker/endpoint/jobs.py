@@ -30,8 +30,10 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    inspect,
     null,
     select,
+    text,
     update,
 )
 
@@ -77,12 +79,22 @@ _jobs = Table(
     Column("due_at", Float, nullable=False, comment="when it expires, times out, or has been kept long enough"),
     Column("webhook", Text),
     Column("webhook_pending", Boolean, nullable=False),
-    Column("body", Text, nullable=False),
+    Column("body_bytes", Integer, nullable=False),
     Column("output", Text),
     Column("error", Text),
-    Index("jobs_by_status", "status", "number"),
     Index("jobs_by_due_at", "due_at"),
     sqlite_autoincrement=True,
+)
+
+_by_status = Index("jobs_by_status", _jobs.c.status, _jobs.c.number, _jobs.c.body_bytes)
+
+# Apart from the jobs: SQLite writes a whole row anew if one of its columns changes, and reads it up to the last column
+# that is asked for.
+_bodies = Table(
+    "bodies",
+    metadata,
+    Column("job_id", String(64), primary_key=True),
+    Column("body", Text, nullable=False, comment="a JSON object that has an `input`"),
 )
 
 _chunks = Table(
@@ -93,6 +105,23 @@ _chunks = Table(
     Column("chunk", Text, nullable=False, comment="a JSON object"),
     sqlite_autoincrement=True,
 )
+
+
+def make_tables(connection: Connection) -> None:
+    """Makes the tables if there are none. From jobs that hold their bodies, as they once did, it takes them out."""
+    inspector = inspect(connection)
+    hold_bodies = inspector.has_table("jobs") and "body" in {one["name"] for one in inspector.get_columns("jobs")}
+    metadata.create_all(connection)
+    if hold_bodies:
+        for statement in (
+            "INSERT INTO bodies (job_id, body) SELECT id, body FROM jobs",
+            "ALTER TABLE jobs ADD COLUMN body_bytes INTEGER NOT NULL DEFAULT 0",
+            "UPDATE jobs SET body_bytes = length(body)",
+            "ALTER TABLE jobs DROP COLUMN body",
+            "DROP INDEX jobs_by_status",
+        ):
+            connection.execute(text(statement))
+        _by_status.create(connection)
 
 
 @dataclass(frozen=True)
@@ -123,12 +152,18 @@ class Job:
     """The URL that its final state is posted to."""
     webhook_pending: bool
     """Whether it is final and has a webhook that still is to be sent."""
-    body: str
-    """What its worker gets beside the id: a JSON object that has an `input`."""
     output: str | None
     """What its worker made, as JSON text. None if it is not final or there is none."""
     error: str | None
     """Why it failed or timed out, as JSON text."""
+
+
+@dataclass(frozen=True)
+class JobState:
+    """Where a job stands. The fields mean what those of `Job` mean."""
+
+    status: Status
+    worker: str | None
 
     @property
     def running_on(self) -> str | None:
@@ -142,6 +177,7 @@ class Submission:
 
     id: str
     body: str
+    """What its worker gets beside the id: a JSON object that has an `input`."""
     webhook: str | None
     execution_timeout: float
     ttl: float
@@ -202,9 +238,21 @@ class JobStream:
     chunks: list[str]
 
 
-def add(connection: Connection, submission: Submission, now: float, retries: int = 0) -> None:
-    """Puts a new job at the end of the queue."""
+_queued_bytes = select(func.coalesce(func.sum(_jobs.c.body_bytes), 0)).where(_jobs.c.status == Status.IN_QUEUE)
+
+
+def submit(connection: Connection, submission: Submission, max_bytes: int, now: float) -> bool:
+    """Puts a new job at the end of the queue, unless the jobs that wait would hold more than `max_bytes` by that.
+    Returns whether it did."""
+    is_room = int(connection.scalar(_queued_bytes) or 0) + len(submission.body) <= max_bytes
+    if is_room:
+        _add(connection, submission, now, retries=0)
+    return is_room
+
+
+def _add(connection: Connection, submission: Submission, now: float, retries: int) -> None:
     expires_at = now + submission.ttl
+    connection.execute(insert(_bodies), {"job_id": submission.id, "body": submission.body})
     connection.execute(
         insert(_jobs),
         {
@@ -219,7 +267,7 @@ def add(connection: Connection, submission: Submission, now: float, retries: int
             "due_at": expires_at,
             "webhook": submission.webhook,
             "webhook_pending": False,
-            "body": submission.body,
+            "body_bytes": len(submission.body),
         },
     )
 
@@ -242,14 +290,18 @@ _take = (
         started_at=_now,
         due_at=case((_jobs.c.expires_at < _times_out_at, _jobs.c.expires_at), else_=_times_out_at),
     )
-    .returning(_jobs.c.number, _jobs.c.id, _jobs.c.body, _jobs.c.created_at)
+    .returning(_jobs.c.number, _jobs.c.id, _jobs.c.created_at)
 )
+_body = select(_bodies.c.body).where(_bodies.c.job_id == bindparam("job_id"))
 
 
 def take(connection: Connection, worker: str, count: int, now: float) -> list[AssignedJob]:
     """Hands out the jobs that have waited longest, at most `count`."""
     rows = connection.execute(_take, {"by": worker, "count": count, "now": now}).all()
-    return [AssignedJob(row.id, row.body, now - row.created_at) for row in sorted(rows, key=lambda row: row.number)]
+    return [
+        AssignedJob(row.id, connection.scalars(_body, {"job_id": row.id}).one(), now - row.created_at)
+        for row in sorted(rows, key=lambda row: row.number)
+    ]
 
 
 _final: dict[str, Any] = {  # the columns of every job that becomes final
@@ -273,9 +325,9 @@ def finish(connection: Connection, job_id: str, worker: str, result: JobResult, 
     return has_webhook
 
 
-def cancel(connection: Connection, job_id: str, now: float) -> Job | None:
-    """Cancels the job unless it is final. Returns it as it was before; None if there is no such job."""
-    before = find(connection, job_id)
+def cancel(connection: Connection, job_id: str, now: float) -> JobState | None:
+    """Cancels the job unless it is final. Returns how it was before; None if there is no such job."""
+    before = _state(connection, job_id)
     if before is not None and not before.status.is_final:
         connection.execute(
             update(_jobs).where(_jobs.c.id == job_id).values(status=Status.CANCELLED, output=null(), **_final),
@@ -284,16 +336,18 @@ def cancel(connection: Connection, job_id: str, now: float) -> Job | None:
     return before
 
 
-def retry(connection: Connection, job_id: str, now: float) -> Job | None:
+def retry(connection: Connection, job_id: str, now: float) -> JobState | None:
     """Puts the job at the end of the queue if it is FAILED or TIMED_OUT.
 
-    Returns it as it was before; None if there is no such job."""
-    before = find(connection, job_id)
+    Returns how it was before; None if there is no such job."""
+    before = _state(connection, job_id)
     if before is not None and before.status.can_be_retried:
+        job, body = find(connection, job_id), find_body(connection, job_id)
+        assert job is not None and body is not None
         _drop(connection, [job_id])
-        ttl = before.expires_at - before.created_at
-        again = Submission(job_id, before.body, before.webhook, before.execution_timeout, ttl, before.retention)
-        add(connection, again, now, retries=before.retries + 1)
+        ttl = job.expires_at - job.created_at
+        again = Submission(job_id, body, job.webhook, job.execution_timeout, ttl, job.retention)
+        _add(connection, again, now, retries=job.retries + 1)
     return before
 
 
@@ -320,7 +374,9 @@ def take_back(connection: Connection, job_ids: list[str], worker: str, max_attem
 
 def purge(connection: Connection) -> list[str]:
     """Removes every job that is IN_QUEUE. Returns their ids."""
-    return list(connection.scalars(delete(_jobs).where(_jobs.c.status == Status.IN_QUEUE).returning(_jobs.c.id)))
+    waiting = _jobs.c.status == Status.IN_QUEUE
+    connection.execute(delete(_bodies).where(_bodies.c.job_id.in_(select(_jobs.c.id).where(waiting))))
+    return list(connection.scalars(delete(_jobs).where(waiting).returning(_jobs.c.id)))
 
 
 def apply_deadlines(connection: Connection, now: float) -> list[DueJob]:
@@ -361,6 +417,19 @@ def find(connection: Connection, job_id: str) -> Job | None:
     return None if columns is None else Job(**{**columns, "status": Status(columns["status"])})
 
 
+def find_body(connection: Connection, job_id: str) -> str | None:
+    """What the job's worker gets. None if there is no such job."""
+    return connection.scalar(_body, {"job_id": job_id})
+
+
+_find_state = select(*[_jobs.c[field.name] for field in fields(JobState)]).where(_jobs.c.id == bindparam("job_id"))
+
+
+def _state(connection: Connection, job_id: str) -> JobState | None:
+    row = connection.execute(_find_state, {"job_id": job_id}).one_or_none()
+    return None if row is None else JobState(Status(row.status), row.worker)
+
+
 def in_progress(connection: Connection) -> list[RunningJob]:
     running = select(_jobs.c.id, _jobs.c.worker).where(_jobs.c.status == Status.IN_PROGRESS)
     return [RunningJob(row.id, row.worker) for row in connection.execute(running)]
@@ -374,7 +443,7 @@ def count(connection: Connection) -> JobCounts:
 
 def add_chunk(connection: Connection, job_id: str, worker: str, chunk: str) -> bool:
     """Whether the chunk was kept. It is not if this worker no longer has the job."""
-    job = find(connection, job_id)
+    job = _state(connection, job_id)
     if job is None or job.running_on != worker:
         return False
     connection.execute(insert(_chunks), {"job_id": job_id, "chunk": chunk})
@@ -383,7 +452,7 @@ def add_chunk(connection: Connection, job_id: str, worker: str, chunk: str) -> b
 
 def take_chunks(connection: Connection, job_id: str) -> JobStream | None:
     """The chunks that nobody has taken yet. Each is given once. None if there is no such job."""
-    job = find(connection, job_id)
+    job = _state(connection, job_id)
     if job is None:
         return None
     taken = delete(_chunks).where(_chunks.c.job_id == job_id).returning(_chunks.c.number, _chunks.c.chunk)
@@ -402,5 +471,6 @@ def webhook_done(connection: Connection, job_id: str) -> None:
 
 
 def _drop(connection: Connection, job_ids: list[str]) -> None:
-    connection.execute(delete(_chunks).where(_chunks.c.job_id.in_(job_ids)))
+    for parts in (_chunks, _bodies):
+        connection.execute(delete(parts).where(parts.c.job_id.in_(job_ids)))
     connection.execute(delete(_jobs).where(_jobs.c.id.in_(job_ids)))

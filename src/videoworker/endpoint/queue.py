@@ -14,8 +14,8 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from videoworker.endpoint import jobs
-from videoworker.endpoint.database import Database
-from videoworker.endpoint.jobs import AssignedJob, Job, JobCounts, JobResult, JobStream, Submission
+from videoworker.endpoint.database import Database, DatabaseReplacedError
+from videoworker.endpoint.jobs import AssignedJob, Job, JobCounts, JobResult, JobState, JobStream, Submission
 from videoworker.endpoint.settings import EndpointSettings
 from videoworker.endpoint.wait_queue import WaitQueue
 from videoworker.endpoint.worker_registry import WorkerRegistry
@@ -23,6 +23,10 @@ from videoworker.endpoint.worker_registry import WorkerRegistry
 _SWEEP_SECONDS = 0.5  # how late an expiry, a timeout or a missed heartbeat may be noticed
 
 _log = structlog.get_logger()
+
+
+class QueueFullError(Exception):
+    """The jobs that wait hold as much as the settings allow."""
 
 
 class Queue:
@@ -54,7 +58,7 @@ class Queue:
 
     async def open(self) -> None:
         """Makes the tables if there are none, and takes over the jobs that an earlier endpoint left."""
-        await self._database.write(jobs.metadata.create_all)
+        await self._database.write(jobs.make_tables)
         for job in await self._database.read(jobs.in_progress):
             self.workers.assigned(job.worker, [job.id])
         for job_id in await self._database.read(jobs.webhooks_pending):
@@ -70,11 +74,19 @@ class Queue:
     # What callers ask for
 
     async def submit(self, submission: Submission) -> None:
-        await self._database.write(partial(jobs.add, submission=submission, now=self._clock()))
+        """Raises `QueueFullError`."""
+        most = self._settings.max_queued_bytes
+        submitting = partial(jobs.submit, submission=submission, max_bytes=most, now=self._clock())
+        if not await self._database.write(submitting):
+            raise QueueFullError
         self._job_polls.notify()
 
     async def find(self, job_id: str) -> Job | None:
         return await self._database.read(partial(jobs.find, job_id=job_id))
+
+    async def body(self, job_id: str) -> str | None:
+        """What the job's worker gets: a JSON object that has an `input`. None if there is no such job."""
+        return await self._database.read(partial(jobs.find_body, job_id=job_id))
 
     async def wait(self, job_id: str, seconds: float) -> Job | None:
         """The job once it is final, or as it is after `seconds`. None if there is no such job."""
@@ -101,8 +113,8 @@ class Queue:
             self._attempt_over(job_id)
         return await self.find(job_id)
 
-    async def retry(self, job_id: str) -> Job | None:
-        """Queues the job again if it is FAILED or TIMED_OUT. Returns it as it was before; None if there is no such
+    async def retry(self, job_id: str) -> JobState | None:
+        """Queues the job again if it is FAILED or TIMED_OUT. Returns how it was before; None if there is no such
         job."""
         before = await self._database.write(partial(jobs.retry, job_id=job_id, now=self._clock()))
         self._job_polls.notify()
@@ -195,7 +207,7 @@ class Queue:
         lost = self.workers.jobs_of(worker_id)
         self.workers.ended(worker_id)
         if lost:
-            with suppress(SQLAlchemyError):
+            with suppress(SQLAlchemyError, DatabaseReplacedError):
                 await self.take_back(worker_id, lost, "its worker ended")
 
     async def take_back(self, worker_id: str, job_ids: list[str], reason: str) -> None:
@@ -239,6 +251,7 @@ class Queue:
                 if job.was_running_on is not None:
                     self.workers.stop(job.was_running_on, job.id)
                 self._attempt_over(job.id)
+        await self._database.shrink()
 
     def _attempt_over(self, job_id: str, may_have_webhook: bool = True) -> None:
         """No worker has the job any more: it is final, queued again, or gone."""

@@ -31,6 +31,7 @@ class EndpointSettings(BaseSettings):
         ge=3,
         description="a worker hangs if it runs a job for so long after the job's end, or asks for none for so long",
     )
+    max_queued_bytes: int = Field(1 << 30, gt=0, description="how much the jobs that wait may hold; then /run refuses")
     execution_timeout_seconds: float = Field(
         14_400, gt=0, description="longest time a job may run, if its policy does not say"
     )

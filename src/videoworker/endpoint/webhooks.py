@@ -72,7 +72,9 @@ class Webhooks:
     async def _post(self, job: Job) -> None:
         """One attempt. Raises `aiohttp.ClientError` or `TimeoutError` unless the answer's status is 2xx."""
         assert job.webhook is not None  # or none would be pending
-        job_input = json.loads(job.body)["input"]
+        sent = await self._queue.body(job.id)
+        assert sent is not None  # a job whose webhook is pending is kept
+        job_input = json.loads(sent)["input"]
         body = json_object(job_fields(job, None) | {"input": json.dumps(job_input), "webhook": json.dumps(job.webhook)})
         headers = {"Content-Type": "application/json"} | self._signature(job, body)
         timeout = aiohttp.ClientTimeout(total=_ANSWER_SECONDS)
