@@ -1,8 +1,9 @@
 """What the endpoint on one machine can carry: `python -m bench.endpoint`.
 
 Jobs per second from `/run` to COMPLETED, with workers that make nothing and speak the wire's calls, and with the SDK's
-own worker loop, which sleeps between jobs; then the time of `/run` and `/status` with few and with many jobs waiting.
-The endpoint is a process of its own, callers and workers are this one: all share the machine.
+own worker loop, which sleeps between jobs; then the time of `/run` and `/status` with few and with many jobs waiting,
+and of `/status` for the largest job. The endpoint is a process of its own, callers and workers are this one: all share
+the machine.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ import typer
 
 from bench.servers.endpoint import EndpointProcess
 from bench.servers.postgresql import postgresql
+from videoworker.endpoint.submission import MAX_RUN_BYTES
 
 CALLERS, WORKERS = 16, 8
 INPUT = {"input": {"prompt": "A red circle moves to the right over a blue background", "seed": 1}}
@@ -60,6 +62,7 @@ async def measure(name: str, url: str, jobs: int, waiting: int, requests: int) -
         for queued in (10, waiting):
             await fill(session, url, queued)
             await latencies(session, url, name, queued, requests)
+        await large(session, url, name, requests)
 
 
 async def measure_sdk(name: str, url: str, jobs: int) -> None:
@@ -112,8 +115,20 @@ async def latencies(session: aiohttp.ClientSession, url: str, name: str, queued:
         print(f"{name}: {path} p50 {cuts[49]:.1f} ms, p99 {cuts[98]:.1f} ms, {queued} waiting", flush=True)
 
 
-async def run(session: aiohttp.ClientSession, url: str) -> str:
-    async with session.post(f"{url}/run", json=INPUT) as answer:
+async def large(session: aiohttp.ClientSession, url: str, name: str, requests: int) -> None:
+    """/status of a job whose body is as large as it may be."""
+    job_id = await run(session, url, {"input": "x" * (MAX_RUN_BYTES - 100)})
+    took = []
+    for _ in range(requests):
+        started = time.perf_counter()
+        async with session.get(f"{url}/status/{job_id}") as answer:
+            await answer.read()
+        took.append(time.perf_counter() - started)
+    print(f"{name}: /status p50 {1000 * statistics.median(took):.1f} ms, a job of 10 MB", flush=True)
+
+
+async def run(session: aiohttp.ClientSession, url: str, body: object = INPUT) -> str:
+    async with session.post(f"{url}/run", json=body) as answer:
         answer.raise_for_status()
         job_id: str = (await answer.json())["id"]
         return job_id

@@ -3,6 +3,7 @@
 import shutil
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,16 @@ def test_queued_bytes(start: Start, make_room: str) -> None:
     else:
         endpoint.post("purge-queue")
     endpoint.run("x" * 60_000)
+
+
+@on_sqlite
+def test_queued_bytes_of_many_callers(start: Start) -> None:
+    """Exactly as many are accepted as there is room for."""
+    endpoint = start(max_queued_bytes=100_000)
+    body = {"input": "x" * 9_900}
+    with ThreadPoolExecutor(16) as callers:
+        answers = list(callers.map(lambda _: endpoint.post("run", body).status_code, range(40)))
+    assert sorted(answers) == [200] * 10 + [429] * 30
 
 
 @on_sqlite

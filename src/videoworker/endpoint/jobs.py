@@ -241,16 +241,19 @@ class JobStream:
 _queued_bytes = select(func.coalesce(func.sum(_jobs.c.body_bytes), 0)).where(_jobs.c.status == Status.IN_QUEUE)
 
 
-def submit(connection: Connection, submission: Submission, max_bytes: int, now: float) -> bool:
+def add_if_room(connection: Connection, submission: Submission, max_bytes: int, now: float) -> int | None:
     """Puts a new job at the end of the queue, unless the jobs that wait would hold more than `max_bytes` by that.
-    Returns whether it did."""
-    is_room = int(connection.scalar(_queued_bytes) or 0) + len(submission.body) <= max_bytes
-    if is_room:
-        _add(connection, submission, now, retries=0)
-    return is_room
+
+    Returns how many bytes may still be added; None if it is not added."""
+    left = max_bytes - int(connection.scalar(_queued_bytes) or 0) - len(submission.body)
+    if left < 0:
+        return None
+    add(connection, submission, now)
+    return left
 
 
-def _add(connection: Connection, submission: Submission, now: float, retries: int) -> None:
+def add(connection: Connection, submission: Submission, now: float, retries: int = 0) -> None:
+    """Puts a new job at the end of the queue."""
     expires_at = now + submission.ttl
     connection.execute(insert(_bodies), {"job_id": submission.id, "body": submission.body})
     connection.execute(
@@ -347,7 +350,7 @@ def retry(connection: Connection, job_id: str, now: float) -> JobState | None:
         _drop(connection, [job_id])
         ttl = job.expires_at - job.created_at
         again = Submission(job_id, body, job.webhook, job.execution_timeout, ttl, job.retention)
-        _add(connection, again, now, retries=job.retries + 1)
+        add(connection, again, now, retries=job.retries + 1)
     return before
 
 

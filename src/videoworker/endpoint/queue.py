@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from videoworker.endpoint import jobs
 from videoworker.endpoint.database import Database, DatabaseReplacedError
 from videoworker.endpoint.jobs import AssignedJob, Job, JobCounts, JobResult, JobState, JobStream, Submission
+from videoworker.endpoint.queue_room import QueueRoom
 from videoworker.endpoint.settings import EndpointSettings
 from videoworker.endpoint.wait_queue import WaitQueue
 from videoworker.endpoint.worker_registry import WorkerRegistry
@@ -52,6 +53,7 @@ class Queue:
         self._database, self._settings = database, settings
         since_1970 = time.time() - clock()
         self._clock: Callable[[], float] = lambda: since_1970 + clock()
+        self._room = QueueRoom()
         self._job_polls = WaitQueue()  # workers that wait for a job
         self._result_waits: dict[str, WaitQueue] = {}  # callers that wait for a job's end, by job
         self._is_closing = False
@@ -75,10 +77,13 @@ class Queue:
 
     async def submit(self, submission: Submission) -> None:
         """Raises `QueueFullError`."""
-        most = self._settings.max_queued_bytes
-        submitting = partial(jobs.submit, submission=submission, max_bytes=most, now=self._clock())
-        if not await self._database.write(submitting):
-            raise QueueFullError
+        now, most = self._clock(), self._settings.max_queued_bytes
+        if self._room.reserve(len(submission.body)):
+            await self._database.write(partial(jobs.add, submission=submission, now=now))
+        else:
+            adding = self._database.write(partial(jobs.add_if_room, submission=submission, max_bytes=most, now=now))
+            if await self._room.recount(adding) is None:
+                raise QueueFullError
         self._job_polls.notify()
 
     async def find(self, job_id: str) -> Job | None:
