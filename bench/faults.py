@@ -203,8 +203,7 @@ class Campaign:
             self._later(HEARTBEAT_SECONDS + 2, lambda: os.killpg(group, signal.SIGCONT))
 
     def _hang_worker(self) -> None:
-        """For ever, while its heartbeat goes on. If it has a job, that is cancelled: nobody else can tell that it hangs
-        before the job's time is over."""
+        """For ever, while its heartbeat goes on. If it has a job, that is cancelled, so the hang is noticed sooner."""
         if worker := self._some_worker():
             worker.suspend()
             worker_id = worker.environ()["RUNPOD_POD_ID"]

@@ -80,6 +80,28 @@ def test_no_job_and_no_poll(endpoint: EndpointHere, worker: Worker, killed: dict
     assert killed == {"w1": "has no job and asks for none"}
 
 
+def test_deaf_in_a_job(endpoint: EndpointHere, worker: Worker, killed: dict[str, str]) -> None:
+    """A worker that was started here asks for jobs to stop while it runs one."""
+    endpoint.queue.workers.started("w1")
+    running, other = [endpoint.run(number, policy={"executionTimeout": 3_600_000}) for number in range(2)]
+    worker.take()
+    worker.take(runs_nothing=False)
+    with ThreadPoolExecutor() as pool:
+        listening = pool.submit(worker.stops)
+        eventually(lambda: assert_listening(endpoint))
+        pass_with_pings(worker, endpoint, 300, running, other)
+        endpoint.post(f"cancel/{other}")
+        assert listening.result() == [other]
+    pass_with_pings(worker, endpoint, HANG_SECONDS - 10, running)
+    assert not killed
+    pass_with_pings(worker, endpoint, 20, running)
+    assert killed == {"w1": "no longer asks for jobs to stop"}
+
+
+def assert_listening(endpoint: EndpointHere) -> None:
+    assert endpoint.queue.workers.heard_from("w1").open_stop_polls == 1
+
+
 def test_silent_without_a_job(endpoint: EndpointHere, worker: Worker, killed: dict[str, str]) -> None:
     worker.ping()
     endpoint.advance(31)
@@ -87,17 +109,17 @@ def test_silent_without_a_job(endpoint: EndpointHere, worker: Worker, killed: di
 
 
 def long_job(endpoint: EndpointHere, worker: Worker) -> None:
-    """It asks for nothing meanwhile."""
+    """It asks for nothing meanwhile. Somebody else started it."""
     job_id = endpoint.run(1, policy={"executionTimeout": 3_600_000})
     worker.take()
-    pass_with_pings(worker, endpoint, 1000, job_id)
+    pass_with_pings(worker, endpoint, 300, job_id)
 
 
 def long_poll(endpoint: EndpointHere, worker: Worker) -> None:
     with ThreadPoolExecutor() as pool:
         polling = pool.submit(worker.take)
         eventually(lambda: assert_idle(endpoint))
-        pass_with_pings(worker, endpoint, 1000)
+        pass_with_pings(worker, endpoint, 300)
         endpoint.run(1)
         polling.result()
 
@@ -107,13 +129,13 @@ def drain(endpoint: EndpointHere, worker: Worker) -> None:
     job_id = endpoint.run(1, policy={"executionTimeout": 3_600_000})
     worker.take()
     endpoint.queue.retire("w1")
-    pass_with_pings(worker, endpoint, 1000, job_id)
+    pass_with_pings(worker, endpoint, 300, job_id)
     worker.done(job_id, {"output": 1})
 
 
 def start_slowly(endpoint: EndpointHere, worker: Worker) -> None:
     """Nothing is heard of it while it loads weights."""
-    endpoint.queue.workers.starting.add("w1")
+    endpoint.queue.workers.started("w1")
     endpoint.advance(3600)
     worker.ping()
 

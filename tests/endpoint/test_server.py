@@ -48,7 +48,7 @@ def are_gone(processes: list[psutil.Process]) -> None:
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EndpointProcess]:
-    settings = {"HEARTBEAT_TIMEOUT_SECONDS": "3", "HANG_TIMEOUT_SECONDS": "3"}
+    settings = {"HEARTBEAT_TIMEOUT_SECONDS": "3", "HANG_TIMEOUT_SECONDS": "5"}
     with EndpointProcess(tmp_path_factory.mktemp("program"), SERVE_NULL, **settings) as program:
         yield program
 
@@ -103,25 +103,26 @@ def test_silent_worker(endpoint: EndpointProcess) -> None:
 
 
 def test_hung_workers(endpoint: EndpointProcess) -> None:
-    """One hangs in a job that is cancelled; its heartbeat goes on. The other is silent and has no job. Both are killed
-    with their heartbeats, and replaced."""
-
-    def are_idle(count: int) -> None:
-        assert endpoint.get("health").json()["workers"]["idle"] == count
-
-    eventually(lambda: are_idle(2))
-    job_id = endpoint.run({"do": "run for ever"})
-    hung = eventually(lambda: worker_of(endpoint, job_id))
+    """Both hang in their jobs, while their heartbeats go on, and one job is cancelled. Both are killed with their
+    heartbeats. Another worker does the other job."""
+    job_ids = [endpoint.run({"do": "run for ever"}) for _ in range(2)]
+    hung = {eventually(partial(worker_of, endpoint, job_id)) for job_id in job_ids}
+    assert len(hung) == 2
     before = handlers(endpoint)
+    assert endpoint.process is not None and len(before) == 4
     for process in before:
-        is_hung = process.environ().get("RUNPOD_POD_ID") == hung
-        assert endpoint.process is not None
-        if not is_hung or process.ppid() == endpoint.process.pid:
+        if process.ppid() == endpoint.process.pid:  # not a heartbeat
             process.suspend()
-    assert endpoint.post(f"cancel/{job_id}").json()["status"] == "CANCELLED"
+    cancelled, other = job_ids
+    assert endpoint.post(f"cancel/{cancelled}").json()["status"] == "CANCELLED"
+
+    def taken_by_another() -> None:
+        assert worker_of(endpoint, other) not in hung
+
+    eventually(taken_by_another)
     eventually(lambda: are_gone(before))
-    eventually(lambda: are_idle(2))
     assert endpoint.final(endpoint.run({"n": 1}))["status"] == "COMPLETED"
+    endpoint.post(f"cancel/{other}")
 
 
 def test_fresh_worker(endpoint: EndpointProcess) -> None:

@@ -27,7 +27,9 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Workers:
-    """The workers to run: the command that starts one, and the environment that each of them has."""
+    """The workers to run: the command that starts one, and the environment that each of them has.
+
+    Their handler must not block the SDK's event loop: a worker that no longer asks for jobs to stop is killed."""
 
     command: Sequence[str]
     environments: Sequence[dict[str, str]]

@@ -29,7 +29,7 @@ class EndpointSettings(BaseSettings):
     hang_timeout_seconds: float = Field(
         60,
         ge=3,
-        description="a worker hangs if it runs a job for so long after the job's end, or asks for none for so long",
+        description="a worker that asks for nothing for so long, or still runs a job so long after its end, hangs",
     )
     max_queued_bytes: int = Field(1 << 30, gt=0, description="how much the jobs that wait may hold; then /run refuses")
     execution_timeout_seconds: float = Field(

@@ -96,7 +96,7 @@ class Supervisor:
         worker_id = f"{name}-{secrets.token_hex(4)}"
         started_at = time.monotonic()
         workers = self._queue.workers
-        workers.starting.add(worker_id)
+        workers.started(worker_id)
         try:
             async with guarded(self._command, os.environ | environment | {"RUNPOD_POD_ID": worker_id}) as process:
                 self._processes[worker_id] = process

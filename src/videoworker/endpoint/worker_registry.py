@@ -6,7 +6,8 @@ jobs it should stop follows from its next heartbeat, which names the jobs that i
 A worker's heartbeat comes from a process of its own. It goes on if the worker hangs, and names the jobs that the worker
 had by then. So a worker is judged by what it does as well:
 
-- While it has a job, its heartbeats must name the job. It may ask for nothing: the job may take all of its time.
+- While it has a job, its heartbeats must name the job. One that was started here must ask for jobs to stop as well. One
+  of somebody else may ask for nothing: its handler may block the loop that asks.
 - When a job is over, it must stop naming it, in time.
 - When it has no job, it must ask for one, in time. If it was told to end, it must end.
 
@@ -53,6 +54,9 @@ class Worker:
     """Those that it has not been told yet."""
     stop_polls: WaitQueue = field(default_factory=WaitQueue)
     """Its requests that wait for a job to stop."""
+    listened_at: float = 0.0
+    """When its last request for jobs to stop came or was over."""
+    open_stop_polls: int = 0
     overdue: dict[str, float] = field(default_factory=dict)
     """The jobs that it may still run although it should not, and since when it should not."""
     named_overdue: float = 0.0
@@ -90,15 +94,21 @@ class WorkerRegistry:
     def __init__(self, settings: EndpointSettings, clock: Callable[[], float]) -> None:
         """`clock`: seconds. It should stand still while the machine sleeps."""
         self.attempts: dict[str, Attempt] = {}
-        self.starting: set[str] = set()  # started, and have not asked for a job yet
+        self.starting: set[str] = set()  # started here, and have not asked for a job yet
+        self._own: set[str] = set()  # started here
         self._heartbeat_timeout, self._hang_timeout = settings.heartbeat_timeout_seconds, settings.hang_timeout_seconds
         self._clock = clock
         self._workers: dict[str, Worker] = {}
 
+    def started(self, worker_id: str) -> None:
+        """The worker's process was started here. Its handler does not block the loop that asks for jobs to stop."""
+        self.starting.add(worker_id)
+        self._own.add(worker_id)
+
     def heard_from(self, worker_id: str) -> Worker:
         """A request of this worker has come."""
         now = self._clock()
-        worker = self._workers.setdefault(worker_id, Worker(now, idle_since=now))
+        worker = self._workers.setdefault(worker_id, Worker(now, idle_since=now, listened_at=now))
         worker.heard_at = now
         return worker
 
@@ -175,11 +185,20 @@ class WorkerRegistry:
         """The jobs that the worker should stop. Waits up to `seconds` until there is one."""
         worker = self.heard_from(worker_id)
         until = asyncio.get_running_loop().time() + seconds
-        with worker.stop_polls.waiter() as waiter:
+        with worker.stop_polls.waiter() as waiter, self._listening(worker):
             if not (worker.jobs_to_stop or worker.is_retired):
                 await waiter.wait(until)
         job_ids, worker.jobs_to_stop = sorted(worker.jobs_to_stop), set()
         return job_ids
+
+    @contextmanager
+    def _listening(self, worker: Worker) -> Iterator[None]:
+        worker.open_stop_polls += 1
+        try:
+            yield
+        finally:
+            worker.open_stop_polls -= 1
+            worker.listened_at = self._clock()
 
     def retire(self, worker_id: str) -> None:
         """The worker was told to end. It gets no more jobs. Its requests for jobs to stop are answered now."""
@@ -198,6 +217,7 @@ class WorkerRegistry:
     def ended(self, worker_id: str) -> None:
         """The worker has ended."""
         self.starting.discard(worker_id)
+        self._own.discard(worker_id)
         self._workers.pop(worker_id, None)
 
     def given_up(self, worker_id: str) -> None:
@@ -205,7 +225,7 @@ class WorkerRegistry:
         worker = self._workers.get(worker_id)
         if worker is None or worker.heard_at < self._clock() - self._heartbeat_timeout:
             self._workers.pop(worker_id, None)
-        elif (reason := self._fault(worker, bool(self.jobs_of(worker_id)))) is not None and not worker.is_given_up:
+        elif (reason := self._fault(worker_id, worker)) is not None and not worker.is_given_up:
             _log.warning("worker gets no jobs; it was not started here", worker=worker_id, reason=reason)
             worker.is_given_up = True
 
@@ -217,19 +237,22 @@ class WorkerRegistry:
             if attempt.heard_at < too_old:
                 unnamed.setdefault(attempt.worker, []).append(job_id)
         failures = [Failure(worker_id, "no heartbeat", job_ids) for worker_id, job_ids in unnamed.items()]
-        busy = {attempt.worker for attempt in self.attempts.values()}
         for worker_id, worker in self._workers.items():
-            if worker_id not in unnamed and (reason := self._fault(worker, worker_id in busy)) is not None:
+            if worker_id not in unnamed and (reason := self._fault(worker_id, worker)) is not None:
                 failures.append(Failure(worker_id, reason, self.jobs_of(worker_id)))
         return failures
 
-    def _fault(self, worker: Worker, is_busy: bool) -> str | None:
-        now = self._clock()
+    def _fault(self, worker_id: str, worker: Worker) -> str | None:
+        now, is_busy = self._clock(), bool(self.jobs_of(worker_id))
         if not is_busy and worker.heard_at < now - self._heartbeat_timeout:
             return "no heartbeat"
         if worker.named_overdue > self._hang_timeout:
             return "still runs a job that is over"
-        if is_busy or now - worker.idle_since <= self._hang_timeout:
+        if is_busy:
+            must_listen = worker_id in self._own and not worker.is_retired  # the SDK's own loop ends with a draining
+            is_deaf = not worker.open_stop_polls and now - worker.listened_at > self._hang_timeout
+            return "no longer asks for jobs to stop" if must_listen and is_deaf else None
+        if now - worker.idle_since <= self._hang_timeout:
             return None
         if worker.is_retired:
             return "was told to end"
