@@ -2,10 +2,10 @@
 
 The endpoint and two workers as `videoworker serve` runs them, small checkpoints, and a bucket behind a proxy. While
 jobs come in, workers and the endpoint are killed, told to end or stopped for a while, workers hang, the bucket fails,
-the disk takes no more, the database is locked, jobs are cancelled, pictures take minutes to decode, and results of
-nobody arrive. At the end every job that was accepted must have one final state that never changed. Every COMPLETED one
-must have its video in the bucket, with the sha256 of its answer. No temporary file and no process may be left. The log
-of the endpoint and its workers goes to stderr.
+the disk takes no more, the database is locked, jobs are cancelled, pictures take minutes to decode, sockets are left
+half-open, and results of nobody arrive. At the end every job that was accepted must have one final state that never
+changed. Every COMPLETED one must have its video in the bucket, with the sha256 of its answer. No temporary file, no
+process and no open socket may be left. The log of the endpoint and its workers goes to stderr.
 """
 
 import base64
@@ -15,6 +15,7 @@ import json
 import os
 import random
 import signal
+import socket
 import sqlite3
 import sys
 import tempfile
@@ -30,6 +31,7 @@ import requests
 import typer
 
 from bench.hostile_pictures import jpeg_of_many_scans
+from bench.servers.attacks import HALF_HEADS, connect, wait_for_close
 from bench.servers.endpoint import FINAL, EndpointProcess
 from bench.servers.fault_proxy import Fault, FaultProxy
 from bench.servers.processes import VIDEOWORKER
@@ -61,6 +63,7 @@ SCHEDULE = {
     "job cancelled": 12,
     "hostile picture": 3,
     "result of nobody": 6,
+    "sockets left half-open": 3,
 }
 BAD_INPUTS: tuple[dict[str, Any], ...] = (
     {"image": "data:image/png;base64,bm90IGEgcGljdHVyZQ=="},
@@ -101,6 +104,7 @@ class Campaign:
         self._endpoint = stack.enter_context(EndpointProcess(folder, command, **settings))
         self._hostile_picture = base64.b64encode(jpeg_of_many_scans()).decode()
         self._timers: list[threading.Timer] = []
+        self._half_open: list[socket.socket] = []
         self._bad = set[str]()
         self.final: dict[str, dict[str, Any]] = {}
         self.waiting: list[str] = []
@@ -175,6 +179,7 @@ class Campaign:
             "job cancelled": self._cancel,
             "hostile picture": self._submit_hostile_picture,
             "result of nobody": self._result_of_nobody,
+            "sockets left half-open": self._leave_sockets,
         }
         acts[name]()
         self.faults[name] += 1
@@ -243,6 +248,9 @@ class Campaign:
         job_id = self._rng.choice([*self.waiting, *self.final])
         self._endpoint.post(f"job-done/worker-gone/{job_id}?isStream=false", {"output": "not a video"})
 
+    def _leave_sockets(self) -> None:
+        self._half_open += [connect(self._endpoint.url, sent) for sent in HALF_HEADS.values()]
+
     def _later(self, seconds: float, act: Callable[[], object]) -> None:
         def run() -> None:
             with suppress(ProcessLookupError, psutil.NoSuchProcess):
@@ -256,6 +264,10 @@ class Campaign:
         for timer in self._timers:
             timer.join()
         self._workers_are_back()
+        open_still = wait_for_close(self._half_open, PATIENCE)
+        self.problems += [f"never closed: {sock}" for sock in open_still]
+        for sock in self._half_open:
+            sock.close()
         for job_id, before in self.final.items():
             self._look_at_job(job_id, before, self._endpoint.status(job_id))
         code = self._endpoint.kill(signal.SIGTERM)

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import requests
-import uvicorn
 
 from bench.servers.endpoint import PATIENCE, TOKEN, Endpoint
 from videoworker.endpoint.app import make_app
 from videoworker.endpoint.database import Database
 from videoworker.endpoint.queue import Queue
 from videoworker.endpoint.settings import EndpointSettings
+from videoworker.http.limits import Limits
+from videoworker.http.server import Server
 
 Answer = TypeVar("Answer")
 
@@ -23,8 +24,8 @@ Answer = TypeVar("Answer")
 class EndpointHere(Endpoint):
     """An endpoint in this process, on a thread of its own; a context manager. `advance` lets time pass at once."""
 
-    def __init__(self, settings: EndpointSettings, files: Path) -> None:
-        self._settings, self._files, self._ahead = settings, files, 0.0
+    def __init__(self, settings: EndpointSettings, files: Path, limits: Limits | None = None) -> None:
+        self._settings, self.files, self._limits, self._ahead = settings, files, limits or Limits(), 0.0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
@@ -46,6 +47,11 @@ class EndpointHere(Endpoint):
         self._loop.close()
         self._database.close()
 
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._server.server_state.connections)
+
     def advance(self, seconds: float) -> None:
         """Lets time pass. The endpoint has done what is due when this returns."""
         self._ahead += seconds
@@ -61,9 +67,9 @@ class EndpointHere(Endpoint):
     async def _start(self, sock: socket.socket) -> None:
         self._database = Database(self._settings.database_url.get_secret_value())
         self.queue = Queue(self._database, self._settings, lambda: time.monotonic() + self._ahead)
-        app = make_app(self.queue, self._settings, TOKEN, self._files)
+        app = make_app(self.queue, self._settings, TOKEN, self.files)
         await self.queue.open()
-        self._server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1))
+        self._server = Server(app, self._limits)
         self._serving = asyncio.create_task(self._server.serve([sock]))
 
     async def _stop(self) -> None:

@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
-import uvicorn
 
 from videoworker.endpoint.app import make_app
 from videoworker.endpoint.database import Database
 from videoworker.endpoint.queue import Queue
 from videoworker.endpoint.settings import EndpointSettings
 from videoworker.endpoint.supervisor import Supervisor
+from videoworker.http.limits import Limits
+from videoworker.http.server import Server
 
 # Clients reuse connections. If the server has closed one, the SDK's first attempt to send a result over it is lost.
 _KEEP_ALIVE_SECONDS = 120
-_LAST_ANSWERS_SECONDS = 5
 
 _log = structlog.get_logger()
 
@@ -35,7 +35,7 @@ class Workers:
     environments: Sequence[dict[str, str]]
 
 
-class _Server(uvicorn.Server):
+class _Server(Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leaves the signals to `_run`, since the workers must finish before the server ends."""
@@ -56,16 +56,10 @@ def serve(sock: socket.socket, base_url: str, workers: Workers, files: Path, set
     try:
         queue = Queue(database, settings)
         token = secrets.token_urlsafe(16)
-        config = uvicorn.Config(
-            make_app(queue, settings, token, files),
-            log_config=None,
-            access_log=False,
-            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS,
-        )
+        server = _Server(make_app(queue, settings, token, files), Limits(idle_seconds=_KEEP_ALIVE_SECONDS))
         wiring = wire(f"{base_url}/v2/{settings.endpoint_id}", token, settings)
         supervisor = Supervisor(workers.command, [wiring | one for one in workers.environments], queue)
-        asyncio.run(_run(_Server(config), sock, queue, supervisor))
+        asyncio.run(_run(server, sock, queue, supervisor))
     finally:
         database.close()
 

@@ -1,4 +1,4 @@
-"""What every HTTP service of ours needs: request bodies with a limit, access for callers, and public addresses.
+"""What every HTTP service of ours needs: a server and request bodies with limits, access for callers, public addresses.
 
 It knows nothing of jobs, models or videos.
 """
