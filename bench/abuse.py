@@ -68,9 +68,9 @@ def main(
     """Prints one line per attack."""
     with attacked() as endpoint:
         print(endless_head(endpoint, megabytes), flush=True)
-    for what, sent in (("heads", HALF_HEADS), ("bodies", HALF_BODIES)) if bodies else (("heads", HALF_HEADS),):
-        with attacked() as endpoint:
-            print(f"{sockets} half {what}: {half_open(endpoint, sockets, sent.values())}", flush=True)
+        print(half_open(endpoint, "heads", islice(cycle(HALF_HEADS.values()), sockets)), flush=True)
+        if bodies:
+            print(half_open(endpoint, "bodies", islice(cycle(HALF_BODIES.values()), sockets)), flush=True)
     with attacked(FEW_DESCRIPTORS) as endpoint:
         print(too_few_descriptors(endpoint, seconds), flush=True)
 
@@ -101,10 +101,11 @@ def endless_head(endpoint: Attacked, megabytes: int) -> str:
     )
 
 
-def half_open(endpoint: Attacked, count: int, sent: Iterable[bytes]) -> str:
+def half_open(endpoint: Attacked, what: str, sent: Iterable[bytes]) -> str:
+    """A socket for each of `sent`."""
     with ExitStack() as stack:
         started = time.monotonic()
-        left = [stack.enter_context(connect(endpoint.url, one)) for one in islice(cycle(sent), count)]
+        left = sockets = [stack.enter_context(connect(endpoint.url, one)) for one in sent]
         endpoint.ask_health()
         descriptors = endpoint.descriptors
         while left and time.monotonic() - started < 2 * Limits().body_seconds:
@@ -112,7 +113,7 @@ def half_open(endpoint: Attacked, count: int, sent: Iterable[bytes]) -> str:
             endpoint.ask_health()
         took = time.monotonic() - started
     return (
-        f"{descriptors} sockets were kept, {len(left)} are open after {took:.1f} s, "
+        f"{len(sockets)} half {what}: {descriptors} sockets were kept, {len(left)} are open after {took:.1f} s, "
         f"{endpoint.megabytes:.0f} MB of memory, health within {1000 * endpoint.slowest_health:.0f} ms"
     )
 

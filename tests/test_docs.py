@@ -47,6 +47,10 @@ ELSEWHERE = {
         "tests/bench/test_decode.py",
         '"bench.decode"',
     ),
+    ".venv/bin/python -m bench.abuse --megabytes 50 --sockets 100 --no-bodies --seconds 1": (
+        "tests/bench/test_abuse.py",
+        '"--megabytes 50 --sockets 100 --no-bodies --seconds 1"',
+    ),
     ".venv/bin/python -m bench.faults": ("tests/bench/test_faults.py", '"bench.faults"'),
 }
 
