@@ -187,8 +187,12 @@ class Campaign:
     def _workers(self) -> list[psutil.Process]:
         """The workers' own processes, without their heartbeats."""
         assert self._endpoint.process is not None
-        children = psutil.Process(self._endpoint.process.pid).children()
-        return [child for child in children if "handler.py" in " ".join(child.cmdline())]
+        found = []
+        for child in psutil.Process(self._endpoint.process.pid).children():
+            with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+                if "handler.py" in " ".join(child.cmdline()):
+                    found.append(child)
+        return found
 
     def _some_worker(self) -> psutil.Process | None:
         """None if all are being replaced."""
