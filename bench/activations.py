@@ -7,7 +7,7 @@ a placement keeps a reserve for both. Attention counts as a fused kernel's, with
 
 import tempfile
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -90,7 +90,7 @@ class _Published(Reader):
     """Reads networks as they are published but without numbers, and encoders not at all. `configurations`: by network,
     what is otherwise than in diffusers' defaults."""
 
-    configurations: dict[str, dict[str, Any]]
+    configurations: dict[str, dict[str, Any]] = field(kw_only=True)
 
     def network(self, kind: Any, name: str) -> Any:
         default = torch.get_default_dtype()
@@ -123,7 +123,7 @@ def count(model: VideoModel) -> Counted:
         tiny.save(model, Path(folder))  # for all that is not a network
         with _Shapes(allow_non_fake_inputs=True), torch.inference_mode():
             configurations = small.PUBLISHED.get(model.variant, {})
-            networks = family.load(_Published(Path(folder), torch.device("cpu"), dtypes, configurations))
+            networks = family.load(_Published(Path(folder), torch.device("cpu"), dtypes, configurations=configurations))
             shape = Shape(model.default_frames, model.default_width, model.default_height)
             prompts = tuple(small.longest_prompt() for _ in range(2 if model.default_guidance_scale > 1 else 1))
             sampling = Sampling(1, model.default_guidance_scale)

@@ -12,6 +12,7 @@ import typer
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
+from builder import published
 from builder.presets import PRESETS, Preset
 from videoworker.apis import APIS
 from videoworker.apis.api import Api
@@ -32,6 +33,7 @@ TABLES_OF = {
     "deploy.md": ("presets",),
     "fields.md": ("errors", "requests"),
     "models.md": ("apis", "models"),
+    "published-files.md": ("published",),
     "settings.md": ("settings", "endpoint"),
 }
 
@@ -44,6 +46,7 @@ def tables() -> dict[str, str]:
         "errors": _errors(),
         "models": _models(),
         "presets": _presets(),
+        "published": _published(),
         "requests": "\n\n".join(map(_fields, APIS.values())),
         "settings": _settings(Settings),
     }
@@ -138,6 +141,27 @@ def _model(model: VideoModel) -> tuple[str, ...]:
         f"{model.checkpoint.size / 1e9:.{1 if model.checkpoint.size > 1e9 else 3}f}" if is_run else "-",
         model.checkpoint.licence,
     )
+
+
+def _published() -> str:
+    """One row for each set of a network's files."""
+    head = ("repository", "network", "files", "dtype", "stored here in", "loaded in")
+    checkpoints = [model.checkpoint for variants in VARIANTS.values() for model in variants]
+    rows = [
+        (
+            f"`{checkpoint.repository}`" if component is checkpoint.components[0] and index == 0 else "",
+            component.name if index == 0 else "",
+            f"`{published.names(component, files)[0]}`" + (f" and {files.parts - 1} more" if files.parts > 1 else ""),
+            files.dtype,
+            component.stored if index == 0 else "",
+            component.dtype if index == 0 else "",
+        )
+        for checkpoint in checkpoints
+        if checkpoint.repository in published.PUBLISHED
+        for component in checkpoint.components
+        for index, files in enumerate(published.PUBLISHED[checkpoint.repository][component.name])
+    ]
+    return _table(head, rows)
 
 
 def _default_clip(model: VideoModel) -> str:

@@ -5,8 +5,17 @@ import math
 from dataclasses import dataclass
 
 from builder.declared import RUN
+from videoworker.models.checkpoint import Checkpoint
 from videoworker.models.video_model import VideoModel
-from videoworker.planning.placement import GIB, LADDER, Placement, declared_bytes, default_activations, needed
+from videoworker.planning.placement import (
+    GIB,
+    ITEM_BYTES,
+    LADDER,
+    Placement,
+    declared_bytes,
+    default_activations,
+    needed,
+)
 from videoworker.planning.plan import plan_clip
 from videoworker.planning.published_seconds import denoise_seconds
 from videoworker.planning.variants import suited
@@ -76,11 +85,10 @@ class Preset:
 
     @property
     def disk_gb(self) -> int:
-        """For image, weights and videos, in steps of 5 GB. A text encoder that the hub has in float32 lies there twice
-        as large beside its cast until all are cast."""
+        """For image, weights and videos, in steps of 5 GB. Networks that the hub has in another dtype lie there beside
+        their casts until all are cast. One checkpoint is fetched after the other."""
         checkpoints = [model.checkpoint for model in self.models]
-        casting = max(2 * declared_bytes(one).encoders if one.repository else 0 for one in checkpoints)
-        weights = sum(one.size for one in checkpoints) + casting
+        weights = sum(one.size for one in checkpoints) + max(map(_bytes_to_cast, checkpoints))
         return 5 * math.ceil((IMAGE_BYTES + _VIDEOS_BYTES + weights) / (1 - _FREE_SHARE) / 5e9)
 
     @property
@@ -93,6 +101,15 @@ class Preset:
         return max(
             needed(declared_bytes(model.checkpoint), default_activations(model), placement) for model in self.models
         )
+
+
+def _bytes_to_cast(checkpoint: Checkpoint) -> int:
+    """Of the published files that are written anew."""
+    return sum(
+        component.size // ITEM_BYTES[component.stored] * ITEM_BYTES[component.published]
+        for component in checkpoint.components
+        if component.is_cast
+    )
 
 
 def _preset(variants: tuple[VideoModel, ...]) -> Preset:

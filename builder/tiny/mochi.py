@@ -1,5 +1,6 @@
 """A small checkpoint of Mochi 1."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -43,3 +44,6 @@ def save(folder: Path, variant: str) -> None:
         ),
         scheduler=FlowMatchEulerDiscreteScheduler(invert_sigmas=True),
     ).save_pretrained(folder)
+    index = json.loads((folder / "model_index.json").read_text())
+    del index["force_zeros_for_empty_prompt"]  # the published file is older than the option
+    (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")

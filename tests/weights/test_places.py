@@ -9,6 +9,7 @@ import pytest
 
 from videoworker.models.checkpoint import Checkpoint
 from videoworker.models.cogvideox import COGVIDEOX as MODEL
+from videoworker.models.sketch import SKETCH
 from videoworker.settings import Settings
 from videoworker.weights import places
 
@@ -104,4 +105,4 @@ def test_the_size_is_that_of_all_components_safetensors_files(image_checkpoint: 
     folder = Path(shutil.copytree(image_checkpoint, tmp_path / "copy"))
     whole = sum(len(file.read_bytes()) for file in folder.rglob("*.safetensors"))
     (folder / "everything-in-one.safetensors").write_bytes(b"some repositories have this too")
-    assert places.size(folder) == whole
+    assert places.size(SKETCH.checkpoint, folder) == whole

@@ -29,7 +29,7 @@ def models() -> None:
 
 def _row(model: VideoModel, current: Settings) -> tuple[str, ...]:
     found = places.locate(model.checkpoint, current)
-    size = places.size(found.folder) if found else model.checkpoint.size
+    size = places.size(model.checkpoint, found.folder) if found else model.checkpoint.size
     return (
         model.name,
         model.variant or "-",

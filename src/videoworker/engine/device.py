@@ -21,12 +21,13 @@ from videoworker.engine.placing import place
 from videoworker.errors import Code, JobError
 from videoworker.families import family
 from videoworker.families.family import Conditioning, Family, Networks
-from videoworker.models.checkpoint import Checkpoint
+from videoworker.models.checkpoint import Checkpoint, Component
 from videoworker.models.video_model import VideoModel
 from videoworker.planning.placement import Placement, WeightBytes, bytes_by_role
 from videoworker.sampling.reader import Reader
 from videoworker.watch import Watch
-from videoworker.weights.parameters import parameters
+from videoworker.weights.files import variants
+from videoworker.weights.parameters import network_bytes
 
 # The conditioning of so many prompts stays on the device. Each has some MB.
 _PROMPTS_KEPT = 16
@@ -67,9 +68,8 @@ class Device:
 
     def weight_bytes(self, checkpoint: Checkpoint, folder: Path) -> WeightBytes:
         """The bytes that the networks of a checkpoint need here."""
-        dtypes = self.dtypes(checkpoint)
-        sizes = {name: count * dtypes[name].itemsize for name, count in parameters(checkpoint, folder).items()}
-        return bytes_by_role(checkpoint, sizes)
+        item_bytes = {name: dtype.itemsize for name, dtype in self.dtypes(checkpoint).items()}
+        return bytes_by_role(checkpoint, network_bytes(checkpoint, folder, item_bytes))
 
     def use(self, model: VideoModel, folder: Path, placement: Placement, watch: Watch) -> Loaded[Any, Any]:
         """The networks of the checkpoint in `folder`, which is whole, placed.
@@ -115,7 +115,7 @@ class Device:
             found = family(model.family or "")
             home = self.device if placement is Placement.RESIDENT else torch.device("cpu")
             with checked(watch):
-                networks = found.load(Reader(folder, home, self.dtypes(checkpoint)))
+                networks = found.load(Reader(folder, home, self.dtypes(checkpoint), variants(checkpoint, folder)))
                 if placement is not Placement.RESIDENT:
                     networks = place(networks, checkpoint, self.device, placement)
         except (torch.OutOfMemoryError, JobError):
@@ -130,13 +130,14 @@ class Device:
         return Loaded(checkpoint, placement, found, networks, _remembering(found, networks))
 
     def dtypes(self, checkpoint: Checkpoint) -> Mapping[str, torch.dtype]:
-        """The dtype of each component, by its name: the declared one if the device computes in 16 bits, else float32,
-        which is faster there."""
-        in_16_bits = _computes_in_16_bits(self.device)
-        return {
-            component.name: getattr(torch, component.dtype) if in_16_bits else torch.float32
-            for component in checkpoint.components
-        }
+        """The dtype of each network, by its name: on a GPU the declared one. A processor that computes in 16 bits does
+        so in bfloat16. Others compute in float32, which is faster there."""
+        return {component.name: getattr(torch, self._dtype(component)) for component in checkpoint.components}
+
+    def _dtype(self, component: Component) -> str:
+        if self.device.type == "cuda" or component.dtype == "float32":
+            return component.dtype
+        return "bfloat16" if _computes_in_16_bits() else "float32"
 
 
 def _remembering(
@@ -156,6 +157,7 @@ def _remembering(
     return encode_picture
 
 
-def _computes_in_16_bits(device: torch.device) -> bool:
+def _computes_in_16_bits() -> bool:
+    """Whether the processor does so."""
     capabilities = torch.cpu.get_capabilities()
-    return device.type == "cuda" or bool(capabilities.get("avx512_bf16") or capabilities.get("amx_tile"))
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_tile"))

@@ -162,7 +162,7 @@ class Engine:
         with watch.stage("load"):
             folder = self._local.bring(checkpoint, watch).folder
             source = self._sources[checkpoint] = Source(folder, revision(folder))
-        if not self._device.is_gpu and size(folder) > _LARGEST_ON_CPU:
+        if not self._device.is_gpu and size(checkpoint, folder) > _LARGEST_ON_CPU:
             raise JobError(Code.GPU_UNAVAILABLE, f"CUDA GPU not available: {model.name} needs one.")
         return source
 

@@ -17,10 +17,13 @@ class Role(StrEnum):
 class Component:
     """One network of a checkpoint.
 
-    `name` is its folder. `stored` is the dtype of its files: what a repository has in float32 is cast to it when it is
-    fetched. Tensors with one of `float32_parts` in their names are not cast: the network computes them in float32.
-    `size` is about how many bytes the tensors of these files have. `dtype` is the one to compute in, if the device
-    computes in 16 bits.
+    `name` is its folder. `stored` is the dtype of its files on this machine, and `size` about how many bytes their
+    tensors have. `published` is the dtype of the repository's files, if it is another. They are cast when they are
+    fetched.
+
+    `dtype` is the one to compute in, if the device computes in 16 bits. It is the one in which the model's authors run
+    the network. Tensors with one of `float32_parts` in their names are the exception: they are neither cast when they
+    are fetched nor when they are loaded. `float32_parameters` is how many numbers these are, if it matters.
     """
 
     name: str
@@ -28,7 +31,18 @@ class Component:
     stored: str
     size: int
     dtype: str = "bfloat16"
+    published: str = ""
     float32_parts: tuple[str, ...] = ()
+    float32_parameters: int = 0
+
+    @property
+    def is_cast(self) -> bool:
+        """Whether its files are written anew when they are fetched."""
+        return self.published not in ("", self.stored)
+
+    def keeps_float32(self, tensor: str) -> bool:
+        """Whether the tensor of this name stays in float32."""
+        return any(part in tensor for part in self.float32_parts)
 
 
 @dataclass(frozen=True)

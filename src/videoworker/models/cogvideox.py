@@ -3,6 +3,9 @@
 Sizes, lengths and defaults come from the model cards. CogVideoX: 720x480, 49 frames at 8 fps. CogVideoX1.5: short side
 768, long side up to 1360, 81 frames at 16 fps. Both: 50 steps, guidance 6. Bytes come from the parameters of the
 published configurations.
+
+dtypes come from the model cards. 2B was trained in float16, the others in bfloat16 (zai-org/CogVideo#217, #637). In
+float16 transformers keeps the layers `wo` of T5 in float32, because their numbers grow too large.
 """
 
 from dataclasses import replace
@@ -20,7 +23,7 @@ _5B_COMPONENTS = (
 )
 _1_5_COMPONENTS = (
     *_5B_COMPONENTS[:2],
-    Component("vae", Role.AUTOENCODER, "float32", 862_335_628),
+    Component("vae", Role.AUTOENCODER, "bfloat16", 431_167_814, published="float32"),
 )
 
 COGVIDEOX = VideoModel(
@@ -33,9 +36,17 @@ COGVIDEOX = VideoModel(
         licence="Apache-2.0",
         pipeline=_TEXT_TO_VIDEO,
         components=(
-            Component("text_encoder", Role.TEXT_ENCODER, "float16", 9_524_621_312),
-            Component("transformer", Role.DENOISER, "float16", 3_387_567_744),
-            Component("vae", Role.AUTOENCODER, "float16", 431_167_814),
+            Component(
+                "text_encoder",
+                Role.TEXT_ENCODER,
+                "float16",
+                9_524_621_312,
+                dtype="float16",
+                float32_parts=(".wo.",),
+                float32_parameters=24 * 10240 * 4096,
+            ),
+            Component("transformer", Role.DENOISER, "float16", 3_387_567_744, dtype="float16"),
+            Component("vae", Role.AUTOENCODER, "float16", 431_167_814, dtype="float16"),
         ),
     ),
     family="cogvideox",

@@ -1,4 +1,8 @@
-"""HunyuanVideo. Limits come from its model cards, bytes from the parameters of the published configurations."""
+"""HunyuanVideo. Limits come from its model cards, bytes from the parameters of the published configurations.
+
+dtypes are the defaults of the authors' own program: Tencent-Hunyuan/HunyuanVideo, hyvideo/config.py, `--precision`,
+`--vae-precision` and `--text-encoder-precision`. diffusers' documentation of the pipeline has the same.
+"""
 
 from dataclasses import replace
 
@@ -6,9 +10,9 @@ from videoworker.models.checkpoint import Checkpoint, Component, Role
 from videoworker.models.video_model import VideoModel
 
 _OTHER_COMPONENTS = (
-    Component("text_encoder_2", Role.TEXT_ENCODER, "float16", 246_120_960),
+    Component("text_encoder_2", Role.TEXT_ENCODER, "float16", 246_120_960, dtype="float16"),
     Component("transformer", Role.DENOISER, "bfloat16", 25_642_025_088),
-    Component("vae", Role.AUTOENCODER, "float32", 985_915_212),
+    Component("vae", Role.AUTOENCODER, "float16", 492_957_606, dtype="float16", published="float32"),
 )
 
 HUNYUANVIDEO = VideoModel(
@@ -22,7 +26,7 @@ HUNYUANVIDEO = VideoModel(
         territory="The weights are licensed outside the European Union, the United Kingdom and South Korea only.",
         pipeline="HunyuanVideoPipeline",
         components=(
-            Component("text_encoder", Role.TEXT_ENCODER, "float16", 15_010_373_632),
+            Component("text_encoder", Role.TEXT_ENCODER, "float16", 15_010_373_632, dtype="float16"),
             *_OTHER_COMPONENTS,
         ),
     ),
@@ -60,7 +64,7 @@ HUNYUANVIDEO_I2V = replace(
         revision=None,
         pipeline="HunyuanVideoImageToVideoPipeline",
         components=(
-            Component("text_encoder", Role.TEXT_ENCODER, "float16", 16_710_545_408),
+            Component("text_encoder", Role.TEXT_ENCODER, "float16", 16_710_545_408, dtype="float16"),
             *_OTHER_COMPONENTS,
         ),
     ),

@@ -1,4 +1,9 @@
-"""HunyuanVideo-1.5. Limits come from its model cards, bytes from the parameters of the published configurations."""
+"""HunyuanVideo-1.5. Limits come from its model cards, bytes from the parameters of the published configurations.
+
+The transformer runs in bfloat16, as in the authors' own program (Tencent-Hunyuan/HunyuanVideo-1.5, generate.py,
+`--dtype`). That runs the autoencoder in float32 if a card has 23 GB or more, and in float16 on smaller ones. Here it is
+bfloat16 on all: float32 would take twice the memory, and float16 has a narrower range.
+"""
 
 from dataclasses import replace
 
@@ -10,8 +15,8 @@ _TEXT_TO_VIDEO, _IMAGE_TO_VIDEO = "HunyuanVideo15Pipeline", "HunyuanVideo15Image
 _TEXT_COMPONENTS = (
     Component("text_encoder", Role.TEXT_ENCODER, "bfloat16", 14_141_238_272),
     Component("text_encoder_2", Role.TEXT_ENCODER, "bfloat16", 438_629_888),
-    Component("transformer", Role.DENOISER, "bfloat16", 16_653_216_320),
-    Component("vae", Role.AUTOENCODER, "bfloat16", 2_521_268_230),
+    Component("transformer", Role.DENOISER, "bfloat16", 16_653_216_320, published="float32"),
+    Component("vae", Role.AUTOENCODER, "bfloat16", 2_521_268_230, published="float32"),
 )
 _IMAGE_COMPONENTS = (*_TEXT_COMPONENTS, Component("image_encoder", Role.IMAGE_ENCODER, "bfloat16", 856_451_200))
 

@@ -1,7 +1,8 @@
 """LTX-Video: text and image with the same weights.
 
 Limits come from its model card: sides in multiples of 32, at most 720x1280 and 257 frames. Defaults come from its
-reference pipeline, bytes from the parameters of its configuration.
+reference pipeline, bytes from the parameters of its configuration. That pipeline runs all networks in bfloat16
+(Lightricks/LTX-Video, inference.py).
 """
 
 from videoworker.models.checkpoint import Checkpoint, Component, Role
@@ -17,9 +18,9 @@ LTX = VideoModel(
         conditions="Commercial use of the weights is limited by the LTX-Video Open Weights licence.",
         pipeline="LTXPipeline",
         components=(
-            Component("text_encoder", Role.TEXT_ENCODER, "bfloat16", 9_524_621_312),
-            Component("transformer", Role.DENOISER, "bfloat16", 3_850_000_000),
-            Component("vae", Role.AUTOENCODER, "float32", 1_680_000_000),
+            Component("text_encoder", Role.TEXT_ENCODER, "bfloat16", 9_524_621_312, published="float32"),
+            Component("transformer", Role.DENOISER, "bfloat16", 3_850_000_000, published="float32"),
+            Component("vae", Role.AUTOENCODER, "bfloat16", 840_000_000, published="float32"),
         ),
     ),
     family="ltx",

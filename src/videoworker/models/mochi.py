@@ -1,4 +1,9 @@
-"""Mochi 1. Limits come from its model card, bytes from the parameters of its configuration."""
+"""Mochi 1. Limits come from its model card, bytes from the parameters of its configuration.
+
+dtypes are those of its authors' program (genmoai/mochi, src/genmo/mochi_preview): T5 in float32 (pipelines.py), the
+transformer and the decoder in bfloat16 (pipelines.py; `decode_latents` in vae/models.py). The transformer warns if its
+`pos_frequencies` are not in float32 (dit/joint_model/asymm_models_joint.py).
+"""
 
 from videoworker.models.checkpoint import Checkpoint, Component, Role
 from videoworker.models.video_model import VideoModel
@@ -12,8 +17,15 @@ MOCHI = VideoModel(
         licence="Apache-2.0",
         pipeline="MochiPipeline",
         components=(
-            Component("text_encoder", Role.TEXT_ENCODER, "bfloat16", 9_524_621_312),
-            Component("transformer", Role.DENOISER, "bfloat16", 20_055_355_488),
+            Component("text_encoder", Role.TEXT_ENCODER, "float32", 19_049_242_624, dtype="float32"),
+            Component(
+                "transformer",
+                Role.DENOISER,
+                "bfloat16",
+                20_055_355_488,
+                published="float32",
+                float32_parts=("pos_frequencies",),
+            ),
             Component("vae", Role.AUTOENCODER, "bfloat16", 919_497_222),
         ),
     ),

@@ -11,6 +11,9 @@ from videoworker.models.checkpoint import Checkpoint, Component, Role
 from videoworker.models.video_model import VideoModel
 
 _FLOAT32_PARTS = ("time_embedder", "scale_shift_table", "norm2")  # diffusers' `WanTransformer3DModel` keeps them so
+_TRANSFORMER = Component(
+    "transformer", Role.DENOISER, "bfloat16", 28_576_983_168, published="float32", float32_parts=_FLOAT32_PARTS
+)
 _TEXT_ENCODER = Component("text_encoder", Role.TEXT_ENCODER, "bfloat16", 11_361_820_672)
 
 WAN = VideoModel(
@@ -24,7 +27,7 @@ WAN = VideoModel(
         pipeline="WanPipeline",
         components=(
             _TEXT_ENCODER,
-            Component("transformer", Role.DENOISER, "bfloat16", 9_999_575_424, float32_parts=_FLOAT32_PARTS),
+            replace(_TRANSFORMER, size=9_999_575_424),
             Component("vae", Role.AUTOENCODER, "float32", 2_818_754_672, dtype="float32"),
         ),
     ),
@@ -61,8 +64,8 @@ WAN_T2V_A14B = VideoModel(
         pipeline="WanPipeline",
         components=(
             _TEXT_ENCODER,
-            Component("transformer", Role.DENOISER, "bfloat16", 28_576_983_168, float32_parts=_FLOAT32_PARTS),
-            Component("transformer_2", Role.DENOISER, "bfloat16", 28_576_983_168, float32_parts=_FLOAT32_PARTS),
+            _TRANSFORMER,
+            replace(_TRANSFORMER, name="transformer_2"),
             Component("vae", Role.AUTOENCODER, "float32", 507_570_124, dtype="float32"),
         ),
     ),

@@ -24,7 +24,7 @@ _RESERVE = 2 * GIB
 # share: HunyuanVideo's text encoder begins with the words' table, 1.05 of its 15.0 GB; transformers here stay below.
 _STREAMED_SHARE = 0.15
 
-_ITEM_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+ITEM_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 # float8_e4m3fn in place of bfloat16.
 _FP8_SHARE = 0.5
@@ -86,7 +86,8 @@ def declared_bytes(checkpoint: Checkpoint) -> WeightBytes:
     return bytes_by_role(
         checkpoint,
         {
-            component.name: component.size // _ITEM_BYTES[component.stored] * _ITEM_BYTES[component.dtype]
+            component.name: component.size // ITEM_BYTES[component.stored] * ITEM_BYTES[component.dtype]
+            + component.float32_parameters * (ITEM_BYTES["float32"] - ITEM_BYTES[component.dtype])
             for component in checkpoint.components
         },
     )

@@ -32,8 +32,8 @@ def convert(file: Path) -> list[Path]:
 
 
 def narrow(source: Path, target: Path, dtype: str, float32_parts: Sequence[str] = ()) -> None:
-    """Writes the safetensors file `source` to `target` with its float32 tensors in torch's `dtype`, but those with one
-    of `float32_parts` in their names.
+    """Writes the safetensors file `source` to `target` with its float32 tensors in torch's `dtype`, but not those with
+    one of `float32_parts` in their names.
 
     Memory holds the result, and of the source one tensor at a time.
     """

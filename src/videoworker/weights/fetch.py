@@ -19,11 +19,10 @@ from huggingface_hub.errors import GatedRepoError, RevisionNotFoundError
 from videoworker.errors import Code, JobError
 from videoworker.models.checkpoint import Checkpoint, Component
 from videoworker.weights.convert import holds_float32, narrow
+from videoworker.weights.files import MARKS
 from videoworker.weights.verify import UNSAFE_SUFFIXES, components_of, verify
 
-# What a repository puts into the names of files that hold another dtype than the plain ones.
-_MARKS = {"bfloat16": "bf16", "float16": "fp16"}
-_PLAIN = re.compile(r"(model|diffusion_pytorch_model)(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?")
+_PLAIN = re.compile(r"(model|diffusion_pytorch_model)(?P<part>-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?")
 
 _log = structlog.get_logger()
 
@@ -103,22 +102,34 @@ def _download(checkpoint: Checkpoint, to: Path) -> None:
 
 
 def _of_network(component: Component, files: list[str]) -> list[str]:
-    """Its configuration, and its weights in the wanted dtype if the repository has them so, else the plain ones."""
+    """Its configuration, and its weights in the wanted dtype if the repository has them so, else the plain ones.
+
+    Marked files have rounded the tensors that are to stay in float32. So the plain ones are taken if there are any, and
+    if all of their parts are there.
+    """
     weights = [file for file in files if ".safetensors" in file]
     marked = [file for file in weights if _is_marked(component, file)]
     plain = [file for file in weights if _PLAIN.fullmatch(file)]
     others = [file for file in files if ".safetensors" not in file and not file.endswith(".index.json")]
-    return others + (marked or plain)
+    is_plain_better = bool(component.float32_parts) and _has_all_parts(plain)
+    return others + (plain if is_plain_better else marked or plain)
+
+
+def _has_all_parts(files: list[str]) -> bool:
+    """Whether files that are called `-00001-of-00003` and the like lack none."""
+    parts = [match for file in files if (match := _PLAIN.fullmatch(file)) and file.endswith(".safetensors")]
+    numbered = [match["part"] for match in parts if match["part"]]
+    return bool(parts) and all(len(numbered) == int(part.rpartition("-")[2]) for part in numbered)
 
 
 def _is_marked(component: Component, file: str) -> bool:
-    mark = _MARKS.get(component.stored)
+    mark = MARKS.get(component.stored)
     return mark is not None and re.search(rf"\.{mark}[.-]", file) is not None
 
 
 def _unmark(folder: Path, component: Component) -> None:
     """Gives files of another dtype the plain names, under which they are loaded without naming a dtype."""
-    mark = f".{_MARKS.get(component.stored)}"
+    mark = f".{MARKS.get(component.stored)}"
     for file in sorted(folder.glob(f"*{mark}[.-]*")):
         if file.name.endswith(".json"):
             index = json.loads(file.read_text())
@@ -135,7 +146,7 @@ def _narrow(checkpoint: Checkpoint, folder: Path) -> None:
     """
     casts = dict[Path, Path]()
     for component in checkpoint.components:
-        files = sorted((folder / component.name).glob("*.safetensors")) if component.stored in _MARKS else []
+        files = sorted((folder / component.name).glob("*.safetensors")) if component.stored in MARKS else []
         wide = {file: file.with_suffix(".cast") for file in files if holds_float32(file)}
         for file, cast in wide.items():
             narrow(file, cast, component.stored, component.float32_parts)

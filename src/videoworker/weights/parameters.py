@@ -1,23 +1,44 @@
-"""How many parameters the networks of a checkpoint have, from the headers of its files."""
+"""How many bytes the networks of a checkpoint have in memory, from the headers of their files."""
 
+from collections.abc import Mapping
 from functools import lru_cache
 from math import prod
 from pathlib import Path
 
 from safetensors import safe_open
 
-from videoworker.models.checkpoint import Checkpoint
+from videoworker.models.checkpoint import Checkpoint, Component
+from videoworker.weights.files import weight_files
+
+_FLOAT32_BYTES = 4
 
 
-@lru_cache
-def parameters(checkpoint: Checkpoint, folder: Path) -> dict[str, int]:
-    """The number of parameters of each component, by its name. The files are read once."""
+def network_bytes(checkpoint: Checkpoint, folder: Path, item_bytes: Mapping[str, int]) -> dict[str, int]:
+    """The bytes of each network, by its name. `item_bytes`: of a parameter in the dtype that the network has. What it
+    keeps in float32 has more."""
+    counts = _parameters(checkpoint, folder)
     return {
-        component.name: sum(map(_count, (folder / component.name).glob("*.safetensors")))
-        for component in checkpoint.components
+        name: cast * item_bytes[name] + kept * max(item_bytes[name], _FLOAT32_BYTES)
+        for name, (cast, kept) in counts.items()
     }
 
 
-def _count(file: Path) -> int:
-    with safe_open(file, "numpy") as opened:
-        return sum(prod(opened.get_slice(name).get_shape()) for name in opened.keys())  # noqa: SIM118 (not a dict)
+@lru_cache
+def _parameters(checkpoint: Checkpoint, folder: Path) -> dict[str, tuple[int, int]]:
+    """The number of parameters of each network, by its name: those that are cast, and those that stay in float32. The
+    files are read once."""
+    return {component.name: _count(folder, component) for component in checkpoint.components}
+
+
+def _count(folder: Path, component: Component) -> tuple[int, int]:
+    cast = kept = 0
+    found = weight_files(folder, component)
+    for file in found.files if found else ():
+        with safe_open(file, "numpy") as opened:
+            for name in opened.keys():  # noqa: SIM118 (not a dict)
+                count = prod(opened.get_slice(name).get_shape())
+                if component.keeps_float32(name):
+                    kept += count
+                else:
+                    cast += count
+    return cast, kept

@@ -7,6 +7,7 @@ from huggingface_hub.constants import HF_HUB_CACHE
 
 from videoworker.models.checkpoint import Checkpoint
 from videoworker.settings import Settings
+from videoworker.weights.files import weight_files
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,10 @@ def locate(checkpoint: Checkpoint, settings: Settings) -> Found | None:
     return None
 
 
-def size(folder: Path) -> int:
-    """Bytes of all components' safetensors files."""
-    return sum(file.stat().st_size for file in folder.glob("*/*.safetensors"))
+def size(checkpoint: Checkpoint, folder: Path) -> int:
+    """Bytes of the files that are loaded."""
+    found = (weight_files(folder, component) for component in checkpoint.components)
+    return sum(files.size for files in found if files)
 
 
 def _snapshot(hub: Path, checkpoint: Checkpoint) -> Path | None:

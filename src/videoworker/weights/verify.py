@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from videoworker.errors import Code, JobError
 from videoworker.models.checkpoint import Checkpoint
+from videoworker.weights.files import WeightFiles, stem, weight_files, weight_map
 
 # Formats that can hold code. They are converted, never loaded.
 UNSAFE_SUFFIXES = (".bin", ".pth", ".pt", ".ckpt")
@@ -39,50 +40,51 @@ def _problems(checkpoint: Checkpoint, folder: Path) -> Iterator[str]:
     if index.get("_class_name") != checkpoint.pipeline:
         yield f"model_index.json is of {index.get('_class_name')}, not {checkpoint.pipeline}"
         return
-    networks = [component.name for component in checkpoint.components]
-    absent = [name for name in networks if not _has_weights(folder / name)]
-    unsafe = [file for name in absent for file in _unsafe(folder / name)]
+    names = [component.name for component in checkpoint.components]
+    found = {component: weight_files(folder, component) for component in checkpoint.components}
+    absent = [component for component, files in found.items() if files is None]
+    unsafe = [file for component in absent for file in _unsafe(folder / component.name)]
     for file in unsafe:
         path = file.relative_to(folder).as_posix()
         yield f"{path} is refused, only safetensors is read; in the weights' folder: videoworker convert {path}"
-    absent = [name for name in absent if not any(file.parent.name == name for file in unsafe)]
-    if absent:
-        yield f"no safetensors file in {', '.join(absent)}"
-    for name in dict.fromkeys([*components_of(index), *networks]):
-        if name not in absent and not list((folder / name).glob("*.*")):
+    absent = [component for component in absent if not any(file.parent.name == component.name for file in unsafe)]
+    misnamed = [component for component in absent if any((folder / component.name).glob("*.safetensors"))]
+    for component in misnamed:
+        yield f"no {stem(component)}.safetensors in {component.name}, and no index of its parts"
+    if nothing := [component.name for component in absent if component not in misnamed]:
+        yield f"no safetensors file in {', '.join(nothing)}"
+    for name in dict.fromkeys([*components_of(index), *names]):
+        if name not in {component.name for component in absent} and not list((folder / name).glob("*.*")):
             yield f"no file in {name}"
-    for name in networks:
-        yield from _component_problems(folder, folder / name)
+    for files in found.values():
+        if files is not None:
+            yield from _network_problems(folder, files)
 
 
-def _component_problems(folder: Path, component: Path) -> Iterator[str]:
+def _network_problems(folder: Path, files: WeightFiles) -> Iterator[str]:
     tensors = dict[str, set[str]]()
-    for file in sorted(component.glob("*.safetensors")):
+    for file in files.files:
+        path = file.relative_to(folder).as_posix()
+        if not file.is_file():
+            yield f"{path} is missing"
+            continue
         try:
             with safe_open(file, "numpy") as opened:  # checks the header, and that the file is as long as it says
                 tensors[file.name] = set(opened.keys())
         except SafetensorError as error:
             reason = str(error).removeprefix("Error while deserializing header: ")
-            path = file.relative_to(folder).as_posix()
             yield f"{path} is cut short or no safetensors file ({file.stat().st_size} bytes: {reason})"
-            tensors[file.name] = set()
-    for file in sorted(component.glob("*.safetensors.index*.json")):
-        weight_map = (_read_json(file) or {}).get("weight_map")
-        if not isinstance(weight_map, dict):
-            yield f"{file.relative_to(folder).as_posix()} has no weight_map"
-            continue
-        for shard in sorted(set(weight_map.values())):
-            path = (component / shard).relative_to(folder).as_posix()
-            if shard not in tensors:
-                yield f"{path} is missing"
-            elif tensors[shard]:
-                lost = sorted(name for name, at in weight_map.items() if at == shard and name not in tensors[shard])
-                if lost:
-                    yield f"{path} is of another checkpoint: it lacks {lost[0]}, which {file.name} says it has"
-
-
-def _has_weights(component: Path) -> bool:
-    return any(True for _ in component.glob("*.safetensors*"))
+    if files.index is None:
+        return
+    named = weight_map(files.index)
+    if named is None:
+        yield f"{files.index.relative_to(folder).as_posix()} has no weight_map"
+        return
+    for file in files.files:
+        lost = sorted(name for name, at in named.items() if at == file.name and name not in tensors.get(at, named))
+        if lost:
+            path = file.relative_to(folder).as_posix()
+            yield f"{path} is of another checkpoint: it lacks {lost[0]}, which {files.index.name} says it has"
 
 
 def _unsafe(component: Path) -> list[Path]:

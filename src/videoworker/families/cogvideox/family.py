@@ -27,6 +27,7 @@ from videoworker.families.cogvideox.decoder import slim
 from videoworker.families.cogvideox.schedule import DiffusionSchedule
 from videoworker.sampling import latent_space
 from videoworker.sampling.denoise import Inputs, Start
+from videoworker.sampling.end_mark import without_end_mark
 from videoworker.sampling.guidance import Guidance
 from videoworker.sampling.latent_space import Shape
 from videoworker.sampling.reader import Reader
@@ -41,7 +42,7 @@ _OFS = 2.0
 
 @dataclass(frozen=True)
 class Networks:
-    """A loaded checkpoint, all on one device and in one dtype."""
+    """A loaded checkpoint, all on one device. `dtype` is the transformer's."""
 
     tokenizer: Any
     text_encoder: Any
@@ -86,15 +87,16 @@ def encode_prompts(
     Padding is encoded too and is not masked, because the family was trained so. The image is not described.
     """
     length = networks.transformer.config.max_text_seq_length
+    texts = [without_end_mark(networks.tokenizer, prompt) for prompt in prompts]
     ids = networks.tokenizer(
-        list(prompts),
+        texts,
         padding="max_length",
         max_length=length,
         truncation=True,
         add_special_tokens=True,
         return_tensors="pt",
     ).input_ids
-    whole = len(networks.tokenizer(prompts[-1]).input_ids)
+    whole = len(networks.tokenizer(texts[-1]).input_ids)
     states = networks.text_encoder(ids.to(networks.device))[0].to(networks.dtype)
     return states.split(1), max(whole - length, 0)
 

@@ -46,7 +46,8 @@ _DROPPED_LATENTS = 1  # in front of `latent_concat`'s clips
 
 @dataclass(frozen=True)
 class Networks:
-    """A loaded checkpoint, all on one device and in one dtype. `image_processor` is None for the text model."""
+    """A loaded checkpoint, all on one device. `dtype` is the transformer's. `image_processor` is None for the text
+    model."""
 
     tokenizer: Any
     tokenizer_2: Any

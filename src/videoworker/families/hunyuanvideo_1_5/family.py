@@ -54,8 +54,8 @@ _LAYER = -3  # the layer of the text encoder that is read
 
 @dataclass(frozen=True)
 class Networks:
-    """A loaded checkpoint, all on one device and in one dtype. `image_encoder` and `image_processor` are None for the
-    text models. `guider` says how predictions are combined; its own scale is not used."""
+    """A loaded checkpoint, all on one device. `dtype` is the transformer's. `image_encoder` and `image_processor` are
+    None for the text models. `guider` says how predictions are combined; its own scale is not used."""
 
     tokenizer: Any
     tokenizer_2: Any

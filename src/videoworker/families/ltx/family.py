@@ -18,6 +18,7 @@ from videoworker.canvas import Frames, Picture
 from videoworker.families.ltx import decoder
 from videoworker.sampling import latent_space
 from videoworker.sampling.denoise import Inputs, Start
+from videoworker.sampling.end_mark import without_end_mark
 from videoworker.sampling.guidance import Guidance
 from videoworker.sampling.latent_space import Shape
 from videoworker.sampling.pixels import from_frames
@@ -35,7 +36,7 @@ _DECODE_TIMESTEP, _DECODE_NOISE = 0.05, 0.025
 
 @dataclass(frozen=True)
 class Networks:
-    """A loaded checkpoint, all on one device and in one dtype."""
+    """A loaded checkpoint, all on one device. `dtype` is the transformer's."""
 
     tokenizer: Any
     text_encoder: Any
@@ -70,12 +71,13 @@ def encode_prompts(
     """
     states, whole = list[torch.Tensor](), 0
     for prompt in prompts:
+        text = without_end_mark(networks.tokenizer, prompt)
         padded = networks.tokenizer(
-            prompt, padding="max_length", max_length=_MAX_TEXT_TOKENS, truncation=True, return_tensors="pt"
+            text, padding="max_length", max_length=_MAX_TEXT_TOKENS, truncation=True, return_tensors="pt"
         )
         encoded = networks.text_encoder(padded.input_ids.to(networks.device))[0].to(networks.dtype)
         states.append(encoded[:, : int(padded.attention_mask.sum())])
-        whole = len(networks.tokenizer(prompt).input_ids)
+        whole = len(networks.tokenizer(text).input_ids)
     return tuple(states), max(whole - _MAX_TEXT_TOKENS, 0)
 
 

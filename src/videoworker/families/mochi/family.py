@@ -6,7 +6,7 @@ mean 0 and deviation 1.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from videoworker.families.mochi.attention import TrimmedAttention
 from videoworker.families.mochi.decoder import slim
 from videoworker.sampling import latent_space
 from videoworker.sampling.denoise import Inputs, Start
+from videoworker.sampling.end_mark import without_end_mark
 from videoworker.sampling.guidance import Guidance
 from videoworker.sampling.latent_space import Shape, time_first
 from videoworker.sampling.reader import Reader
@@ -29,9 +30,15 @@ from videoworker.watch import Watch
 _THRESHOLD_NOISE = 0.025
 
 
+class _Transformer(MochiTransformer3DModel):
+    """Its learned frequencies stay in float32, as its authors' code wants them. diffusers casts them too."""
+
+    _keep_in_fp32_modules: ClassVar[list[str]] = ["pos_frequencies"]
+
+
 @dataclass(frozen=True)
 class Networks:
-    """A loaded checkpoint, all on one device and in one dtype."""
+    """A loaded checkpoint, all on one device. `dtype` is the transformer's."""
 
     tokenizer: Any
     text_encoder: Any
@@ -44,7 +51,7 @@ class Networks:
 
 def load(reader: Reader) -> Networks:
     """Reads a checkpoint."""
-    transformer = reader.network(MochiTransformer3DModel, "transformer")
+    transformer = reader.network(_Transformer, "transformer")
     for block in transformer.transformer_blocks:
         block.attn1.processor = TrimmedAttention()
     vae = reader.network(AutoencoderKLMochi, "vae")
@@ -77,7 +84,7 @@ def encode_prompts(
             width, whole = networks.transformer.config.text_embed_dim, 0
             states.append(torch.zeros(1, 0, width, dtype=networks.dtype, device=networks.device))
             continue
-        ids = networks.tokenizer(prompt).input_ids
+        ids = networks.tokenizer(without_end_mark(networks.tokenizer, prompt)).input_ids
         whole = len(ids)
         if whole > length:  # the end mark stays
             ids = [*ids[: length - 1], ids[-1]]

@@ -1,0 +1,219 @@
+"""The published repositories' files in small: found in a cache as they are, fetched, counted, and loaded."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import numpy as np
+import pytest
+import torch
+from diffusers import AutoencoderKLMochi, MochiTransformer3DModel
+from safetensors.torch import load_file
+from transformers import T5EncoderModel
+
+from builder import published
+from tests.commands.hub import serving
+from tests.engine import making
+from tests.variants import ALL_VARIANTS
+from tests.watches import watch_that
+from videoworker.engine.device import Device
+from videoworker.engine.engine import Engine
+from videoworker.errors import JobError
+from videoworker.models.mochi import MOCHI
+from videoworker.models.video_model import VideoModel
+from videoworker.planning.plan import plan_clip
+from videoworker.request import VideoRequest
+from videoworker.weights import places
+from videoworker.weights.fetch import fetch
+from videoworker.weights.files import weight_files
+from videoworker.weights.verify import verify
+
+KNOWN = [model for model in ALL_VARIANTS if model.checkpoint.repository in published.PUBLISHED]
+EVERY = [pytest.param(model, id=model.checkpoint.folder) for model in KNOWN]
+
+
+@pytest.fixture(scope="module")
+def snapshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of weights, with the whole of each repository."""
+    folder = tmp_path_factory.mktemp("snapshots")
+    for model in KNOWN:
+        published.save(model, folder / model.checkpoint.folder)
+    return folder
+
+
+def on_gpu() -> Device:
+    """A device that says what it would do on a GPU."""
+    device = Device()
+    device.device = torch.device("cuda")
+    return device
+
+
+@pytest.fixture
+def as_on_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The processor takes the dtypes of a GPU."""
+    dtypes = on_gpu().dtypes
+    monkeypatch.setattr(Device, "dtypes", lambda _, checkpoint: dtypes(checkpoint))
+
+
+def loaded(model: VideoModel, weights_dir: Path) -> tuple[Engine, dict[str, torch.nn.Module]]:
+    """An engine, and the networks that it has loaded, by their names."""
+    engine = Engine(making.settings_for(weights_dir))
+    engine.load(model, watch_that())
+    assert engine._device.loaded is not None
+    networks = engine._device.loaded.networks
+    named = {field.name: getattr(networks, field.name) for field in fields(networks)}
+    return engine, {name: one for name, one in named.items() if isinstance(one, torch.nn.Module)}
+
+
+def check_dtypes(model: VideoModel, networks: dict[str, torch.nn.Module]) -> None:
+    assert set(networks) == {component.name for component in model.checkpoint.components}
+    for component in model.checkpoint.components:
+        for name, parameter in networks[component.name].named_parameters():
+            expected = "float32" if component.keeps_float32(name) else component.dtype
+            assert parameter.dtype == getattr(torch, expected), f"{component.name}: {name}"
+
+
+def clip(engine: Engine, model: VideoModel) -> Any:
+    side = 2 * model.grid
+    asked: dict[str, Any] = {"width": side, "height": side, "num_frames": model.min_frames, "num_inference_steps": 2}
+    request = VideoRequest(api="native", prompt="a red circle", **asked)
+    plan = plan_clip(request, replace(model, min_side=side))  # smaller than real networks make anything of
+    return np.stack(list(making.frames(engine, plan))).astype(int)
+
+
+@pytest.mark.parametrize("model", EVERY)
+@pytest.mark.usefixtures("as_on_gpu")
+def test_dtypes(snapshots: Path, model: VideoModel) -> None:
+    """Each network is loaded in the dtype that its authors run it in."""
+    _, networks = loaded(model, snapshots)
+    check_dtypes(model, networks)
+
+
+@pytest.mark.parametrize("model", EVERY)
+def test_rounding_alone(snapshots: Path, model: VideoModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the dtypes of a GPU the clip is the one in float32, within rounding: what goes from one network to another is
+    cast."""
+    made = []
+    for dtypes in (defaultdict(lambda: torch.float32), on_gpu().dtypes(model.checkpoint)):
+        monkeypatch.setattr(Device, "dtypes", lambda *_, dtypes=dtypes: dtypes)
+        made.append(clip(loaded(model, snapshots)[0], model))
+    exact, rounded = made
+    assert exact.std() > 1
+    assert 0 < np.abs(rounded - exact).mean() < 16  # of 255
+
+
+@pytest.mark.parametrize("model", EVERY)
+@pytest.mark.usefixtures("as_on_gpu")
+def test_memory(snapshots: Path, model: VideoModel) -> None:
+    """What a placement is chosen by is what the loaded networks have, also where one lies there in two dtypes."""
+    _, networks = loaded(model, snapshots)
+    tensors = {
+        tensor.data_ptr(): tensor.nbytes
+        for network in networks.values()
+        for tensor in network.state_dict().values()
+        if tensor.is_floating_point()
+    }
+    counted = on_gpu().weight_bytes(model.checkpoint, snapshots / model.checkpoint.folder)
+    assert counted.total == sum(tensors.values())
+
+
+def test_a_processor_never_computes_in_float16() -> None:
+    for model in KNOWN:
+        dtypes = Device().dtypes(model.checkpoint)
+        assert torch.float16 not in dtypes.values()
+        assert len({dtypes[one.name] for one in model.checkpoint.components if one.dtype != "float32"}) == 1
+
+
+@pytest.mark.parametrize("variants", [("bf16", "bf16", None), ("bf16", "fp16", "bf16"), (None, "bf16", "fp16")])
+@pytest.mark.usefixtures("as_on_gpu")
+def test_marked_files_alone(snapshots: Path, tmp_path: Path, variants: tuple[str | None, ...]) -> None:
+    """As a cache is that was filled with `variant="bf16"`: diffusers and transformers wrote the names."""
+    kinds = {"transformer": MochiTransformer3DModel, "vae": AutoencoderKLMochi, "text_encoder": T5EncoderModel}
+    folder, source = tmp_path / "mochi", snapshots / "mochi"
+    published.save(MOCHI, folder)
+    for (name, kind), variant in zip(kinds.items(), variants, strict=True):
+        for file in (folder / name).glob("*.safetensors*"):
+            file.unlink()
+        network = kind.from_pretrained(source / name)
+        network.save_pretrained(folder / name, variant=variant, max_shard_size="20KB")
+    verify(MOCHI.checkpoint, folder)
+    _, networks = loaded(MOCHI, tmp_path)
+    check_dtypes(MOCHI, networks)
+    for name, variant in zip(kinds, variants, strict=True):
+        component = next(one for one in MOCHI.checkpoint.components if one.name == name)
+        files = weight_files(folder, component)
+        assert files and files.variant == variant and files.is_there and files.index
+    assert places.size(MOCHI.checkpoint, folder) == sum(file.stat().st_size for file in folder.rglob("*.safetensors"))
+
+
+def test_the_size_is_that_of_the_files_that_are_loaded(snapshots: Path) -> None:
+    """Mochi's snapshot has its transformer and its autoencoder twice."""
+    folder = snapshots / "mochi"
+    marked = {file.stat().st_size for file in folder.rglob("*.bf16*.safetensors")}
+    whole = sum(file.stat().st_size for file in folder.rglob("*.safetensors"))
+    assert len(marked) > 1
+    assert places.size(MOCHI.checkpoint, folder) < whole - max(marked)
+
+
+def test_a_part_that_is_missing_from_the_plain_files(snapshots: Path, tmp_path: Path) -> None:
+    """Then the marked ones are loaded if they are whole, and else it is named."""
+    published.save(MOCHI, tmp_path / "mochi")
+    transformer = tmp_path / "mochi" / "transformer"
+    (transformer / "diffusion_pytorch_model-00002-of-00005.safetensors").unlink()
+    verify(MOCHI.checkpoint, tmp_path / "mochi")
+    (transformer / "diffusion_pytorch_model.bf16-00003-of-00003.safetensors").unlink()
+    with pytest.raises(JobError, match=r"transformer/diffusion_pytorch_model-00002-of-00005.safetensors is missing"):
+        verify(MOCHI.checkpoint, tmp_path / "mochi")
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.safetensors", "transformer.bf16.safetensors"])
+def test_a_name_that_is_not_loaded(snapshots: Path, tmp_path: Path, name: str) -> None:
+    published.save(MOCHI, tmp_path / "mochi")
+    transformer = tmp_path / "mochi" / "transformer"
+    for file in transformer.glob("*.safetensors*"):
+        file.unlink()
+    (transformer / name).write_bytes(b"")
+    with pytest.raises(JobError, match=r"no diffusion_pytorch_model.safetensors in transformer, and no index"):
+        verify(MOCHI.checkpoint, tmp_path / "mochi")
+
+
+@pytest.fixture(scope="module")
+def fetched(snapshots: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder of weights, each fetched from a hub that has the repositories."""
+    folder = tmp_path_factory.mktemp("fetched")
+    with (
+        serving({model.checkpoint.repository: snapshots / model.checkpoint.folder for model in KNOWN}) as hub,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(huggingface_hub.constants, "ENDPOINT", hub.url)
+        patch.setattr(
+            huggingface_hub.constants,
+            "HUGGINGFACE_CO_URL_TEMPLATE",
+            hub.url + "/{repo_id}/resolve/{revision}/{filename}",
+        )
+        for model in KNOWN:
+            fetch(model.checkpoint, folder)
+        yield folder
+
+
+@pytest.mark.parametrize("model", EVERY)
+@pytest.mark.usefixtures("as_on_gpu")
+def test_fetched_files(fetched: Path, snapshots: Path, model: VideoModel) -> None:
+    """They are in the dtype that is declared as stored, in plain names, and load as the snapshot does."""
+    folder = fetched / model.checkpoint.folder
+    for component in model.checkpoint.components:
+        files = weight_files(folder, component)
+        assert files and files.variant is None
+        assert set(files.files) == set((folder / component.name).glob("*.safetensors"))
+        for name, tensor in ((name, one) for file in files.files for name, one in load_file(file).items()):
+            kept = component.keeps_float32(name) and component.published == "float32"
+            assert tensor.dtype == getattr(torch, "float32" if kept else component.stored), name
+    _, networks = loaded(model, fetched)
+    check_dtypes(model, networks)
+    _, others = loaded(model, snapshots)
+    for name, network in networks.items():
+        expected = others[name].state_dict()
+        assert all(torch.equal(one, expected[at]) for at, one in network.state_dict().items())
