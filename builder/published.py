@@ -27,8 +27,8 @@ class Files:
     is_marked: bool = False
 
 
-_T5_IN_FLOAT32 = (Files("float32", 4),)
-_COGVIDEOX_5B = {
+_T5_IN_FLOAT32: tuple[Files, ...] = (Files("float32", 4),)
+_COGVIDEOX_5B: dict[str, tuple[Files, ...]] = {
     "text_encoder": (Files("bfloat16", 2),),
     "transformer": (Files("bfloat16", 2),),
     "vae": (Files("bfloat16"),),

@@ -30,7 +30,7 @@ from videoworker.watch import Watch
 _THRESHOLD_NOISE = 0.025
 
 
-class _Transformer(MochiTransformer3DModel):
+class _Transformer(MochiTransformer3DModel):  # type: ignore[misc]  # diffusers has no types
     """Its learned frequencies stay in float32, as its authors' code wants them. diffusers casts them too."""
 
     _keep_in_fp32_modules: ClassVar[list[str]] = ["pos_frequencies"]
