@@ -58,6 +58,7 @@ COPY --from=weights /weights /app/weights
 WORKDIR /app
 # MODEL: a worker with a model's weights serves every API with it, and asks no hub for others.
 # RUNPOD_INIT_TIMEOUT: in seconds; weights of tens of GB may have to be fetched first.
+# RUNPOD_MIN_CUDA_VERSION: torch's; the SDK ends a worker at its start if the driver is older.
 ENV PATH=/opt/venv/bin:${PATH} \
     PYTHONPATH=/app/src \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -70,6 +71,7 @@ ENV PATH=/opt/venv/bin:${PATH} \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \
     PYTORCH_ALLOC_CONF=expandable_segments:True \
     RUNPOD_LOG_LEVEL=INFO \
+    RUNPOD_MIN_CUDA_VERSION=13.0 \
     RUNPOD_INIT_TIMEOUT=1800
 COPY weights weights
 COPY LICENSE NOTICE handler.py test_input.json ./

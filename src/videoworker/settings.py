@@ -77,6 +77,8 @@ class Settings(BaseSettings):
         description="port of the worker's metrics for Prometheus; each further worker of `videoworker serve` has the "
         "next port; empty: none",
     )
+    runpod_pod_id: str | None = Field(None, description="name of RunPod's machine; the platform sets it")
+    runpod_gpu_count: int = Field(0, ge=0, description="number of its GPUs; the platform sets it")
     runpod_webhook_post_output: str | None = Field(None, description="URL for results; the platform sets it")
 
 

@@ -1,5 +1,6 @@
 """What can be said of the Dockerfile without building it."""
 
+import json
 import re
 import subprocess
 import sysconfig
@@ -19,3 +20,11 @@ def test_the_linter_has_nothing_to_say() -> None:
 
 def test_the_version_is_the_packages() -> None:
     assert re.findall(r"^ARG VERSION=(.*)$", DOCKERFILE, re.MULTILINE) == [__version__]
+
+
+def test_the_sdk_wants_the_cuda_that_torch_is_built_for() -> None:
+    """Hosts with an older one are not asked for either."""
+    constraints = (ROOT / "builder" / "constraints-torch.txt").read_text()
+    (built_for,) = re.findall(r"^cuda-toolkit==(\d+\.\d+)", constraints, re.MULTILINE)
+    assert re.findall(r"RUNPOD_MIN_CUDA_VERSION=(\S+)", DOCKERFILE) == [built_for]
+    assert min(json.loads((ROOT / ".runpod" / "hub.json").read_text())["config"]["allowedCudaVersions"]) == built_for

@@ -13,7 +13,7 @@ from videoworker.worker import fitness
 
 
 def test_this_machine_is_fit(settings: Settings, tmp_path: Path) -> None:
-    fitness.check_device()
+    fitness.check_device(settings)
     fitness.check_disk(settings.model_copy(update={"output_dir": tmp_path / "not" / "yet" / "there"}))
 
 
@@ -53,7 +53,51 @@ class Faulty(torch.utils._python_dispatch.TorchDispatchMode):
 
 
 @pytest.mark.parametrize(("raises", "told"), [(True, "does not compute"), (False, "computes wrongly")])
-def test_a_device_that_computes_wrongly_or_not_at_all_is_not_fit(raises: bool, told: str) -> None:
+def test_a_device_that_computes_wrongly_or_not_at_all_is_not_fit(settings: Settings, raises: bool, told: str) -> None:
     with Faulty(raises), pytest.raises(JobError) as caught:
-        fitness.check_device()
+        fitness.check_device(settings)
     assert caught.value.code is Code.GPU_UNAVAILABLE and told in caught.value.message
+
+
+# What `nvidia-smi` prints, where there is a driver.
+_TOLD = "| NVIDIA-SMI 570.86.15      Driver Version: 570.86.15      CUDA Version: 12.8     |"
+
+
+@pytest.mark.parametrize(
+    ("platform", "has_driver", "driver"),
+    [
+        ({"runpod_gpu_count": 1}, True, "570.86.15, for CUDA 12.8"),
+        ({"runpod_gpu_count": 2}, False, "absent"),
+        ({"runpod_pod_id": "a"}, True, "570.86.15, for CUDA 12.8"),
+    ],
+    ids=["old driver", "no driver", "old driver, not counted"],
+)
+def test_a_gpu_that_torch_cannot_use(
+    settings: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    platform: dict[str, object],
+    has_driver: bool,
+    driver: str,
+) -> None:
+    """On RunPod such a worker would serve small models on the processor, and fetch large ones in vain."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    if has_driver:
+        (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\necho '{_TOLD}'\n")
+        (tmp_path / "nvidia-smi").chmod(0o700)
+    with pytest.raises(JobError) as caught:
+        fitness.check_device(settings.model_copy(update=platform))
+    assert caught.value.code is Code.GPU_UNAVAILABLE
+    assert f"the driver is {driver}, and torch needs CUDA 13.0." in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize("platform", [{}, {"runpod_pod_id": "a"}], ids=["elsewhere", "a processor of RunPod's"])
+def test_a_machine_without_a_gpu(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, platform: dict[str, object]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    fitness.check_device(settings.model_copy(update=platform))

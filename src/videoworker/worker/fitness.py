@@ -4,7 +4,9 @@ On the platform the SDK runs the checks. If one fails, it tells the platform whi
 They run in their order, so the cheap ones come first.
 """
 
+import re
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -40,9 +42,14 @@ def check_disk(settings: Settings) -> None:
             raise JobError(Code.DELIVERY_FAILED, message)
 
 
-def check_device() -> None:
-    """Raises `JobError` if the device for clips does not multiply matrices rightly. The matrices hold small whole
-    numbers, so every device must give the exact product."""
+def check_device(settings: Settings) -> None:
+    """Raises `JobError` if RunPod has given GPUs and torch can use none, or if the device for clips does not multiply
+    matrices rightly. The matrices hold small whole numbers, so every device must give the exact product."""
+    driver = _driver() if settings.runpod_pod_id or settings.runpod_gpu_count else ""
+    if (driver or settings.runpod_gpu_count) and not torch.cuda.is_available():
+        needed = f"CUDA {torch.version.cuda}" if torch.version.cuda else "a torch that is built with CUDA"
+        message = f"RunPod has given a GPU that torch cannot use: the driver is {driver or 'absent'}, and torch needs"
+        raise JobError(Code.GPU_UNAVAILABLE, f"{message} {needed}. Choose hosts with that version in the endpoint.")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     numbers = torch.arange(_SIDE * _SIDE).reshape(_SIDE, _SIDE) % 7
     expected = numbers @ numbers.T
@@ -53,6 +60,15 @@ def check_device() -> None:
         raise JobError(Code.GPU_UNAVAILABLE, f"The device {device} does not compute.") from error
     if not torch.equal(product.to(expected.dtype), expected):
         raise JobError(Code.GPU_UNAVAILABLE, f"The device {device} computes wrongly.")
+
+
+def _driver() -> str:
+    """The version of NVIDIA's driver and the newest CUDA that it runs; empty if there is none."""
+    if shutil.which("nvidia-smi") is None:
+        return ""
+    told = subprocess.run(["nvidia-smi"], capture_output=True, text=True).stdout
+    found = re.search(r"Driver Version: *(\S+) .*CUDA Version: *(\S+)", told)
+    return f"{found[1]}, for CUDA {found[2]}" if found else ""
 
 
 def _with_name(name: str, check: Check) -> Check:

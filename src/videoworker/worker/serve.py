@@ -29,7 +29,7 @@ def serve(current: Settings) -> None:
         checks: dict[str, fitness.Check] = {
             "delivery": partial(destinations.prove, current),
             "disk": partial(fitness.check_disk, current),
-            "device": fitness.check_device,
+            "device": partial(fitness.check_device, current),
             "weights": partial(_load, engine, current),
         }
         workspace.remove_left_behind()
