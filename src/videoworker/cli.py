@@ -12,6 +12,7 @@ from videoworker.commands.estimate import estimate
 from videoworker.commands.fetch import fetch
 from videoworker.commands.models import models
 from videoworker.commands.serve import serve
+from videoworker.commands.verify import verify
 from videoworker.errors import JobError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -32,7 +33,7 @@ def videoworker(
     """A RunPod Serverless worker for open video models."""
 
 
-for _command in (models, estimate, fetch, convert, serve):
+for _command in (models, estimate, fetch, verify, convert, serve):
     app.command()(_command)
 
 

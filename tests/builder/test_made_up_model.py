@@ -33,6 +33,7 @@ FROM_TEXT = replace(
         licence="made-up-licence",
         conditions="Made-up conditions.",
         gated=True,
+        components=tuple(replace(one, size=one.size // 2) for one in MOCHI.checkpoint.components),
     ),
     rank=25,  # before Mochi
     denoise_bytes=78,

@@ -20,8 +20,8 @@ _PINS = {checkpoint.repository: checkpoint.revision for checkpoint in _CHECKPOIN
 class Hub(ThreadingHTTPServer):
     """Serves `repositories`, folders by id, as what their `main` is, and `commits`, folders by id and commit: at first
     the same folders at the commits that the declarations pin. A file in `broken` loses its first connection after so
-    many bytes; one in `held` sends nothing until `released` is set, and sets `reached`. `gated` repositories want an
-    accepted licence."""
+    many bytes; one in `held` sends nothing until `released` is set, and sets `reached`. One in `damaged`
+    comes as zeros. `gated` repositories want an accepted licence."""
 
     daemon_threads = True
 
@@ -31,6 +31,7 @@ class Hub(ThreadingHTTPServer):
         self.commits = {(name, _PINS[name]): folder for name, folder in repositories.items() if name in _PINS}
         self.broken: dict[str, int] = {}
         self.held: set[str] = set()
+        self.damaged: set[str] = set()
         self.gated: set[str] = set()
         self.reached, self.released = threading.Event(), threading.Event()
         self.sent: list[tuple[str, str | None]] = []  # path and Range of every GET of a file
@@ -51,6 +52,15 @@ def serving(repositories: dict[str, Path]) -> Iterator[Hub]:
             hub.released.set()
             hub.shutdown()
             thread.join()
+
+
+def _sibling(name: str, content: bytes) -> dict[str, Any]:
+    """What the hub says of a file: of a large one its SHA-256, and git's name of it or of what points to it."""
+    known: dict[str, Any] = {"rfilename": name, "size": len(content)}
+    if name.endswith(".safetensors"):
+        lfs = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 134}
+        return known | {"blobId": "0" * 40, "lfs": lfs}
+    return known | {"blobId": hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()}
 
 
 class _Request(BaseHTTPRequestHandler):
@@ -79,7 +89,7 @@ class _Request(BaseHTTPRequestHandler):
             {
                 "id": repository,
                 "sha": MAIN if revision == "main" else revision,
-                "siblings": [{"rfilename": name} for name in files],
+                "siblings": [_sibling(name, content) for name, content in files.items()],
                 "tags": [],
             }
         )
@@ -90,10 +100,13 @@ class _Request(BaseHTTPRequestHandler):
         if self._refused(repository, revision):
             return
         content = self._files(repository, revision)[file]
+        tag = hashlib.sha256(content).hexdigest()
+        if file in self.server.damaged:
+            content = bytes(len(content))
         asked = self.headers.get("Range")
         start = int(asked.removeprefix("bytes=").partition("-")[0]) if asked else 0
         self.send_response(206 if asked else 200)
-        self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
+        self.send_header("ETag", f'"{tag}"')
         self.send_header("X-Repo-Commit", MAIN if revision == "main" else revision)
         self.send_header("Content-Length", str(len(content) - start))
         self.send_header("Accept-Ranges", "bytes")

@@ -22,11 +22,12 @@ from tests.watches import watch_that
 from videoworker.engine.device import Device
 from videoworker.engine.engine import Engine
 from videoworker.errors import JobError
+from videoworker.models.cogvideox import COGVIDEOX
 from videoworker.models.mochi import MOCHI
 from videoworker.models.video_model import VideoModel
 from videoworker.planning.plan import plan_clip
 from videoworker.request import VideoRequest
-from videoworker.weights import places
+from videoworker.weights import manifest, places
 from videoworker.weights.fetch import fetch
 from videoworker.weights.files import weight_files
 from videoworker.weights.verify import verify
@@ -180,6 +181,12 @@ def test_a_name_that_is_not_loaded(snapshots: Path, tmp_path: Path, name: str) -
         verify(MOCHI.checkpoint, tmp_path / "mochi")
 
 
+def hub_at(url: str) -> dict[str, str]:
+    """huggingface_hub's constants if HF_ENDPOINT is the URL."""
+    template = f"{url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    return {"ENDPOINT": url, "HUGGINGFACE_CO_URL_TEMPLATE": template}
+
+
 @pytest.fixture(scope="module")
 def fetched(snapshots: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder of weights, each fetched from a hub that has the repositories."""
@@ -188,12 +195,8 @@ def fetched(snapshots: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         serving({model.checkpoint.repository: snapshots / model.checkpoint.folder for model in KNOWN}) as hub,
         pytest.MonkeyPatch.context() as patch,
     ):
-        patch.setattr(huggingface_hub.constants, "ENDPOINT", hub.url)
-        patch.setattr(
-            huggingface_hub.constants,
-            "HUGGINGFACE_CO_URL_TEMPLATE",
-            hub.url + "/{repo_id}/resolve/{revision}/{filename}",
-        )
+        for constant, value in hub_at(hub.url).items():
+            patch.setattr(huggingface_hub.constants, constant, value)
         for model in KNOWN:
             fetch(model.checkpoint, folder)
         yield folder
@@ -217,3 +220,27 @@ def test_fetched_files(fetched: Path, snapshots: Path, model: VideoModel) -> Non
     for name, network in networks.items():
         expected = others[name].state_dict()
         assert all(torch.equal(one, expected[at]) for at, one in network.state_dict().items())
+
+
+@pytest.mark.parametrize("model", EVERY)
+def test_fetched_manifest(fetched: Path, model: VideoModel) -> None:
+    """It has every file, also those that were cast or renamed."""
+    folder = fetched / model.checkpoint.folder
+    assert manifest.check(model.checkpoint, folder) == len(manifest.files_in(folder))
+
+
+@pytest.mark.parametrize("name", ["transformer/diffusion_pytorch_model.safetensors", "vae/config.json"])
+def test_a_file_that_comes_damaged(snapshots: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """It is named, and comes anew with the next fetch."""
+    checkpoint = COGVIDEOX.checkpoint
+    with serving({checkpoint.repository: snapshots / checkpoint.folder}) as hub:
+        for constant, value in hub_at(hub.url).items():
+            monkeypatch.setattr(huggingface_hub.constants, constant, value)
+        hub.damaged.add(name)
+        with pytest.raises(JobError, match=f"{name} of cogvideox did not come as the hub has it"):
+            fetch(checkpoint, tmp_path)
+        assert not (tmp_path / checkpoint.folder).exists()
+        hub.damaged.clear()
+        hub.sent.clear()
+        manifest.check(checkpoint, fetch(checkpoint, tmp_path))
+        assert [file for file, _ in hub.sent] == [name]

@@ -8,6 +8,7 @@ anew, and files that are whole stay. The checkpoint's folder appears when all of
 import json
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
@@ -15,9 +16,11 @@ import structlog
 from filelock import FileLock
 from huggingface_hub import HfApi, hf_hub_download, snapshot_download
 from huggingface_hub.errors import GatedRepoError, RevisionNotFoundError
+from huggingface_hub.hf_api import RepoSibling
 
 from videoworker.errors import Code, JobError
 from videoworker.models.checkpoint import Checkpoint, Component
+from videoworker.weights import manifest
 from videoworker.weights.convert import holds_float32, narrow
 from videoworker.weights.files import MARKS
 from videoworker.weights.verify import UNSAFE_SUFFIXES, components_of, verify
@@ -52,12 +55,18 @@ def _fetch(checkpoint: Checkpoint, folder: Path) -> None:
     if folder.exists():
         shutil.rmtree(partial, ignore_errors=True)
         folder.rename(partial)
-    _download(checkpoint, partial)
-    _narrow(checkpoint, partial)
+    hashes = _download(checkpoint, partial)
+    for file in _narrow(checkpoint, partial):
+        del hashes[file.relative_to(partial).as_posix()]
     for component in checkpoint.components:
-        _unmark(partial / component.name, component)
+        for old, new in _unmark(partial / component.name, component):
+            digest = hashes.pop(old.relative_to(partial).as_posix(), None)
+            if digest and new.suffix != ".json":
+                hashes[new.relative_to(partial).as_posix()] = digest
     verify(checkpoint, partial)
     shutil.rmtree(partial / ".cache")
+    written = [file for file in manifest.files_in(partial) if file.relative_to(partial).as_posix() not in hashes]
+    manifest.write(partial, hashes | {file.relative_to(partial).as_posix(): manifest.sha256(file) for file in written})
     partial.rename(folder)
 
 
@@ -89,8 +98,10 @@ def needed(checkpoint: Checkpoint, index: dict[str, object], names: list[str]) -
     return chosen
 
 
-def _download(checkpoint: Checkpoint, to: Path) -> None:
-    commit = HfApi().model_info(checkpoint.repository, revision=checkpoint.revision)
+def _download(checkpoint: Checkpoint, to: Path) -> dict[str, str]:
+    """Brings the published files, and returns the SHA-256 of each by its path. Raises `JobError` if one is not what the
+    hub says."""
+    commit = HfApi().model_info(checkpoint.repository, revision=checkpoint.revision, files_metadata=True)
     index = hf_hub_download(checkpoint.repository, "model_index.json", revision=commit.sha, local_dir=to)
     names = [file.rfilename for file in commit.siblings or []]
     chosen = needed(checkpoint, json.loads(Path(index).read_text()), names)
@@ -99,6 +110,23 @@ def _download(checkpoint: Checkpoint, to: Path) -> None:
         if file.is_file() and path.parts[0] != ".cache" and path.as_posix() not in chosen:
             file.unlink()
     snapshot_download(checkpoint.repository, revision=commit.sha, local_dir=to, allow_patterns=chosen)
+    published = {file.rfilename: file for file in commit.siblings or []}
+    return {path: _checked(checkpoint, to / path, published[path]) for path in chosen}
+
+
+def _checked(checkpoint: Checkpoint, file: Path, published: RepoSibling) -> str:
+    """The file's SHA-256. The hub says that of large files, and git's name of others. A file that is not so is removed,
+    so that it comes anew."""
+    digest = manifest.sha256(file)
+    if published.lfs:
+        is_so = digest == published.lfs.sha256
+    else:
+        is_so = published.blob_id is None or manifest.git_blob(file) == published.blob_id
+    if not is_so:
+        file.unlink()
+        message = f"{published.rfilename} of {checkpoint.title} did not come as the hub has it."
+        raise JobError(Code.MODEL_NOT_LOADED, f"{message} To fetch it again: {checkpoint.how_to_fetch}")
+    return digest
 
 
 def _of_network(component: Component, files: list[str]) -> list[str]:
@@ -127,19 +155,20 @@ def _is_marked(component: Component, file: str) -> bool:
     return mark is not None and re.search(rf"\.{mark}[.-]", file) is not None
 
 
-def _unmark(folder: Path, component: Component) -> None:
-    """Gives files of another dtype the plain names, under which they are loaded without naming a dtype."""
+def _unmark(folder: Path, component: Component) -> Iterator[tuple[Path, Path]]:
+    """Gives files of another dtype the plain names, under which they are loaded without naming a dtype. Yields both
+    names of each."""
     mark = f".{MARKS.get(component.stored)}"
     for file in sorted(folder.glob(f"*{mark}[.-]*")):
         if file.name.endswith(".json"):
             index = json.loads(file.read_text())
             index["weight_map"] = {name: at.replace(mark, "", 1) for name, at in index["weight_map"].items()}
             file.write_text(json.dumps(index))
-        file.rename(folder / file.name.replace(mark, "", 1))
+        yield file, file.rename(folder / file.name.replace(mark, "", 1))
 
 
-def _narrow(checkpoint: Checkpoint, folder: Path) -> None:
-    """Casts float32 weights on disk to the wanted dtypes.
+def _narrow(checkpoint: Checkpoint, folder: Path) -> list[Path]:
+    """Casts float32 weights on disk to the wanted dtypes. Returns the files that are others now.
 
     The cast files are put in place together at the end. Until then the download is whole. If this is interrupted, they
     are made again.
@@ -154,6 +183,7 @@ def _narrow(checkpoint: Checkpoint, folder: Path) -> None:
         casts |= wide
     for file, cast in casts.items():
         cast.replace(file)
+    return list(casts)
 
 
 def _reason(checkpoint: Checkpoint, error: Exception) -> str:
