@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
 from builder import published
-from builder.presets import PRESETS, Preset
+from builder.presets import POOLS, PRESETS, PRICES, PRICES_READ, Preset
 from videoworker.apis import APIS
 from videoworker.apis.api import Api
 from videoworker.apis.input import Input
@@ -30,7 +30,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 
 # Which document has which tables.
 TABLES_OF = {
-    "deploy.md": ("presets",),
+    "deploy.md": ("presets", "prices"),
     "fields.md": ("errors", "requests"),
     "models.md": ("apis", "models"),
     "published-files.md": ("published",),
@@ -46,6 +46,7 @@ def tables() -> dict[str, str]:
         "errors": _errors(),
         "models": _models(),
         "presets": _presets(),
+        "prices": _prices(),
         "published": _published(),
         "requests": "\n\n".join(map(_fields, APIS.values())),
         "settings": _settings(Settings),
@@ -186,6 +187,13 @@ def _presets() -> str:
     return _table(head, rows) + "\n\n" + _restrictions(fetched)
 
 
+def _prices() -> str:
+    rows = [
+        (pool, f"{size}", f"{PRICES[pool]:.5f}" if pool in PRICES else "not listed") for pool, size in POOLS.items()
+    ]
+    return _table(("pool", "GB", f"USD per second, {PRICES_READ}"), rows)
+
+
 def _preset_rows(preset: Preset) -> Iterator[tuple[str, ...]]:
     """One row for each placement that some pool is best used with."""
     first = (
@@ -194,7 +202,7 @@ def _preset_rows(preset: Preset) -> Iterator[tuple[str, ...]]:
         _default_clip(preset.model),
         f"{preset.disk_gb} GB",
     )
-    seconds = "not known" if preset.seconds is None else f"about {preset.seconds:.0f}"
+    seconds = "not known" if preset.price is None else f"about {preset.seconds:.0f} ({preset.price:.2f} USD)"
     for index, (placement, pools) in enumerate(reversed(preset.pools.items())):
         yield (
             *(first if index == 0 else ("",) * len(first)),

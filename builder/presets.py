@@ -37,6 +37,23 @@ POOLS = {
     "BLACKWELL_180": 180,
 }
 
+# USD per second of a flex worker of these pools, and when that was read: docs.runpod.io/serverless/pricing. If a pool
+# has cards of several prices, the highest. RunPod's table has no RTX 5090.
+PRICES_READ = "2026-11-25"
+PRICES = {
+    "AMPERE_16": 0.00016,
+    "AMPERE_24": 0.00019,
+    "ADA_24": 0.00031,
+    "AMPERE_48": 0.00034,
+    "ADA_48_PRO": 0.00053,
+    "AMPERE_80": 0.00076,
+    "ADA_80_PRO": 0.00116,
+    "BLACKWELL_96": 0.00111,
+    "HOPPER_141": 0.00155,
+    "BLACKWELL_180": 0.00240,
+}
+_PUBLISHED_ON = "ADA_80_PRO"  # the pool of the card that published seconds are of
+
 # Error correction takes a sixteenth of a card's memory if it is done there: an L40S of 48 GB has 45.0 GiB.
 _USABLE_BYTES_PER_GB = GIB * 15 // 16
 
@@ -95,6 +112,11 @@ class Preset:
     def seconds(self) -> float | None:
         """To denoise the default clip, as published; None if nobody has done so."""
         return denoise_seconds(plan_clip(VideoRequest(api="native", prompt="-"), self.model))
+
+    @property
+    def price(self) -> float | None:
+        """USD to denoise the default clip on that card; None if nobody has published the seconds."""
+        return None if self.seconds is None else self.seconds * PRICES[_PUBLISHED_ON]
 
     def needed(self, placement: Placement) -> int:
         """Bytes of device memory for the default clip of any of its variants."""

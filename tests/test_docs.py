@@ -38,7 +38,7 @@ ELSEWHERE = {
     "make test": (".ci/run", "exec make test"),
     "make lint": ("Makefile", "test: lint"),
     "make lock": ("tests/builder/test_requirements.py", '"builder" / "lock"'),
-    "docker build --tag worker-video .": ("tests/image/conftest.py", "buildah.build(ROOT"),
+    "docker build --platform linux/amd64 --tag worker-video .": ("tests/image/conftest.py", "buildah.build(ROOT"),
     "docker buildx bake sketch": ("tests/builder/test_image_files.py", "docker-bake.hcl"),
     ".venv/bin/videoworker fetch hunyuanvideo-1.5": ("tests/commands/test_fetch.py", '"fetch"'),
     ".venv/bin/videoworker fetch hunyuanvideo-1.5 --variant 720p-i2v": ("tests/commands/test_fetch.py", '"--variant"'),

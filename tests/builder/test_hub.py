@@ -35,6 +35,8 @@ NOT_FOR_USERS = {
     "ALLOW_PRIVATE_URLS",
     "PUBLIC_BASE_URL",
     "METRICS_PORT",
+    "RUNPOD_GPU_COUNT",
+    "RUNPOD_POD_ID",
     "RUNPOD_WEBHOOK_POST_OUTPUT",
 }
 SECRETS = ("BUCKET_ACCESS_KEY_ID", "BUCKET_SECRET_ACCESS_KEY", "HF_TOKEN")
@@ -129,7 +131,7 @@ class Pair(Strict):
 
 
 class HubTestsConfig(Strict):
-    gpuTypeId: Literal["NVIDIA GeForce RTX 4090"]
+    gpuTypeId: Literal["NVIDIA L4"]
     gpuCount: int
     env: list[Pair]
     allowedCudaVersions: list[Version]

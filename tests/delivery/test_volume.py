@@ -1,5 +1,8 @@
 """Delivery onto a network volume."""
 
+import errno
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -29,3 +32,14 @@ def test_without_its_volume_the_worker_does_not_start_and_makes_no_folder_of_tha
     with pytest.raises(JobError, match="Is a network volume attached"):
         destinations.prove(Settings(delivery="volume", network_volume=tmp_path / "runpod-volume"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_volume_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs the tests as root may write everywhere."""
+
+    def refused(**_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(tempfile, "NamedTemporaryFile", refused)
+    with pytest.raises(JobError, match=f"user {os.geteuid()} may not write .* chown {os.geteuid()} videos weights"):
+        destinations.prove(Settings(delivery="volume", network_volume=tmp_path))

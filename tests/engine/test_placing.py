@@ -161,19 +161,22 @@ def test_the_settings_name_every_placement_there_is() -> None:
 
 @pytest.mark.parametrize("family", WITH_A_SAMPLER)
 def test_bytes_by_network_are_those_of_the_files_in_the_dtype_asked_for(family: str, weights_dir: Path) -> None:
-    folder = weights_dir / MODELS[family].checkpoint.folder
-    counts = {
-        name: sum(
-            tensor.numel() for file in (folder / name).glob("*.safetensors") for tensor in load_file(file).values()
+    """What stays in float32 is counted so."""
+    checkpoint = MODELS[family].checkpoint
+    folder, device = weights_dir / checkpoint.folder, Device()
+    dtypes = device.dtypes(checkpoint)
+    expected = {
+        component.name: sum(
+            tensor.numel() * (4 if component.keeps_float32(name) else dtypes[component.name].itemsize)
+            for file in (folder / component.name).glob("*.safetensors")
+            for name, tensor in load_file(file).items()
         )
-        for name in (component.name for component in MODELS[family].checkpoint.components)
+        for component in checkpoint.components
     }
-    device = Device()
-    weights = device.weight_bytes(MODELS[family].checkpoint, folder)
-    dtypes = device.dtypes(MODELS[family].checkpoint)
-    sizes = {name: count * dtypes[name].itemsize for name, count in counts.items()}
-    assert (weights.denoisers, weights.autoencoder) == ((sizes.pop("transformer"),), sizes.pop("vae"))
-    assert weights.encoders == sum(sizes.values())
+    weights = device.weight_bytes(checkpoint, folder)
+    assert weights.denoisers == (expected.pop("transformer"),)
+    assert weights.autoencoder == expected.pop("vae")
+    assert weights.encoders == sum(expected.values())
 
 
 def generate(engine: Engine, watch: Watch | None = None, **asked: Any) -> list[NDArray[np.uint8]]:

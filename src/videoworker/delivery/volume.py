@@ -1,5 +1,6 @@
 """Delivery onto the network volume: a folder on it, and the proof that the volume is there."""
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -21,6 +22,12 @@ def prove(settings: Settings) -> None:
         folder(settings).mkdir(exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder(settings)):
             pass
+    except PermissionError as error:
+        raise JobError(
+            Code.DELIVERY_FAILED,
+            f"DELIVERY=volume, but user {os.geteuid()} may not write into {folder(settings)}. From a Pod with the same "
+            f"volume: mkdir -p videos weights && chown {os.geteuid()} videos weights",
+        ) from error
     except OSError as error:
         raise JobError(
             Code.DELIVERY_FAILED,
