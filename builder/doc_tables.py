@@ -12,8 +12,9 @@ import typer
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
-from builder import published
-from builder.presets import POOLS, PRESETS, PRICES, PRICES_READ, Preset
+from builder.declared import RUN
+from builder.presets import POOLS, PRESETS, PRICES, PRICES_READ, Preset, price
+from builder.published_names import names as file_names
 from videoworker.apis import APIS
 from videoworker.apis.api import Api
 from videoworker.apis.input import Input
@@ -21,9 +22,9 @@ from videoworker.apis.schema_fields import SchemaField, schema_fields
 from videoworker.endpoint.settings import EndpointSettings
 from videoworker.errors import RETRYABLE, STATUS
 from videoworker.models import VARIANTS
+from videoworker.models.checkpoint import Checkpoint, Component
 from videoworker.models.video_model import VideoModel
 from videoworker.planning.placement import GIB
-from videoworker.planning.published_seconds import GPU
 from videoworker.settings import Settings
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -145,24 +146,29 @@ def _model(model: VideoModel) -> tuple[str, ...]:
 
 
 def _published() -> str:
-    """One row for each set of a network's files."""
-    head = ("repository", "network", "files", "dtype", "stored here in", "loaded in")
-    checkpoints = [model.checkpoint for variants in VARIANTS.values() for model in variants]
-    rows = [
-        (
-            f"`{checkpoint.repository}`" if component is checkpoint.components[0] and index == 0 else "",
-            component.name if index == 0 else "",
-            f"`{published.names(component, files)[0]}`" + (f" and {files.parts - 1} more" if files.parts > 1 else ""),
-            files.dtype,
-            component.stored if index == 0 else "",
-            component.dtype if index == 0 else "",
-        )
+    """One row for each set of a network's files. Repositories with the same files stand together."""
+    head = ("repository", "network", "files", "dtype", "stored here in", "loaded in", "listed by")
+    alike: dict[tuple[Component, ...], list[Checkpoint]] = {}
+    for model in (model for variants in RUN.values() for model in variants if model.checkpoint.repository):
+        alike.setdefault(model.checkpoint.components, []).append(model.checkpoint)
+    return _table(head, (row for checkpoints in alike.values() for row in _published_rows(checkpoints)))
+
+
+def _published_rows(checkpoints: list[Checkpoint]) -> Iterator[tuple[str, ...]]:
+    sources = [
+        ", ".join(f"[{source}](https://github.com/{source})" for source in checkpoint.listed_by) or "nobody"
         for checkpoint in checkpoints
-        if checkpoint.repository in published.PUBLISHED
-        for component in checkpoint.components
-        for index, files in enumerate(published.PUBLISHED[checkpoint.repository][component.name])
     ]
-    return _table(head, rows)
+    repositories = ", ".join(f"`{checkpoint.repository}`" for checkpoint in checkpoints)
+    of_checkpoint = repositories, "; ".join(sources)
+    for component in checkpoints[0].components:
+        of_network = component.name, component.stored, component.dtype
+        for files in component.published:
+            more = f" and {files.parts - 1} more" if files.parts > 1 else ""
+            name, stored, loaded = of_network
+            where, listed = of_checkpoint
+            yield where, name, f"`{file_names(component, files)[0]}`{more}", files.dtype, stored, loaded, listed
+            of_network, of_checkpoint = ("", "", ""), ("", "")
 
 
 def _default_clip(model: VideoModel) -> str:
@@ -180,7 +186,7 @@ def _restrictions(models: Iterable[tuple[str, VideoModel]]) -> str:
 
 
 def _presets() -> str:
-    seconds = f"seconds to denoise on an {GPU}, estimated from published figures"
+    seconds = "seconds and USD for the default clip, by published figures"
     head = ("preset", "model", "default clip", "disk", "placement", "GiB needed", "GPU pools that fit", seconds)
     rows = [row for preset in PRESETS for row in _preset_rows(preset)]
     fetched = [(model.checkpoint.title, model) for preset in PRESETS for model in preset.models]
@@ -202,7 +208,7 @@ def _preset_rows(preset: Preset) -> Iterator[tuple[str, ...]]:
         _default_clip(preset.model),
         f"{preset.disk_gb} GB",
     )
-    seconds = "not known" if preset.price is None else f"about {preset.seconds:.0f} ({preset.price:.2f} USD)"
+    seconds = "; ".join(f"{one}: {price(one):.2f} USD" for one in preset.estimates) or "not known"
     for index, (placement, pools) in enumerate(reversed(preset.pools.items())):
         yield (
             *(first if index == 0 else ("",) * len(first)),

@@ -17,7 +17,7 @@ from videoworker.planning.placement import (
     needed,
 )
 from videoworker.planning.plan import plan_clip
-from videoworker.planning.published_seconds import denoise_seconds
+from videoworker.planning.published_seconds import Estimate, estimates
 from videoworker.planning.variants import suited
 from videoworker.request import VideoRequest
 
@@ -52,7 +52,7 @@ PRICES = {
     "HOPPER_141": 0.00155,
     "BLACKWELL_180": 0.00240,
 }
-_PUBLISHED_ON = "ADA_80_PRO"  # the pool of the card that published seconds are of
+_POOL_OF = {"H100": "ADA_80_PRO", "H200": "HOPPER_141"}  # of the cards that figures are of
 
 # Error correction takes a sixteenth of a card's memory if it is done there: an L40S of 48 GB has 45.0 GiB.
 _USABLE_BYTES_PER_GB = GIB * 15 // 16
@@ -61,8 +61,8 @@ IMAGE_BYTES = 8_000_000_000  # without weights; nearly all of it is torch with C
 _VIDEOS_BYTES = 2_000_000_000  # of one job, and as much again as the worker wants free at its start
 _FREE_SHARE = 0.1  # RunPod's SDK ends a worker whose disk is fuller at its start
 
-# An A40 computes at 150 of an H100's 990 teraflops in 16 bits, so that HunyuanVideo's 1905 s become 3.5 hours.
-_JOB_TIMEOUT_SECONDS = 14_400
+# An A40 computes at 150 of an H200's 990 teraflops in 16 bits, so that HunyuanVideo-1.5's 2,621 s become 4.8 hours.
+_JOB_TIMEOUT_SECONDS = 21_600
 
 
 @dataclass(frozen=True)
@@ -109,14 +109,9 @@ class Preset:
         return 5 * math.ceil((IMAGE_BYTES + _VIDEOS_BYTES + weights) / (1 - _FREE_SHARE) / 5e9)
 
     @property
-    def seconds(self) -> float | None:
-        """To denoise the default clip, as published; None if nobody has done so."""
-        return denoise_seconds(plan_clip(VideoRequest(api="native", prompt="-"), self.model))
-
-    @property
-    def price(self) -> float | None:
-        """USD to denoise the default clip on that card; None if nobody has published the seconds."""
-        return None if self.seconds is None else self.seconds * PRICES[_PUBLISHED_ON]
+    def estimates(self) -> tuple[Estimate, ...]:
+        """Of the default clip, by published figures."""
+        return estimates(plan_clip(VideoRequest(api="native", prompt="-"), self.model))
 
     def needed(self, placement: Placement) -> int:
         """Bytes of device memory for the default clip of any of its variants."""
@@ -125,10 +120,15 @@ class Preset:
         )
 
 
+def price(estimate: Estimate) -> float:
+    """USD on the card of the figure."""
+    return estimate.seconds * PRICES[_POOL_OF[estimate.figure.gpu]]
+
+
 def _bytes_to_cast(checkpoint: Checkpoint) -> int:
     """Of the published files that are written anew."""
     return sum(
-        component.size // ITEM_BYTES[component.stored] * ITEM_BYTES[component.published]
+        component.size // ITEM_BYTES[component.stored] * ITEM_BYTES[component.fetched.dtype]
         for component in checkpoint.components
         if component.is_cast
     )

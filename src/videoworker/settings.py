@@ -44,7 +44,9 @@ class Settings(BaseSettings):
     )
     allow_private_urls: bool = Field(False, description="let `image` URLs point into private networks (tests only)")
     delivery: Literal["bucket", "volume", "inline", "file"] | None = Field(
-        None, description="where videos go; empty: the bucket if one is set, else inline on RunPod, else a file"
+        None,
+        description="where videos go; empty: the bucket if one is set, else inline on RunPod, else a file; on a volume "
+        "user 1000 must have the folder `videos`",
     )
     public_base_url: BaseUrl | None = Field(
         None, description="URL of the endpoint that serves OUTPUT_DIR as `/files`; `videoworker serve` sets it"
@@ -78,7 +80,8 @@ class Settings(BaseSettings):
         "next port; empty: none",
     )
     runpod_pod_id: str | None = Field(None, description="name of RunPod's machine; the platform sets it")
-    runpod_gpu_count: int = Field(0, ge=0, description="number of its GPUs; the platform sets it")
+    runpod_gpu_count: int | None = Field(None, ge=0, description="number of its GPUs; the platform sets it")
+    runpod_skip_gpu_check: bool = Field(False, description="whether the SDK leaves GPUs unchecked")
     runpod_webhook_post_output: str | None = Field(None, description="URL for results; the platform sets it")
 
 

@@ -64,7 +64,7 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from bench.activations import counted_models
-from builder import hub, image_files, make_tiny, notice
+from builder import doc_tables, hub, image_files, make_tiny, notice, published
 from builder.declared import FIRST_OF_FAMILY
 from builder.presets import PRESETS
 from videoworker.apis import APIS
@@ -78,6 +78,8 @@ for model in VARIANTS["made-up"]:
     made = CliRunner().invoke(make_tiny.app, arguments, catch_exceptions=False)
     assert made.exit_code == 0, made.output
     verify(model.checkpoint, folder / model.variant)
+    published.save(model, folder / "published" / model.variant)
+    verify(model.checkpoint, folder / "published" / model.variant)
 print(json.dumps({
     "schema": APIS["native"].schema.model_json_schema(),
     "models": CliRunner().invoke(app, ["models"], catch_exceptions=False).output,
@@ -85,6 +87,7 @@ print(json.dumps({
     "hub": hub.documents()["hub.json"],
     "bake": image_files.bake(),
     "notice": notice.notice(),
+    "files": doc_tables.tables()["published"],
     "counted": [model.checkpoint.title for model in counted_models()],
     "decoded": [model.name for model in FIRST_OF_FAMILY.values()],
 }))
@@ -146,6 +149,12 @@ def test_the_notice_has_its_terms(derived: dict[str, Any]) -> None:
     (entry,) = [entry for entry in derived["notice"].split("\n\n") if entry.startswith(NAME)]
     for words in ("made-up-licence", "Made-up conditions.", "account", "nobody/made-up-text", "nobody/made-up-image"):
         assert words in entry
+
+
+def test_its_published_files_are_listed(derived: dict[str, Any]) -> None:
+    """And small checkpoints are built in their form: the tests of these take every variant that is declared."""
+    (row,) = [line for line in derived["files"].splitlines() if "nobody/made-up-text" in line]
+    assert "`nobody/made-up-image`" in row and "model-00001-of-00004.safetensors" in row
 
 
 def test_measurements_are_made_of_it(derived: dict[str, Any]) -> None:

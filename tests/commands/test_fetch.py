@@ -1,5 +1,7 @@
 """`videoworker fetch` in a process of its own, from a hub on this machine."""
 
+import errno
+import os
 import shutil
 import socket
 import subprocess
@@ -191,6 +193,20 @@ def test_a_folder_that_cannot_be_written_is_said_in_one_line(tmp_path: Path) -> 
         fetch.fetch(MODEL, tmp_path / "weights")
     assert caught.value.message.startswith("The weights of cogvideox 5b could not be fetched (FileExistsError).")
     assert str(tmp_path) not in caught.value.message
+
+
+def test_a_folder_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs the tests as root may write everywhere."""
+
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", refused)
+    with pytest.raises(JobError) as caught:
+        fetch.fetch(MODEL, tmp_path / "weights")
+    user = os.geteuid()
+    assert caught.value.message.startswith(f"User {user} may not write into the folder for weights.")
+    assert f"chown --recursive {user}" in caught.value.message and str(tmp_path) not in caught.value.message
 
 
 @pytest.mark.parametrize("name", ["sketch", "open-sora"])

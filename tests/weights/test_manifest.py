@@ -47,7 +47,7 @@ def test_a_whole_checkpoint(folder: Path) -> None:
     read: list[int] = []
     files = manifest.files_in(folder)
     assert manifest.check(SKETCH.checkpoint, folder, read.append) == len(files)
-    assert sum(read) == sum(file.stat().st_size for file in files)
+    assert sum(read) == manifest.size(folder) == sum(file.stat().st_size for file in files)
 
 
 def test_sha256sum_reads_the_manifest(folder: Path) -> None:
@@ -70,7 +70,7 @@ def test_all_problems_are_said_at_once(folder: Path) -> None:
 
 def test_a_folder_without_a_manifest(folder: Path) -> None:
     (folder / manifest.NAME).unlink()
-    assert f"there is no {manifest.NAME} beside them" in refused(folder)
+    assert f"nothing to compare the files of sketch with: no {manifest.NAME} lies beside them" in refused(folder)
 
 
 def test_a_manifest_of_another_form(folder: Path) -> None:

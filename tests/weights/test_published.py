@@ -1,8 +1,11 @@
 """The published repositories' files in small: found in a cache as they are, fetched, counted, and loaded."""
 
+import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import fields, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from safetensors.torch import load_file
 from transformers import T5EncoderModel
 
 from builder import published
+from builder.published_names import names
 from tests.commands.hub import serving
 from tests.engine import making
 from tests.variants import ALL_VARIANTS
@@ -32,8 +36,32 @@ from videoworker.weights.fetch import fetch
 from videoworker.weights.files import weight_files
 from videoworker.weights.verify import verify
 
-KNOWN = [model for model in ALL_VARIANTS if model.checkpoint.repository in published.PUBLISHED]
+PUBLISHED = [model for model in ALL_VARIANTS if model.family and model.checkpoint.repository]
+# Of the variants of a family whose files are alike, one alone.
+FORMS = {
+    (model.family, tuple((one.name, one.published) for one in model.checkpoint.components)): model
+    for model in reversed(PUBLISHED)
+}
+KNOWN = list(reversed(FORMS.values()))
 EVERY = [pytest.param(model, id=model.checkpoint.folder) for model in KNOWN]
+
+# Of the forms with the same pipeline and dtypes, one alone. A large clip that cannot be smaller is left out.
+CLIPS = {
+    (model.checkpoint.pipeline, tuple((one.name, one.dtype) for one in model.checkpoint.components)): model
+    for model in reversed(KNOWN)
+    if not model.fixed_size
+}
+
+# The SHA-256 of `model_index.json`, the version of diffusers that wrote it, and how it calls what our small checkpoint
+# has of another kind.
+INDEXES: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "mochi": ("db470a8c28b77125d74cb955f277c20b9f629e01b177dd352d7ec396ccad3d85", "0.32.0.dev0", {}),
+    "hunyuanvideo-1.5": (
+        "e6573b14a5b008a680f5ff1606003bf8715f82adaf89674917950939578403bb",
+        "0.36.0.dev0",
+        {"tokenizer": ["transformers", "Qwen2TokenizerFast"]},
+    ),
+}
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +73,36 @@ def snapshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.parametrize("name", INDEXES)
+def test_index(snapshots: Path, name: str) -> None:
+    """The small checkpoint's index has the keys of the published one, and no others: byte for byte, it is that."""
+    digest, version, otherwise = INDEXES[name]
+    index = json.loads((snapshots / name / "model_index.json").read_text())
+    written = json.dumps(index | {"_diffusers_version": version} | otherwise, indent=2) + "\n"
+    assert hashlib.sha256(written.encode()).hexdigest() == digest
+
+
+def test_wans_index(snapshots: Path) -> None:
+    """Of one transformer, it names a second one as nothing. docs/published-files.md has the source."""
+    index = json.loads((snapshots / "wan" / "model_index.json").read_text())
+    networks = {"scheduler", "text_encoder", "tokenizer", "transformer", "transformer_2", "vae"}
+    assert set(index) == {"_class_name", "_diffusers_version", "boundary_ratio", "expand_timesteps"} | networks
+    assert (index["boundary_ratio"], index["expand_timesteps"], index["transformer_2"]) == (None, True, [None, None])
+
+
+@pytest.mark.parametrize("model", EVERY)
+def test_files(snapshots: Path, model: VideoModel) -> None:
+    """They are called as the published ones, and are of their dtypes."""
+    for component in model.checkpoint.components:
+        folder = snapshots / model.checkpoint.folder / component.name
+        expected = {name: files.dtype for files in component.published for name in names(component, files)}
+        assert {file.name for file in folder.glob("*.safetensors*")} == set(expected)
+        for name in expected:
+            if name.endswith(".safetensors"):
+                (dtype,) = {tensor.dtype for tensor in load_file(folder / name).values() if tensor.is_floating_point()}
+                assert dtype == getattr(torch, expected[name])
+
+
 def on_gpu() -> Device:
     """A device that says what it would do on a GPU."""
     device = Device()
@@ -52,21 +110,22 @@ def on_gpu() -> Device:
     return device
 
 
-@pytest.fixture
-def as_on_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The processor takes the dtypes of a GPU."""
-    dtypes = on_gpu().dtypes
-    monkeypatch.setattr(Device, "dtypes", lambda _, checkpoint: dtypes(checkpoint))
-
-
-def loaded(model: VideoModel, weights_dir: Path) -> tuple[Engine, dict[str, torch.nn.Module]]:
-    """An engine, and the networks that it has loaded, by their names."""
+def engine_of(model: VideoModel, weights_dir: Path) -> Engine:
     engine = Engine(making.settings_for(weights_dir))
     engine.load(model, watch_that())
-    assert engine._device.loaded is not None
-    networks = engine._device.loaded.networks
-    named = {field.name: getattr(networks, field.name) for field in fields(networks)}
-    return engine, {name: one for name, one in named.items() if isinstance(one, torch.nn.Module)}
+    return engine
+
+
+@lru_cache
+def networks_of(model: VideoModel, weights_dir: Path) -> dict[str, torch.nn.Module]:
+    """By their names, as the engine loads them in the dtypes of a GPU."""
+    with pytest.MonkeyPatch.context() as patch:
+        dtypes = on_gpu().dtypes
+        patch.setattr(Device, "dtypes", lambda _, checkpoint: dtypes(checkpoint))
+        loaded = engine_of(model, weights_dir)._device.loaded
+    assert loaded is not None
+    named = {field.name: getattr(loaded.networks, field.name) for field in fields(loaded.networks)}
+    return {name: one for name, one in named.items() if isinstance(one, torch.nn.Module)}
 
 
 def check_dtypes(model: VideoModel, networks: dict[str, torch.nn.Module]) -> None:
@@ -82,35 +141,35 @@ def clip(engine: Engine, model: VideoModel) -> Any:
     asked: dict[str, Any] = {"width": side, "height": side, "num_frames": model.min_frames, "num_inference_steps": 2}
     request = VideoRequest(api="native", prompt="a red circle", **asked)
     plan = plan_clip(request, replace(model, min_side=side))  # smaller than real networks make anything of
-    return np.stack(list(making.frames(engine, plan))).astype(int)
+    grey = np.full((side, side, 3), 128, np.uint8)
+    seen = replace(making.CLIP, first_frame=grey if model.needs_image else None)
+    return np.stack(list(making.frames(engine, plan, seen))).astype(int)
 
 
 @pytest.mark.parametrize("model", EVERY)
-@pytest.mark.usefixtures("as_on_gpu")
 def test_dtypes(snapshots: Path, model: VideoModel) -> None:
     """Each network is loaded in the dtype that its authors run it in."""
-    _, networks = loaded(model, snapshots)
+    networks = networks_of(model, snapshots)
     check_dtypes(model, networks)
 
 
-@pytest.mark.parametrize("model", EVERY)
+@pytest.mark.parametrize("model", [pytest.param(model, id=model.checkpoint.folder) for model in CLIPS.values()])
 def test_rounding_alone(snapshots: Path, model: VideoModel, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the dtypes of a GPU the clip is the one in float32, within rounding: what goes from one network to another is
     cast."""
     made = []
     for dtypes in (defaultdict(lambda: torch.float32), on_gpu().dtypes(model.checkpoint)):
         monkeypatch.setattr(Device, "dtypes", lambda *_, dtypes=dtypes: dtypes)
-        made.append(clip(loaded(model, snapshots)[0], model))
+        made.append(clip(engine_of(model, snapshots), model))
     exact, rounded = made
     assert exact.std() > 1
     assert 0 < np.abs(rounded - exact).mean() < 16  # of 255
 
 
 @pytest.mark.parametrize("model", EVERY)
-@pytest.mark.usefixtures("as_on_gpu")
 def test_memory(snapshots: Path, model: VideoModel) -> None:
     """What a placement is chosen by is what the loaded networks have, also where one lies there in two dtypes."""
-    _, networks = loaded(model, snapshots)
+    networks = networks_of(model, snapshots)
     tensors = {
         tensor.data_ptr(): tensor.nbytes
         for network in networks.values()
@@ -129,7 +188,6 @@ def test_a_processor_never_computes_in_float16() -> None:
 
 
 @pytest.mark.parametrize("variants", [("bf16", "bf16", None), ("bf16", "fp16", "bf16"), (None, "bf16", "fp16")])
-@pytest.mark.usefixtures("as_on_gpu")
 def test_marked_files_alone(snapshots: Path, tmp_path: Path, variants: tuple[str | None, ...]) -> None:
     """As a cache is that was filled with `variant="bf16"`: diffusers and transformers wrote the names."""
     kinds = {"transformer": MochiTransformer3DModel, "vae": AutoencoderKLMochi, "text_encoder": T5EncoderModel}
@@ -141,7 +199,7 @@ def test_marked_files_alone(snapshots: Path, tmp_path: Path, variants: tuple[str
         network = kind.from_pretrained(source / name)
         network.save_pretrained(folder / name, variant=variant, max_shard_size="20KB")
     verify(MOCHI.checkpoint, folder)
-    _, networks = loaded(MOCHI, tmp_path)
+    networks = networks_of(MOCHI, tmp_path)
     check_dtypes(MOCHI, networks)
     for name, variant in zip(kinds, variants, strict=True):
         component = next(one for one in MOCHI.checkpoint.components if one.name == name)
@@ -189,7 +247,7 @@ def hub_at(url: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def fetched(snapshots: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder of weights, each fetched from a hub that has the repositories."""
+    """A folder of weights, each fetched from a hub that has the repositories. Nothing came but what is declared."""
     folder = tmp_path_factory.mktemp("fetched")
     with (
         serving({model.checkpoint.repository: snapshots / model.checkpoint.folder for model in KNOWN}) as hub,
@@ -198,12 +256,18 @@ def fetched(snapshots: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         for constant, value in hub_at(hub.url).items():
             patch.setattr(huggingface_hub.constants, constant, value)
         for model in KNOWN:
+            hub.sent.clear()
             fetch(model.checkpoint, folder)
+            came = {file for file, _ in hub.sent if ".safetensors" in file}
+            assert came == {
+                f"{component.name}/{name}"
+                for component in model.checkpoint.components
+                for name in names(component, component.fetched)
+            }
         yield folder
 
 
 @pytest.mark.parametrize("model", EVERY)
-@pytest.mark.usefixtures("as_on_gpu")
 def test_fetched_files(fetched: Path, snapshots: Path, model: VideoModel) -> None:
     """They are in the dtype that is declared as stored, in plain names, and load as the snapshot does."""
     folder = fetched / model.checkpoint.folder
@@ -212,11 +276,11 @@ def test_fetched_files(fetched: Path, snapshots: Path, model: VideoModel) -> Non
         assert files and files.variant is None
         assert set(files.files) == set((folder / component.name).glob("*.safetensors"))
         for name, tensor in ((name, one) for file in files.files for name, one in load_file(file).items()):
-            kept = component.keeps_float32(name) and component.published == "float32"
+            kept = component.keeps_float32(name) and component.fetched.dtype == "float32"
             assert tensor.dtype == getattr(torch, "float32" if kept else component.stored), name
-    _, networks = loaded(model, fetched)
+    networks = networks_of(model, fetched)
     check_dtypes(model, networks)
-    _, others = loaded(model, snapshots)
+    others = networks_of(model, snapshots)
     for name, network in networks.items():
         expected = others[name].state_dict()
         assert all(torch.equal(one, expected[at]) for at, one in network.state_dict().items())

@@ -23,7 +23,6 @@ def verify(
     if found is None:
         raise JobError(Code.MODEL_NOT_LOADED, checkpoint.absence)
     verify_headers(checkpoint, found.folder)
-    total = sum(file.stat().st_size for file in manifest.files_in(found.folder))
-    with tqdm(total=total, unit="B", unit_scale=True, desc=checkpoint.title) as bar:
+    with tqdm(total=manifest.size(found.folder), unit="B", unit_scale=True, desc=checkpoint.title) as bar:
         count = manifest.check(checkpoint, found.folder, bar.update)
     typer.echo(f"{checkpoint.title} is whole: {count} files in {found.folder}")

@@ -14,12 +14,22 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True)
+class PublishedFiles:
+    """One set of a network's files in the repository: the dtype of its tensors, and in how many parts it lies. If it
+    `is_marked`, the dtype stands in the files' names."""
+
+    dtype: str
+    parts: int = 1
+    is_marked: bool = False
+
+
+@dataclass(frozen=True)
 class Component:
     """One network of a checkpoint.
 
     `name` is its folder. `stored` is the dtype of its files on this machine, and `size` about how many bytes their
-    tensors have. `published` is the dtype of the repository's files, if it is another. They are cast when they are
-    fetched.
+    tensors have. `published` are the sets of its files in the repository; a network that ships here has none. The set
+    that is `fetched` is cast if it has another dtype.
 
     `dtype` is the one to compute in, if the device computes in 16 bits. It is the one in which the model's authors run
     the network. Tensors with one of `float32_parts` in their names are the exception: they are neither cast when they
@@ -31,14 +41,23 @@ class Component:
     stored: str
     size: int
     dtype: str = "bfloat16"
-    published: str = ""
+    published: tuple[PublishedFiles, ...] = ()
     float32_parts: tuple[str, ...] = ()
     float32_parameters: int = 0
 
     @property
+    def fetched(self) -> PublishedFiles:
+        """The set that comes from the repository: marked with the dtype `stored`, else the plain one. A network with
+        `float32_parts` comes plain, because marked files have rounded them."""
+        marked = [files for files in self.published if files.is_marked and files.dtype == self.stored]
+        plain = [files for files in self.published if not files.is_marked]
+        first, second = (plain, marked) if self.float32_parts else (marked, plain)
+        return next(iter((*first, *second)), PublishedFiles(self.stored))
+
+    @property
     def is_cast(self) -> bool:
         """Whether its files are written anew when they are fetched."""
-        return self.published not in ("", self.stored)
+        return self.fetched.dtype != self.stored
 
     def keeps_float32(self, tensor: str) -> bool:
         """Whether the tensor of this name stays in float32."""
@@ -51,8 +70,10 @@ class Checkpoint:
 
     `model` and `variant` are its names for a user. If a model has one variant alone, that has no name. `folder` lies
     under the weights directory. `repository` is the hub's id, empty if this repository has the files. It is pinned to
-    `revision` if that is a commit. `pipeline` is the class in `model_index.json`. If `gated`, the hub wants an account
-    that has accepted the terms. `territory` and `conditions` say what the licence restricts, if anything.
+    `revision` if that is a commit. `pipeline` is the class in `model_index.json`. `listed_by` are the repositories on
+    GitHub that say which files it has; empty if none was found, then the files are taken to be like a relative's. If
+    `gated`, the hub wants an account that has accepted the terms. `territory` and `conditions` say what the licence
+    restricts, if anything.
     """
 
     model: str
@@ -63,6 +84,7 @@ class Checkpoint:
     components: tuple[Component, ...]
     variant: str = ""
     revision: str | None = None
+    listed_by: tuple[str, ...] = ()
     gated: bool = False
     territory: str = ""
     conditions: str = ""

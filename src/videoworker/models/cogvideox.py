@@ -10,21 +10,23 @@ float16 transformers keeps the layers `wo` of T5 in float32, because their numbe
 
 from dataclasses import replace
 
-from videoworker.models.checkpoint import Checkpoint, Component, Role
-from videoworker.models.video_model import VideoModel
+from videoworker.models.checkpoint import Checkpoint, Component, PublishedFiles, Role
+from videoworker.models.video_model import Figure, VideoModel
 
+_FIGURE = Figure(45, "H100", "its authors' program", "zai-org/CogVideo", 720, 480, 49, 50, passes=2)
 _REGISTRATION = "Commercial use of the weights needs a registration under the CogVideoX licence."
 _TEXT_TO_VIDEO, _IMAGE_TO_VIDEO = "CogVideoXPipeline", "CogVideoXImageToVideoPipeline"
 
-_5B_COMPONENTS = (
-    Component("text_encoder", Role.TEXT_ENCODER, "bfloat16", 9_524_621_312),
-    Component("transformer", Role.DENOISER, "bfloat16", 11_140_000_000),
-    Component("vae", Role.AUTOENCODER, "bfloat16", 431_167_814),
+_TEXT_ENCODER = Component(
+    "text_encoder", Role.TEXT_ENCODER, "bfloat16", 9_524_621_312, published=(PublishedFiles("bfloat16", 2),)
 )
-_1_5_COMPONENTS = (
-    *_5B_COMPONENTS[:2],
-    Component("vae", Role.AUTOENCODER, "bfloat16", 431_167_814, published="float32"),
+_TRANSFORMER = Component(
+    "transformer", Role.DENOISER, "bfloat16", 11_140_000_000, published=(PublishedFiles("bfloat16", 2),)
 )
+# The same file in all repositories: its hash is the same, and 862,388,596 bytes are four for each parameter.
+_AUTOENCODER = Component("vae", Role.AUTOENCODER, "bfloat16", 431_167_814, published=(PublishedFiles("float32"),))
+_IN_3_PARTS = replace(_TRANSFORMER, published=(PublishedFiles("bfloat16", 3),))
+_1_5_COMPONENTS = (replace(_TEXT_ENCODER, published=(PublishedFiles("float32", 4),)), _IN_3_PARTS, _AUTOENCODER)
 
 COGVIDEOX = VideoModel(
     checkpoint=Checkpoint(
@@ -33,20 +35,27 @@ COGVIDEOX = VideoModel(
         folder="cogvideox",
         repository="zai-org/CogVideoX-2b",
         revision="1137dacfc2c9c012bed6a0793f4ecf2ca8e7ba01",
+        listed_by=("pantheongpu/pantheonworkloads", "sdevil7th/MoDiff"),
         licence="Apache-2.0",
         pipeline=_TEXT_TO_VIDEO,
         components=(
-            Component(
-                "text_encoder",
-                Role.TEXT_ENCODER,
-                "float16",
-                9_524_621_312,
+            replace(
+                _TEXT_ENCODER,
+                stored="float16",
                 dtype="float16",
+                published=(PublishedFiles("float16", 2),),
                 float32_parts=(".wo.",),
                 float32_parameters=24 * 10240 * 4096,
             ),
-            Component("transformer", Role.DENOISER, "float16", 3_387_567_744, dtype="float16"),
-            Component("vae", Role.AUTOENCODER, "float16", 431_167_814, dtype="float16"),
+            Component(
+                "transformer",
+                Role.DENOISER,
+                "float16",
+                3_387_567_744,
+                dtype="float16",
+                published=(PublishedFiles("float16"),),
+            ),
+            replace(_AUTOENCODER, stored="float16", dtype="float16"),
         ),
     ),
     family="cogvideox",
@@ -67,7 +76,7 @@ COGVIDEOX = VideoModel(
     denoise_bytes=100,  # bench/results/activations.md, as all of the family
     decode_bytes=21_000,
     continued_by="5b-i2v",
-    published_step_seconds=0.9,  # its README, as all of the family: 45 s for 50 steps
+    figures=(_FIGURE,),
 )
 
 COGVIDEOX_5B = replace(
@@ -78,13 +87,14 @@ COGVIDEOX_5B = replace(
         folder="cogvideox-5b",
         repository="zai-org/CogVideoX-5b",
         revision="8fc5b281006c82b82d34fd2543d2f0ebb4e7e321",
+        listed_by=("pantheongpu/pantheonworkloads",),
         licence="CogVideoX",
         conditions=_REGISTRATION,
         pipeline=_TEXT_TO_VIDEO,
-        components=_5B_COMPONENTS,
+        components=(_TEXT_ENCODER, _TRANSFORMER, _AUTOENCODER),
     ),
     denoise_bytes=185,
-    published_step_seconds=1.8,
+    figures=(replace(_FIGURE, seconds=90),),
 )
 
 COGVIDEOX_5B_I2V = replace(
@@ -95,6 +105,8 @@ COGVIDEOX_5B_I2V = replace(
         folder="cogvideox-5b-i2v",
         repository="zai-org/CogVideoX-5b-I2V",
         revision="a6f0f4858a8395e7429d82493864ce92bf73af11",
+        listed_by=("ZHUI/paddlenlp_model_readme",),
+        components=(_TEXT_ENCODER, _IN_3_PARTS, _AUTOENCODER),
         pipeline=_IMAGE_TO_VIDEO,
     ),
     takes_image=True,
@@ -112,11 +124,12 @@ COGVIDEOX_1_5_5B = replace(
         folder="cogvideox-1.5-5b",
         repository="zai-org/CogVideoX1.5-5B",
         revision="fdc5267c90b5c06492985b966e43aae984e189e0",
+        listed_by=("pantheongpu/pantheonworkloads",),
         components=_1_5_COMPONENTS,
     ),
     continued_by="1.5-5b-i2v",
     denoise_bytes=94,
-    published_step_seconds=11.0,
+    figures=(replace(_FIGURE, seconds=550, width=1360, height=768, num_frames=81),),
     max_area=1360 * 768,
     min_side=768,
     max_side=1360,
@@ -137,6 +150,7 @@ COGVIDEOX_1_5_5B_I2V = replace(
         folder="cogvideox-1.5-5b-i2v",
         repository="zai-org/CogVideoX1.5-5B-I2V",
         revision="46c90528707aebbe69066390b4fe7e7d24c9c2a4",
+        listed_by=(),
         pipeline=_IMAGE_TO_VIDEO,
     ),
     takes_image=True,

@@ -6,13 +6,36 @@ dtypes are the defaults of the authors' own program: Tencent-Hunyuan/HunyuanVide
 
 from dataclasses import replace
 
-from videoworker.models.checkpoint import Checkpoint, Component, Role
-from videoworker.models.video_model import VideoModel
+from videoworker.models.checkpoint import Checkpoint, Component, PublishedFiles, Role
+from videoworker.models.video_model import Figure, VideoModel
 
+_FIGURE = Figure(1904, "H100", "its authors' program", "Tencent-Hunyuan/HunyuanVideo", 1280, 720, 129, 50, passes=1)
+_TEXT_ENCODER = Component(
+    "text_encoder",
+    Role.TEXT_ENCODER,
+    "float16",
+    15_010_373_632,
+    dtype="float16",
+    published=(PublishedFiles("float16", 4),),
+)
 _OTHER_COMPONENTS = (
-    Component("text_encoder_2", Role.TEXT_ENCODER, "float16", 246_120_960, dtype="float16"),
-    Component("transformer", Role.DENOISER, "bfloat16", 25_642_025_088),
-    Component("vae", Role.AUTOENCODER, "float16", 492_957_606, dtype="float16", published="float32"),
+    Component(
+        "text_encoder_2",
+        Role.TEXT_ENCODER,
+        "float16",
+        246_120_960,
+        dtype="float16",
+        published=(PublishedFiles("float16"),),
+    ),
+    Component("transformer", Role.DENOISER, "bfloat16", 25_642_025_088, published=(PublishedFiles("bfloat16", 6),)),
+    Component(
+        "vae",
+        Role.AUTOENCODER,
+        "float16",
+        492_957_606,
+        dtype="float16",
+        published=(PublishedFiles("float32"),),
+    ),
 )
 
 HUNYUANVIDEO = VideoModel(
@@ -22,11 +45,12 @@ HUNYUANVIDEO = VideoModel(
         folder="hunyuanvideo",
         repository="hunyuanvideo-community/HunyuanVideo",
         revision="e8c2aaa66fe3742a32c11a6766aecbf07c56e773",
+        listed_by=("pantheongpu/pantheonworkloads", "sdevil7th/MoDiff"),
         licence="tencent-hunyuan-community",
         territory="The weights are licensed outside the European Union, the United Kingdom and South Korea only.",
         pipeline="HunyuanVideoPipeline",
         components=(
-            Component("text_encoder", Role.TEXT_ENCODER, "float16", 15_010_373_632, dtype="float16"),
+            _TEXT_ENCODER,
             *_OTHER_COMPONENTS,
         ),
     ),
@@ -47,7 +71,7 @@ HUNYUANVIDEO = VideoModel(
     default_guidance_scale=1.0,
     denoise_bytes=102,  # bench/results/activations.md
     decode_bytes=3_150,
-    published_step_seconds=38.1,  # its README: 1904 s for 50 steps
+    figures=(_FIGURE,),
     continued_by="i2v",
     takes_flow_shift=True,
     takes_embedded_guidance=True,
@@ -62,9 +86,10 @@ HUNYUANVIDEO_I2V = replace(
         folder="hunyuanvideo-i2v",
         repository="hunyuanvideo-community/HunyuanVideo-I2V",
         revision=None,
+        listed_by=(),
         pipeline="HunyuanVideoImageToVideoPipeline",
         components=(
-            Component("text_encoder", Role.TEXT_ENCODER, "float16", 16_710_545_408, dtype="float16"),
+            replace(_TEXT_ENCODER, size=16_710_545_408),
             *_OTHER_COMPONENTS,
         ),
     ),

@@ -7,21 +7,38 @@ bfloat16 on all: float32 would take twice the memory, and float16 has a narrower
 
 from dataclasses import replace
 
-from videoworker.models.checkpoint import Checkpoint, Component, Role
-from videoworker.models.video_model import VideoModel
+from videoworker.models.checkpoint import Checkpoint, Component, PublishedFiles, Role
+from videoworker.models.video_model import Figure, VideoModel
 
+_FIGURE = Figure(1135.7, "H200", "diffusers", "vllm-project/vllm-omni#1516", 832, 480, 121, 50, passes=2)
 _TEXT_TO_VIDEO, _IMAGE_TO_VIDEO = "HunyuanVideo15Pipeline", "HunyuanVideo15ImageToVideoPipeline"
 
-_TEXT_COMPONENTS = (
-    Component("text_encoder", Role.TEXT_ENCODER, "bfloat16", 14_141_238_272),
-    Component("text_encoder_2", Role.TEXT_ENCODER, "bfloat16", 438_629_888),
-    Component("transformer", Role.DENOISER, "bfloat16", 16_653_216_320, published="float32"),
-    Component("vae", Role.AUTOENCODER, "bfloat16", 2_521_268_230, published="float32"),
+_TEXT_ENCODER = Component(
+    "text_encoder", Role.TEXT_ENCODER, "bfloat16", 14_141_238_272, published=(PublishedFiles("bfloat16", 3),)
 )
-_IMAGE_COMPONENTS = (*_TEXT_COMPONENTS, Component("image_encoder", Role.IMAGE_ENCODER, "bfloat16", 856_451_200))
+_TEXT_ENCODER_2 = Component(
+    "text_encoder_2", Role.TEXT_ENCODER, "bfloat16", 438_629_888, published=(PublishedFiles("float32"),)
+)
+_TRANSFORMER = Component(
+    "transformer", Role.DENOISER, "bfloat16", 16_653_216_320, published=(PublishedFiles("float32", 7),)
+)
+_AUTOENCODER = Component("vae", Role.AUTOENCODER, "bfloat16", 2_521_268_230, published=(PublishedFiles("float32", 2),))
+_IMAGE_ENCODER = Component(
+    "image_encoder", Role.IMAGE_ENCODER, "bfloat16", 856_451_200, published=(PublishedFiles("bfloat16"),)
+)
+_TEXT_COMPONENTS = (_TEXT_ENCODER, _TEXT_ENCODER_2, _TRANSFORMER, _AUTOENCODER)
+_IMAGE_COMPONENTS = (*_TEXT_COMPONENTS, _IMAGE_ENCODER)
+# The one of eight steps is published in bfloat16.
+_STEP_DISTILLED_COMPONENTS = (
+    _TEXT_ENCODER,
+    replace(_TEXT_ENCODER_2, published=(PublishedFiles("bfloat16"),)),
+    replace(_TRANSFORMER, published=(PublishedFiles("bfloat16", 2),)),
+    replace(_AUTOENCODER, published=(PublishedFiles("bfloat16"),)),
+    _IMAGE_ENCODER,
+)
 
 
-def _checkpoint(variant: str, revision: str | None) -> Checkpoint:
+def _checkpoint(variant: str, revision: str | None, listed_by: str = "") -> Checkpoint:
     """The hub has a repository for each variant. Their names are built alike."""
     needs_image = "i2v" in variant
     return Checkpoint(
@@ -30,6 +47,7 @@ def _checkpoint(variant: str, revision: str | None) -> Checkpoint:
         folder="hunyuanvideo-1.5" if variant == "720p-t2v" else f"hunyuanvideo-1.5-{variant}",
         repository=f"hunyuanvideo-community/HunyuanVideo-1.5-Diffusers-{variant.replace('-', '_')}",
         revision=revision,
+        listed_by=(listed_by,) if listed_by else (),
         licence="tencent-hunyuan-community",
         territory="The weights are licensed outside the European Union, the United Kingdom and South Korea only.",
         pipeline=_IMAGE_TO_VIDEO if needs_image else _TEXT_TO_VIDEO,
@@ -38,7 +56,7 @@ def _checkpoint(variant: str, revision: str | None) -> Checkpoint:
 
 
 HUNYUANVIDEO_1_5 = VideoModel(
-    checkpoint=_checkpoint("720p-t2v", "f4dbc4a1efa4ac8ea56680cdf79d9f455105e814"),
+    checkpoint=_checkpoint("720p-t2v", "f4dbc4a1efa4ac8ea56680cdf79d9f455105e814", "pantheongpu/pantheonworkloads"),
     family="hunyuanvideo_1_5",
     rank=10,
     grid=16,
@@ -58,6 +76,7 @@ HUNYUANVIDEO_1_5 = VideoModel(
     decode_bytes=12_700,
     continued_by="720p-i2v",
     takes_flow_shift=True,
+    figures=(_FIGURE, replace(_FIGURE, seconds=259.4, program="vLLM-Omni")),
 )
 
 HUNYUANVIDEO_1_5_720P_I2V = replace(
@@ -76,7 +95,7 @@ HUNYUANVIDEO_1_5_720P_I2V_DISTILLED = replace(
 
 HUNYUANVIDEO_1_5_480P_T2V = replace(
     HUNYUANVIDEO_1_5,
-    checkpoint=_checkpoint("480p-t2v", "286be7ce72277246578a3e3cc2487e95ddae5bcf"),
+    checkpoint=_checkpoint("480p-t2v", "286be7ce72277246578a3e3cc2487e95ddae5bcf", "sdevil7th/MoDiff"),
     max_area=640 * 640,
     max_side=960,
     continued_by="480p-i2v",
@@ -107,7 +126,10 @@ HUNYUANVIDEO_1_5_480P_I2V_DISTILLED = replace(
 
 HUNYUANVIDEO_1_5_480P_I2V_STEP_DISTILLED = replace(
     HUNYUANVIDEO_1_5_480P_I2V_DISTILLED,
-    checkpoint=_checkpoint("480p-i2v-step-distilled", "854c04a4c8a53d990b418c7478f0802c0fc8c726"),
+    checkpoint=replace(
+        _checkpoint("480p-i2v-step-distilled", "854c04a4c8a53d990b418c7478f0802c0fc8c726", "sdevil7th/MoDiff"),
+        components=_STEP_DISTILLED_COMPONENTS,
+    ),
     default_steps=8,
 )
 

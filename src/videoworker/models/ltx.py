@@ -5,7 +5,7 @@ reference pipeline, bytes from the parameters of its configuration. That pipelin
 (Lightricks/LTX-Video, inference.py).
 """
 
-from videoworker.models.checkpoint import Checkpoint, Component, Role
+from videoworker.models.checkpoint import Checkpoint, Component, PublishedFiles, Role
 from videoworker.models.video_model import VideoModel
 
 LTX = VideoModel(
@@ -14,13 +14,18 @@ LTX = VideoModel(
         folder="ltx",
         repository="Lightricks/LTX-Video",
         revision="8984fa25007f376c1a299016d0957a37a2f797bb",
+        listed_by=("pantheongpu/pantheonworkloads",),
         licence="ltx-video-open-weights",
         conditions="Commercial use of the weights is limited by the LTX-Video Open Weights licence.",
         pipeline="LTXPipeline",
         components=(
-            Component("text_encoder", Role.TEXT_ENCODER, "bfloat16", 9_524_621_312, published="float32"),
-            Component("transformer", Role.DENOISER, "bfloat16", 3_850_000_000, published="float32"),
-            Component("vae", Role.AUTOENCODER, "bfloat16", 840_000_000, published="float32"),
+            Component(
+                "text_encoder", Role.TEXT_ENCODER, "bfloat16", 9_524_621_312, published=(PublishedFiles("float32", 4),)
+            ),
+            Component(
+                "transformer", Role.DENOISER, "bfloat16", 3_850_000_000, published=(PublishedFiles("float32", 2),)
+            ),
+            Component("vae", Role.AUTOENCODER, "bfloat16", 840_000_000, published=(PublishedFiles("float32"),)),
         ),
     ),
     family="ltx",

@@ -5,7 +5,7 @@ transformer and the decoder in bfloat16 (pipelines.py; `decode_latents` in vae/m
 `pos_frequencies` are not in float32 (dit/joint_model/asymm_models_joint.py).
 """
 
-from videoworker.models.checkpoint import Checkpoint, Component, Role
+from videoworker.models.checkpoint import Checkpoint, Component, PublishedFiles, Role
 from videoworker.models.video_model import VideoModel
 
 MOCHI = VideoModel(
@@ -14,19 +14,33 @@ MOCHI = VideoModel(
         folder="mochi",
         repository="genmo/mochi-1-preview",
         revision="14be5fcea23095ed330cb214647916a451e38b6e",
+        listed_by=("pixelrhino-ai/vrhino", "sdevil7th/MoDiff"),
         licence="Apache-2.0",
         pipeline="MochiPipeline",
         components=(
-            Component("text_encoder", Role.TEXT_ENCODER, "float32", 19_049_242_624, dtype="float32"),
+            Component(
+                "text_encoder",
+                Role.TEXT_ENCODER,
+                "float32",
+                19_049_242_624,
+                dtype="float32",
+                published=(PublishedFiles("float32", 4),),
+            ),
             Component(
                 "transformer",
                 Role.DENOISER,
                 "bfloat16",
                 20_055_355_488,
-                published="float32",
+                published=(PublishedFiles("float32", 5), PublishedFiles("bfloat16", 3, is_marked=True)),
                 float32_parts=("pos_frequencies",),
             ),
-            Component("vae", Role.AUTOENCODER, "bfloat16", 919_497_222),
+            Component(
+                "vae",
+                Role.AUTOENCODER,
+                "bfloat16",
+                919_497_222,
+                published=(PublishedFiles("float32"), PublishedFiles("bfloat16", is_marked=True)),
+            ),
         ),
     ),
     family="mochi",

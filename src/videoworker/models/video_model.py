@@ -7,6 +7,24 @@ from videoworker.models.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True)
+class Figure:
+    """How long others took to make a clip: `seconds` on one `gpu` with `program`, as `source` says publicly.
+
+    The clip's sides are in pixels. Each step took so many `passes` of the denoiser: two with guidance, else one.
+    """
+
+    seconds: float
+    gpu: str
+    program: str
+    source: str
+    width: int
+    height: int
+    num_frames: int
+    steps: int
+    passes: int
+
+
+@dataclass(frozen=True)
 class VideoModel:
     """One variant of a video model. Sizes are in pixels, lengths in frames.
 
@@ -28,8 +46,7 @@ class VideoModel:
     is for both.
 
     Memory beside the weights: `denoise_bytes` per pixel of a clip while it is denoised, `decode_bytes` per pixel of one
-    frame while a clip is decoded. `published_step_seconds` is what others measured on one H100 for a step of the
-    default clip; 0 if nobody did.
+    frame while a clip is decoded. `figures` are what others have published of its speed.
     """
 
     checkpoint: Checkpoint
@@ -51,7 +68,7 @@ class VideoModel:
     default_low_noise_guidance_scale: float | None = None
     denoise_bytes: float = 0.0
     decode_bytes: float = 0.0
-    published_step_seconds: float = 0.0
+    figures: tuple[Figure, ...] = ()
     takes_image: bool = False
     needs_image: bool = False
     fixed_size: bool = False

@@ -7,14 +7,24 @@ configurations' parameters.
 
 from dataclasses import replace
 
-from videoworker.models.checkpoint import Checkpoint, Component, Role
+from videoworker.models.checkpoint import Checkpoint, Component, PublishedFiles, Role
 from videoworker.models.video_model import VideoModel
 
 _FLOAT32_PARTS = ("time_embedder", "scale_shift_table", "norm2")  # diffusers' `WanTransformer3DModel` keeps them so
 _TRANSFORMER = Component(
-    "transformer", Role.DENOISER, "bfloat16", 28_576_983_168, published="float32", float32_parts=_FLOAT32_PARTS
+    "transformer",
+    Role.DENOISER,
+    "bfloat16",
+    28_576_983_168,
+    published=(PublishedFiles("float32", 12),),
+    float32_parts=_FLOAT32_PARTS,
 )
-_TEXT_ENCODER = Component("text_encoder", Role.TEXT_ENCODER, "bfloat16", 11_361_820_672)
+_TEXT_ENCODER = Component(
+    "text_encoder", Role.TEXT_ENCODER, "bfloat16", 11_361_820_672, published=(PublishedFiles("bfloat16", 3),)
+)
+_AUTOENCODER = Component(
+    "vae", Role.AUTOENCODER, "float32", 507_570_124, dtype="float32", published=(PublishedFiles("float32"),)
+)
 
 WAN = VideoModel(
     checkpoint=Checkpoint(
@@ -23,12 +33,13 @@ WAN = VideoModel(
         folder="wan",
         repository="Wan-AI/Wan2.2-TI2V-5B-Diffusers",
         revision="b8fff7315c768468a5333511427288870b2e9635",
+        listed_by=("sdevil7th/MoDiff",),
         licence="Apache-2.0",
         pipeline="WanPipeline",
         components=(
             _TEXT_ENCODER,
-            replace(_TRANSFORMER, size=9_999_575_424),
-            Component("vae", Role.AUTOENCODER, "float32", 2_818_754_672, dtype="float32"),
+            replace(_TRANSFORMER, size=9_999_575_424, published=(PublishedFiles("float32", 5),)),
+            replace(_AUTOENCODER, size=2_818_754_672),
         ),
     ),
     family="wan",
@@ -60,13 +71,14 @@ WAN_T2V_A14B = VideoModel(
         folder="wan-t2v-a14b",
         repository="Wan-AI/Wan2.2-T2V-A14B-Diffusers",
         revision="5be7df9619b54f4e2667b2755bc6a756675b5cd7",
+        listed_by=("sdevil7th/MoDiff",),
         licence="Apache-2.0",
         pipeline="WanPipeline",
         components=(
             _TEXT_ENCODER,
             _TRANSFORMER,
             replace(_TRANSFORMER, name="transformer_2"),
-            Component("vae", Role.AUTOENCODER, "float32", 507_570_124, dtype="float32"),
+            _AUTOENCODER,
         ),
     ),
     family="wan",

@@ -6,6 +6,7 @@ anew, and files that are whole stay. The checkpoint's folder appears when all of
 """
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -192,6 +193,9 @@ def _reason(checkpoint: Checkpoint, error: Exception) -> str:
         return f"Accept the terms of {title} at {at}, and set HF_TOKEN."
     if isinstance(error, RevisionNotFoundError):
         return f"{at} has no commit {checkpoint.revision}, to which {title} is pinned."
+    if isinstance(error, PermissionError):
+        user = os.geteuid()
+        return f"User {user} may not write into the folder for weights. For its owner: chown --recursive {user} FOLDER"
     response = getattr(error, "response", None)
     status = f" {response.status_code}" if response is not None else ""
     return (

@@ -43,13 +43,19 @@ def files_in(folder: Path) -> list[Path]:
     return sorted(file for file in folder.rglob("*") if file.is_file() and file.name != NAME)
 
 
+def size(folder: Path) -> int:
+    """How many bytes `check` reads."""
+    files = [folder / path for path in _expected(folder)]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
 def check(checkpoint: Checkpoint, folder: Path, advance: Callable[[int], object] = nobody) -> int:
     """Reads every byte, and returns how many files there are. Raises `JobError` MODEL_NOT_LOADED that names those that
     are missing or have changed, or says that there is nothing to compare with."""
     expected = _expected(folder)
     if not expected:
-        message = f"Nothing is known of the files of {checkpoint.title}: there is no {NAME} beside them."
-        raise JobError(Code.MODEL_NOT_LOADED, f"{message} To fetch them again: {checkpoint.how_to_fetch}")
+        message = f"There is nothing to compare the files of {checkpoint.title} with: no {NAME} lies beside them."
+        raise JobError(Code.MODEL_NOT_LOADED, f"{message} Remove them, and fetch them again: {checkpoint.how_to_fetch}")
     wrong = [
         f"{path} {problem}"
         for path, digest in expected.items()
