@@ -63,41 +63,63 @@ def test_a_device_that_computes_wrongly_or_not_at_all_is_not_fit(settings: Setti
 _TOLD = "| NVIDIA-SMI 570.86.15      Driver Version: 570.86.15      CUDA Version: 12.8     |"
 
 
+def tools(folder: Path, told: str | None) -> None:
+    """NVIDIA's, if they tell anything."""
+    if told is not None:
+        (folder / "nvidia-smi").write_text(f"#!/bin/sh\necho '{told}'\n")
+        (folder / "nvidia-smi").chmod(0o700)
+
+
 @pytest.mark.parametrize(
-    ("platform", "has_driver", "driver"),
+    ("platform", "told", "driver"),
     [
-        ({"runpod_gpu_count": 1}, True, "570.86.15, for CUDA 12.8"),
-        ({"runpod_gpu_count": 2}, False, "absent"),
-        ({"runpod_pod_id": "a"}, True, "570.86.15, for CUDA 12.8"),
+        ({"runpod_gpu_count": 1}, _TOLD, "570.86.15, for CUDA 12.8"),
+        ({"runpod_gpu_count": 1, "runpod_skip_gpu_check": True}, _TOLD, "570.86.15, for CUDA 12.8"),
+        ({"runpod_gpu_count": 2}, None, "absent"),
+        ({"runpod_gpu_count": 1}, "NVIDIA-SMI has failed", "out of order"),
+        ({"runpod_pod_id": "a"}, _TOLD, "570.86.15, for CUDA 12.8"),
     ],
-    ids=["old driver", "no driver", "old driver, not counted"],
+    ids=["old driver", "unchecked by the SDK", "no driver", "driver out of order", "not counted"],
 )
 def test_a_gpu_that_torch_cannot_use(
     settings: Settings,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     platform: dict[str, object],
-    has_driver: bool,
+    told: str | None,
     driver: str,
 ) -> None:
     """On RunPod such a worker would serve small models on the processor, and fetch large ones in vain."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.version, "cuda", "13.0")
     monkeypatch.setenv("PATH", str(tmp_path))
-    if has_driver:
-        (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\necho '{_TOLD}'\n")
-        (tmp_path / "nvidia-smi").chmod(0o700)
+    tools(tmp_path, told)
     with pytest.raises(JobError) as caught:
         fitness.check_device(settings.model_copy(update=platform))
     assert caught.value.code is Code.GPU_UNAVAILABLE
-    assert f"the driver is {driver}, and torch needs CUDA 13.0." in caught.value.message
+    assert f"the driver is {driver}, and torch is built for CUDA 13.0." in caught.value.message
     assert "\n" not in caught.value.message
 
 
-@pytest.mark.parametrize("platform", [{}, {"runpod_pod_id": "a"}], ids=["elsewhere", "a processor of RunPod's"])
-def test_a_machine_without_a_gpu(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, platform: dict[str, object]
+@pytest.mark.parametrize(
+    ("platform", "told"),
+    [
+        ({}, _TOLD),
+        ({"runpod_pod_id": "a"}, None),
+        ({"runpod_pod_id": "a", "runpod_gpu_count": 0}, _TOLD),
+        ({"runpod_pod_id": "a", "runpod_skip_gpu_check": True}, _TOLD),  # as `videoworker serve` sets them
+    ],
+    ids=["elsewhere", "a processor of RunPod's", "none given", "the endpoint on one machine"],
+)
+def test_a_machine_that_is_given_no_gpu(
+    settings: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    platform: dict[str, object],
+    told: str | None,
 ) -> None:
+    """A laptop's old driver keeps no small model from being served on its processor."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setenv("PATH", str(tmp_path))
+    tools(tmp_path, told)
     fitness.check_device(settings.model_copy(update=platform))

@@ -35,8 +35,20 @@ def started(folder: Path, **environment: str) -> subprocess.CompletedProcess[str
         ({"MODEL": "sketchy"}, ["sketchy"]),
         ({"MODEL": "mochi", "WEIGHTS_DIR": "."}, ["The weights of mochi"]),
         ({"API": "local", "WEIGHTS_DIR": "."}, ["No model is installed"]),
+        (
+            {"RUNPOD_GPU_COUNT": "1", "CUDA_VISIBLE_DEVICES": "", "MODEL": "mochi", "ALLOW_DOWNLOAD": "true"},
+            ["RunPod has given a GPU that torch cannot use", "the driver is ", "torch is built for "],
+        ),
     ],
-    ids=["wrong variable", "unknown API", "wrong level of the log", "unknown model", "absent model", "no model at all"],
+    ids=[
+        "wrong variable",
+        "unknown API",
+        "wrong level of the log",
+        "unknown model",
+        "absent model",
+        "no model at all",
+        "GPU that cannot be used, before anything is fetched",
+    ],
 )
 def test_a_worker_that_cannot_serve_says_why_in_one_line_and_ends(
     tmp_path: Path, environment: dict[str, str], told: list[str]

@@ -20,6 +20,7 @@ from videoworker.settings import Settings
 # A long clip's file and its copy, with room to spare.
 MIN_FREE_BYTES = 1_000_000_000
 _SIDE = 256
+_DRIVER_SECONDS = 30  # a broken GPU can leave its driver without an answer
 
 Check = Callable[[], object]
 
@@ -45,11 +46,10 @@ def check_disk(settings: Settings) -> None:
 def check_device(settings: Settings) -> None:
     """Raises `JobError` if RunPod has given GPUs and torch can use none, or if the device for clips does not multiply
     matrices rightly. The matrices hold small whole numbers, so every device must give the exact product."""
-    driver = _driver() if settings.runpod_pod_id or settings.runpod_gpu_count else ""
-    if (driver or settings.runpod_gpu_count) and not torch.cuda.is_available():
-        needed = f"CUDA {torch.version.cuda}" if torch.version.cuda else "a torch that is built with CUDA"
-        message = f"RunPod has given a GPU that torch cannot use: the driver is {driver or 'absent'}, and torch needs"
-        raise JobError(Code.GPU_UNAVAILABLE, f"{message} {needed}. Choose hosts with that version in the endpoint.")
+    if _is_given_gpu(settings) and not torch.cuda.is_available():
+        message = f"RunPod has given a GPU that torch cannot use: the driver is {_driver()}, and torch is built for"
+        built_for = f"CUDA {torch.version.cuda}" if torch.version.cuda else "processors alone"
+        raise JobError(Code.GPU_UNAVAILABLE, f"{message} {built_for}. Let the endpoint choose hosts that have that.")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     numbers = torch.arange(_SIDE * _SIDE).reshape(_SIDE, _SIDE) % 7
     expected = numbers @ numbers.T
@@ -62,13 +62,28 @@ def check_device(settings: Settings) -> None:
         raise JobError(Code.GPU_UNAVAILABLE, f"The device {device} computes wrongly.")
 
 
+def _is_given_gpu(settings: Settings) -> bool:
+    """Whether the platform has given the worker a GPU.
+
+    If it has not said how many, a machine of RunPod's has one if it has NVIDIA's tools. `videoworker serve` names its
+    workers as RunPod does, but has the SDK's check of GPUs skipped.
+    """
+    if settings.runpod_gpu_count is not None:
+        return settings.runpod_gpu_count > 0
+    is_runpods = settings.runpod_pod_id is not None and not settings.runpod_skip_gpu_check
+    return is_runpods and shutil.which("nvidia-smi") is not None
+
+
 def _driver() -> str:
-    """The version of NVIDIA's driver and the newest CUDA that it runs; empty if there is none."""
+    """The version of NVIDIA's driver and the newest CUDA that it runs, or why that is not known."""
     if shutil.which("nvidia-smi") is None:
-        return ""
-    told = subprocess.run(["nvidia-smi"], capture_output=True, text=True).stdout
+        return "absent"
+    try:
+        told = subprocess.run(["nvidia-smi"], capture_output=True, text=True, timeout=_DRIVER_SECONDS).stdout
+    except subprocess.TimeoutExpired:
+        return "silent"
     found = re.search(r"Driver Version: *(\S+) .*CUDA Version: *(\S+)", told)
-    return f"{found[1]}, for CUDA {found[2]}" if found else ""
+    return f"{found[1]}, for CUDA {found[2]}" if found else "out of order"
 
 
 def _with_name(name: str, check: Check) -> Check:
