@@ -10,11 +10,16 @@ from builder.tiny import mochi
 from tests.commands.command_line import run
 from videoworker.models.cogvideox import COGVIDEOX_1_5_5B, COGVIDEOX_5B
 from videoworker.models.hunyuanvideo import HUNYUANVIDEO
+from videoworker.models.hunyuanvideo_1_5 import (
+    HUNYUANVIDEO_1_5,
+    HUNYUANVIDEO_1_5_480P_T2V,
+    HUNYUANVIDEO_1_5_480P_T2V_DISTILLED,
+)
 from videoworker.models.mochi import MOCHI
 from videoworker.models.video_model import VideoModel
 from videoworker.planning.placement import ladder
 from videoworker.planning.plan import plan_clip
-from videoworker.planning.published_seconds import denoise_seconds
+from videoworker.planning.published_seconds import estimates
 from videoworker.request import VideoRequest
 
 HUNYUANVIDEO_JOB = json.dumps({"prompt": "a cat", "model": "hunyuanvideo"})
@@ -34,7 +39,8 @@ def test_a_model_that_is_not_installed_is_estimated_as_declared(tmp_path: Path) 
     assert list(needs) == [placement.value for placement in ladder(HUNYUANVIDEO.checkpoint)]
     assert re.search(r"^placement  text_encoder_offload \(47.4 GiB are free\)$", printed, re.MULTILINE)
     assert float(needs["text_encoder_offload"]) <= 47.4 < float(needs["resident"])
-    assert re.search(r"^seconds    about 190\d to denoise on an H100", printed, re.MULTILINE)  # 1904 are published
+    clip = "1904 for 1280x720, 129 frames, 50 steps: Tencent-Hunyuan/HunyuanVideo"
+    assert f"\nseconds    about 1904 on an H100 with its authors' program ({clip})\n" in printed
 
 
 def test_files_that_are_here_are_measured_and_unknown_seconds_are_said_to_be_unknown(tmp_path: Path) -> None:
@@ -75,15 +81,34 @@ def test_a_job_that_cannot_be_read_is_refused_in_words(tmp_path: Path, job: str,
 )
 def test_the_default_clip_takes_what_is_published(model: VideoModel, published: float) -> None:
     plan = plan_clip(VideoRequest(api="native", prompt="a cat"), model)
-    assert denoise_seconds(plan) == pytest.approx(published, rel=0.01)
+    (estimate,) = estimates(plan)
+    assert estimate.seconds == pytest.approx(published) and not estimate.is_least
+
+
+def test_figures_of_several_programs() -> None:
+    """The clip that was measured takes what was measured. What is larger takes at least as much more."""
+    measured = VideoRequest(api="native", prompt="a cat", width=832, height=480)
+    found = estimates(plan_clip(measured, HUNYUANVIDEO_1_5_480P_T2V))
+    assert [str(one) for one in found] == [
+        "about 1136 on an H200 with diffusers",
+        "about 259 on an H200 with vLLM-Omni",
+    ]
+    larger = estimates(plan_clip(VideoRequest(api="native", prompt="a cat"), HUNYUANVIDEO_1_5))
+    assert [str(one) for one in larger] == [
+        "at least 2621 on an H200 with diffusers",
+        "at least 599 on an H200 with vLLM-Omni",
+    ]
+    distilled = estimates(plan_clip(measured, HUNYUANVIDEO_1_5_480P_T2V_DISTILLED))
+    assert distilled[0].seconds == pytest.approx(1135.7 / 2)  # it needs no guidance
 
 
 def test_seconds_grow_with_the_work() -> None:
     def seconds(**asked: float) -> float:
         request = VideoRequest(api="native", prompt="a cat", **asked)  # type: ignore[arg-type]
-        return denoise_seconds(plan_clip(request, HUNYUANVIDEO)) or 0.0
+        (estimate,) = estimates(plan_clip(request, HUNYUANVIDEO))
+        return estimate.seconds
 
     assert seconds(num_inference_steps=25) == pytest.approx(seconds() / 2)
     assert seconds(guidance_scale=6.0) == pytest.approx(seconds() * 2)
     assert seconds(width=640, height=720) == pytest.approx(seconds() / 2)
-    assert denoise_seconds(plan_clip(VideoRequest(api="native", prompt="a cat"), MOCHI)) is None
+    assert estimates(plan_clip(VideoRequest(api="native", prompt="a cat"), MOCHI)) == ()

@@ -20,7 +20,7 @@ from videoworker.planning.placement import (
     needed,
 )
 from videoworker.planning.plan import Plan, make_plan
-from videoworker.planning.published_seconds import GPU, denoise_seconds
+from videoworker.planning.published_seconds import estimates
 from videoworker.settings import Settings, settings
 from videoworker.weights.places import locate
 
@@ -53,7 +53,7 @@ def estimate(
     if free is None and device.is_gpu:
         free = device.free_bytes
     source = f"found: {found.place}" if found else "as declared: they are not installed"
-    for line in (*_needs(plan, weights, source), _placement(plan, weights, free, current), _seconds(plan)):
+    for line in (*_needs(plan, weights, source), _placement(plan, weights, free, current), *_seconds(plan)):
         typer.echo(line)
 
 
@@ -84,8 +84,10 @@ def _placement(plan: Plan, weights: WeightBytes, free: int | None, current: Sett
         return f"placement  none: {error.message}"
 
 
-def _seconds(plan: Plan) -> str:
-    seconds = denoise_seconds(plan)
-    if seconds is None:
-        return "seconds    not known: nobody has published them for this model"
-    return f"seconds    about {seconds:.0f} to denoise on an {GPU}, by what is published for the model's default clip"
+def _seconds(plan: Plan) -> Iterator[str]:
+    if not plan.model.figures:
+        yield "seconds    not known: nobody has published them for this model"
+    for estimate in estimates(plan):
+        figure = estimate.figure
+        clip = f"{figure.width}x{figure.height}, {figure.num_frames} frames, {figure.steps} steps"
+        yield f"seconds    {estimate} ({figure.seconds:g} for {clip}: {figure.source})"

@@ -1,25 +1,39 @@
-"""How long denoising takes by published figures: an estimate before anything is measured here."""
+"""How long a clip takes by the figures of others: an estimate before anything is measured here."""
 
+from dataclasses import dataclass
+
+from videoworker.models.video_model import Figure
 from videoworker.planning.plan import Plan
 
-GPU = "H100"
+
+@dataclass(frozen=True)
+class Estimate:
+    """`seconds` with the GPU and the program of the figure. `is_least`: the clip is larger than the one that was
+    measured, so that it takes longer than this."""
+
+    seconds: float
+    is_least: bool
+    figure: Figure
+
+    def __str__(self) -> str:
+        about = "at least" if self.is_least else "about"
+        return f"{about} {self.seconds:.0f} on an {self.figure.gpu} with {self.figure.program}"
 
 
-def denoise_seconds(plan: Plan) -> float | None:
-    """Seconds on one `GPU`; None if nobody has published them.
+def estimates(plan: Plan) -> tuple[Estimate, ...]:
+    """One for each figure of the plan's model.
 
-    Time is taken to grow with pixels, frames, steps and passes. Attention grows faster, so a clip smaller than the
-    model's default takes less than estimated.
+    Time is taken to grow with pixels, frames, steps and passes. Attention grows faster. So a smaller clip takes less
+    than estimated, and a larger one more.
     """
-    model = plan.model
-    if not model.published_step_seconds:
-        return None
-    default = model.default_width * model.default_height * model.default_frames * _passes(model.default_guidance_scale)
-    pixels = plan.canvas.native_width * plan.canvas.native_height * sum(segment.num_frames for segment in plan.segments)
-    work = pixels * _passes(plan.sampling.guidance_scale) / default
-    return model.published_step_seconds * plan.sampling.steps * work
+    return tuple(_estimate(plan, figure) for figure in plan.model.figures)
 
 
-def _passes(guidance_scale: float) -> int:
-    """With guidance every step is computed with and without the prompt."""
-    return 2 if guidance_scale > 1 else 1
+def _estimate(plan: Plan, figure: Figure) -> Estimate:
+    side_by_side = plan.canvas.native_width * plan.canvas.native_height
+    pixels = side_by_side * sum(segment.num_frames for segment in plan.segments)
+    measured = figure.width * figure.height * figure.num_frames
+    passes = 2 if plan.sampling.guidance_scale > 1 else 1  # with guidance each step is made with and without the prompt
+    work = pixels / measured * plan.sampling.steps / figure.steps * passes / figure.passes
+    longest = max(segment.num_frames for segment in plan.segments)
+    return Estimate(figure.seconds * work, side_by_side * longest > measured, figure)
