@@ -288,7 +288,7 @@ def test_weights_too_large_for_a_processor(
         (folder / name).symlink_to(image_checkpoint / name)
     size = 2_000_000_001
     header = json.dumps({"weight": {"dtype": "I8", "shape": [size], "data_offsets": [0, size]}}).encode()
-    with (folder / "transformer" / "large.safetensors").open("wb") as file:
+    with (folder / "transformer" / "diffusion_pytorch_model.safetensors").open("wb") as file:
         file.write(len(header).to_bytes(8, "little") + header)
         file.truncate(8 + len(header) + size)  # a hole: no block of it is on disk
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
