@@ -8,7 +8,7 @@ from starlette.types import Message
 
 def request_with(headers: Mapping[str, str], host: str = "127.0.0.1:8000") -> Request:
     """A request without a body. `host` is its Host header."""
-    raw = [(name.lower().encode(), value.encode()) for name, value in ({"Host": host} | dict(headers)).items()]
+    raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in ({"Host": host} | dict(headers)).items()]
     return Request(
         {"type": "http", "method": "GET", "scheme": "http", "path": "/", "query_string": b"", "headers": raw}
     )
