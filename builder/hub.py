@@ -52,6 +52,7 @@ _LEFT_OUT = {
     "allow_private_urls",
     "public_base_url",
     "metrics_port",
+    "metrics_host",
     "runpod_gpu_count",
     "runpod_pod_id",
     "runpod_skip_gpu_check",

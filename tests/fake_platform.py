@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import IO, Any, Self
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 PATIENCE = 300.0  # seconds after which something that should happen is said not to have happened
 
@@ -37,6 +38,7 @@ class FakePlatform:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
+        self.keys = set[tuple[str, str]]()  # an operation of the worker, and the key that it sent with it
         self._changed = threading.Condition()
         self._jobs: deque[dict[str, Any]] = deque()
         self._stops: deque[list[str]] = deque()
@@ -148,7 +150,12 @@ class FakePlatform:
             return [(event.kind, event.job_id) for event in self.events if event.kind not in without]
 
     async def _serve(self) -> None:
-        app = web.Application(client_max_size=2**28)
+        @web.middleware
+        async def note_key(request: web.Request, handler: Handler) -> web.StreamResponse:
+            self.keys.add((request.path.split("/")[3], request.headers.get("Authorization", "")))
+            return await handler(request)
+
+        app = web.Application(client_max_size=2**28, middlewares=[note_key])
         app.router.add_get("/v2/endpoint/job-take/{worker}", self._take)
         app.router.add_get("/v2/endpoint/job-stop/{worker}", self._stop)
         app.router.add_post("/v2/endpoint/job-done/{worker}/{job}", self._done)

@@ -14,6 +14,7 @@ from videoworker.commands.models import models
 from videoworker.commands.serve import serve
 from videoworker.commands.verify import verify
 from videoworker.errors import JobError
+from videoworker.settings import what_is_wrong
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -44,4 +45,4 @@ def main() -> None:
     except JobError as error:
         sys.exit(error.line)
     except ValidationError as error:  # of the settings
-        sys.exit("; ".join(f"{'.'.join(map(str, wrong['loc'])).upper()}: {wrong['msg']}" for wrong in error.errors()))
+        sys.exit(what_is_wrong(error))

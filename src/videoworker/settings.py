@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 # The repository. The package is installed from it in place, so the shipped weights are found from any directory.
@@ -79,6 +79,11 @@ class Settings(BaseSettings):
         description="port of the worker's metrics for Prometheus; each further worker of `videoworker serve` has the "
         "next port; empty: none",
     )
+    metrics_host: str = Field(
+        "127.0.0.1",
+        description="address that the metrics are served on, without a key; `videoworker serve` sets its `--host` if "
+        "this is empty; in a container: 0.0.0.0",
+    )
     runpod_pod_id: str | None = Field(None, description="name of RunPod's machine; the platform sets it")
     runpod_gpu_count: int | None = Field(None, ge=0, description="number of its GPUs; the platform sets it")
     runpod_skip_gpu_check: bool = Field(False, description="whether the SDK leaves GPUs unchecked")
@@ -99,3 +104,8 @@ class SdkSettings(BaseSettings):
 @cache
 def settings() -> Settings:
     return Settings()
+
+
+def what_is_wrong(error: ValidationError) -> str:
+    """One line that names the variables. It repeats no value: a secret may stand where it does not belong."""
+    return "; ".join(f"{'.'.join(map(str, wrong['loc'])).upper()}: {wrong['msg']}" for wrong in error.errors())

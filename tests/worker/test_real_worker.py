@@ -25,12 +25,13 @@ JOB = {"prompt": PROMPT, "num_frames": 2, "width": 128, "height": 128, "num_infe
 
 @dataclass(frozen=True)
 class Done:
-    """What a worker left: results by job, what it printed, and its metrics."""
+    """What a worker left: results by job, what it printed, its metrics, and the keys that it sent with its calls."""
 
     results: dict[str, dict[str, Any]]
     stdout: str
     stderr: str
     metrics: dict[tuple[str, str], float]
+    keys: set[tuple[str, str]]
 
     @property
     def entries(self) -> list[dict[str, Any]]:
@@ -50,8 +51,12 @@ def held_port() -> Iterator[socket.socket]:
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory, held_port: socket.socket) -> Iterator[Done]:
-    """One worker for all tests of this file: a video, and jobs that fail and hold what must not be told."""
+    """One worker for all tests of this file: a video, and jobs that fail and hold what must not be told. Its home has
+    keys for other services, and its environment a proxy for them."""
     folder = tmp_path_factory.mktemp("worker")
+    (folder / ".runpod").mkdir()
+    (folder / ".runpod" / "config.toml").write_text('[default]\napi_key = "of-an-account"\n')
+    (folder / ".netrc").write_text("default login someone password of-someone\n")
     cogvideox.save(folder / "weights" / "sketch", "sketch")
     port = held_port.getsockname()[1]
     settings = {
@@ -60,6 +65,8 @@ def done(tmp_path_factory: pytest.TempPathFactory, held_port: socket.socket) -> 
         "DELIVERY": "file",
         "METRICS_PORT": str(port),
         "ALLOW_PRIVATE_URLS": "1",
+        "HOME": str(folder),
+        "http_proxy": "http://127.0.0.1:9",
     }
     stdout, stderr = folder / "stdout", folder / "stderr"
     with FakePlatform() as platform:
@@ -90,13 +97,17 @@ def done(tmp_path_factory: pytest.TempPathFactory, held_port: socket.socket) -> 
         for sample in family.samples
         if not sample.name.endswith("_bucket")
     }
-    yield Done(results, stdout.read_text(), stderr.read_text(), metrics)
+    yield Done(results, stdout.read_text(), stderr.read_text(), metrics, platform.keys)
 
 
 def test_the_worker_serves_what_it_can_and_says_what_it_cannot(done: Done) -> None:
     assert Path(done.results["made"]["output"]["video_url"].removeprefix("file://")).is_file()
     assert json.loads(done.results["image"]["error"])["code"] == "INVALID_IMAGE"
     assert "s3Config" in done.results["bucket"]["error"]
+
+
+def test_the_platform_gets_its_own_key_alone(done: Done) -> None:
+    assert done.keys == {(operation, "key") for operation in ("job-take", "job-stop", "job-done", "ping")}
 
 
 def test_the_log_says_which_version_serves(done: Done) -> None:

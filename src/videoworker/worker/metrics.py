@@ -19,8 +19,8 @@ _wait = Histogram("videoworker_queue_wait_seconds", "Seconds from submission to 
 _gpu_memory = Gauge("videoworker_gpu_memory_bytes", "GPU memory: allocated, reserved, peak", ["kind"])
 
 
-def serve(port: int) -> None:
-    """Serves them on a thread of its own, on every address. Raises `OSError` if the port is in use."""
+def serve(host: str, port: int) -> None:
+    """Serves them on a thread of its own, on the address `host`. Raises `OSError` if it cannot listen there."""
     for code in Code:
         _failures.labels(code)
     for outcome in ("completed", "failed", "cancelled"):
@@ -29,7 +29,7 @@ def serve(port: int) -> None:
         _gpu_memory.labels("allocated").set_function(torch.cuda.memory_allocated)
         _gpu_memory.labels("reserved").set_function(torch.cuda.memory_reserved)
         _gpu_memory.labels("peak").set_function(torch.cuda.max_memory_allocated)
-    start_http_server(port)
+    start_http_server(port, host)
 
 
 def taken(job: Mapping[str, Any]) -> None:

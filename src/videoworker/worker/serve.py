@@ -13,7 +13,7 @@ from videoworker.engine.engine import Engine
 from videoworker.errors import JobError
 from videoworker.settings import Settings
 from videoworker.watch import Watch
-from videoworker.worker import fitness, log, metrics, scaler, summary
+from videoworker.worker import fitness, log, metrics, platform_key, scaler, summary
 from videoworker.worker.handler import Handler
 
 
@@ -22,7 +22,7 @@ def serve(current: Settings) -> None:
     on_platform = current.runpod_webhook_post_output is not None
     log.configure(on_platform)
     if current.metrics_port is not None:
-        _serve_metrics(current.metrics_port)
+        _serve_metrics(current.metrics_host, current.metrics_port)
     try:
         apis.select({}, current.api)
         engine = Engine(current)
@@ -39,6 +39,7 @@ def serve(current: Settings) -> None:
 
     handler = Handler(current, partial(job.run, engine=engine, settings=current))
     scaler.install()
+    platform_key.install()
     try:
         runpod.serverless.start(handler.config)
     finally:  # outside the platform the SDK ends the process after one job
@@ -56,8 +57,8 @@ def _load(engine: Engine, current: Settings) -> None:
     structlog.get_logger().info("serving", api=api.name, model=model.name, version=__version__)
 
 
-def _serve_metrics(port: int) -> None:
+def _serve_metrics(host: str, port: int) -> None:
     try:
-        metrics.serve(port)
+        metrics.serve(host, port)
     except OSError as error:
-        sys.exit(f"METRICS_PORT: {error.strerror} (given: {port})")
+        sys.exit(f"METRICS_HOST, METRICS_PORT: {error.strerror or error} (given: {host}, {port})")

@@ -4,7 +4,7 @@ import sys
 
 from pydantic import ValidationError
 
-from videoworker.settings import SdkSettings, settings
+from videoworker.settings import SdkSettings, settings, what_is_wrong
 
 
 def main() -> None:
@@ -13,8 +13,7 @@ def main() -> None:
         SdkSettings()
         current = settings()
     except ValidationError as error:
-        wrong = (f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg']} (given: {e['input']!r})" for e in error.errors())
-        sys.exit("; ".join(wrong))
+        sys.exit(what_is_wrong(error))
 
     from videoworker.worker.serve import serve  # takes seconds to import
 
