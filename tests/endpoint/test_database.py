@@ -1,15 +1,19 @@
 """Changes that are committed together, and which endpoint may use a database."""
 
 import asyncio
+import gc
 import threading
+import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
-import structlog
 from sqlalchemy import Connection, event, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from videoworker.endpoint.database import Database, DatabaseInUseError
+
+PROMPT = "a-private-prompt"
 
 
 def insert(number: int) -> Callable[[Connection], int]:
@@ -58,14 +62,68 @@ def test_group_commit(database_url: str) -> None:
         commits += 1
 
     try:
-        with structlog.testing.capture_logs() as log:
-            results = asyncio.run(run())
+        results = asyncio.run(run())
     finally:
         go.set()
         database.close()
     assert results[:2] == [1, 1] and results[3] == 1
     assert isinstance(results[2], SQLAlchemyError)
-    assert [entry["event"] for entry in log] == ["database refused a change"]
+
+
+def test_fault_of_the_database(tmp_path: Path) -> None:
+    """All changes that wait fail together, at once. The error holds nothing of what a statement was given."""
+    database = Database(f"sqlite:///{tmp_path}/jobs.db")
+    blocked, go = threading.Event(), threading.Event()
+    tries = 0
+
+    def hold(connection: Connection) -> None:
+        blocked.set()
+        go.wait()
+
+    def refused(connection: Connection) -> None:
+        nonlocal tries
+        tries += 1
+        connection.execute(text("INSERT INTO absent VALUES (:prompt)"), {"prompt": PROMPT})
+
+    async def run() -> Sequence[object]:
+        holding = database.write(hold)
+        await asyncio.to_thread(blocked.wait)
+        waiting = [database.write(refused) for _ in range(20)]
+        go.set()
+        await holding
+        return await asyncio.gather(*waiting, return_exceptions=True)
+
+    try:
+        results = asyncio.run(run())
+    finally:
+        go.set()
+        database.close()
+    assert tries == 1 and len(results) == 20
+    for result in results:
+        assert isinstance(result, OperationalError) and "no such table: absent" in str(result)
+        assert PROMPT not in "".join(traceback.format_exception(result))
+
+
+def test_caller_that_is_gone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A change that fails after its caller has gone is no error of asyncio's."""
+    database = Database(f"sqlite:///{tmp_path}/jobs.db")
+
+    async def run() -> None:
+        writing = database.write(lambda connection: connection.execute(text("SELECT * FROM absent")))
+        await asyncio.wait([writing])
+
+    asyncio.run(run())
+    database.close()
+    gc.collect()
+    assert "never retrieved" not in caplog.text
+
+
+def test_file_of_an_earlier_version(tmp_path: Path) -> None:
+    """It becomes its user's alone."""
+    file = tmp_path / "jobs.db"
+    file.touch(mode=0o644)
+    Database(f"sqlite:///{file}").close()
+    assert file.stat().st_mode & 0o777 == 0o600
 
 
 def test_one_endpoint_at_a_time(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

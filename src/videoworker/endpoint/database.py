@@ -4,6 +4,9 @@ Ownership: one thread writes. It takes all changes that are waiting and runs the
 change only after the commit is on the disk, so many callers share one flush. Reads run on a few threads of their own.
 A database belongs to one endpoint at a time.
 
+If the database itself is at fault, all changes that wait together fail together, so none waits for the timeouts of the
+others. Nothing is logged here: whoever awaits a change tells of its error.
+
 SQLite's files can be deleted or replaced by others while they are open. What is written then is lost with this process.
 So the files are looked at with each change and each query.
 """
@@ -16,17 +19,20 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
-import structlog
 from filelock import FileLock, Timeout
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from videoworker.endpoint.database_faults import FAULTS, DatabaseReplacedError
 
 Value = TypeVar("Value")
 
 _MAX_GROUP = 256  # changes in one transaction: limits how long the first of them waits for the others
 _READERS = 2
+_OWNER_ONLY = 0o600
 _BUSY_SECONDS = 30.0  # how long another program's lock on SQLite's file is waited for
 _KEPT_FREE_BYTES = 1 << 22  # free room in SQLite's file, and in its write-ahead log, that is left for the next jobs
 _SHRINK_BYTES = 1 << 24  # by how much the file shrinks at once, which keeps changes waiting
@@ -34,18 +40,9 @@ _CLAIM_SECONDS = 10.0  # PostgreSQL may take a moment to notice that an endpoint
 _INCREMENTAL = 2  # SQLite's number of the mode in which its file shrinks when it is told to
 _CLAIM_KEY = 0x766964656F  # "video": the key of PostgreSQL's advisory lock
 
-_log = structlog.get_logger()
-
 
 class DatabaseInUseError(Exception):
     """Another endpoint already serves from this database."""
-
-
-class DatabaseReplacedError(Exception):
-    """SQLite's files are no longer those that were opened."""
-
-    def __init__(self) -> None:
-        super().__init__("The jobs' database was deleted or replaced. The endpoint must be started again.")
 
 
 @dataclass(frozen=True)
@@ -66,6 +63,7 @@ class _PendingChange:
             self.future.set_result(result)
         else:
             self.future.set_exception(error)
+            self.future.exception()  # its caller may be gone: then asyncio would log the error as one that nobody saw
 
 
 class Database:
@@ -73,7 +71,7 @@ class Database:
     `DatabaseReplacedError`."""
 
     def __init__(self, url: str) -> None:
-        """Raises `DatabaseInUseError`, and SQLAlchemy's errors if the database cannot be reached."""
+        """Raises `DatabaseInUseError`, `OSError`, and SQLAlchemy's errors if the database cannot be reached."""
         parsed = make_url(url)
         self._release = _claim(parsed)
         self.engine, self._reader = _engine(parsed, "BEGIN IMMEDIATE"), _engine(parsed, "BEGIN")
@@ -136,18 +134,14 @@ class Database:
         try:
             with self.engine.begin() as connection:
                 results = [pending.change(connection) for pending in group]
-            self._check_files()
-        except DatabaseReplacedError as error:  # committed to files that nobody will find
-            for pending in group:
-                pending.settle(None, error)
-            return
+            self._check_files()  # else it is committed to files that nobody will find
         except Exception as error:
-            if len(group) == 1:
-                _log.error("database refused a change", exc_info=error)
-                group[0].settle(None, error)
+            if len(group) > 1 and not isinstance(error, FAULTS):
+                for pending in group:
+                    self._commit([pending])
                 return
             for pending in group:
-                self._commit([pending])
+                pending.settle(None, error)
             return
         for pending, result in zip(group, results, strict=True):
             pending.settle(result, None)
@@ -197,7 +191,8 @@ def _engine(url: URL, begin: str) -> Engine:
     A transaction that writes must begin as one: if it only turns into one later, SQLite may refuse it because the file
     has changed since it began."""
     is_sqlite = url.get_backend_name() == "sqlite"
-    engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS} if is_sqlite else {})
+    connect_args = {"timeout": _BUSY_SECONDS} if is_sqlite else {}
+    engine = create_engine(url, connect_args=connect_args, hide_parameters=True)
     if is_sqlite:
 
         @event.listens_for(engine, "connect")
@@ -217,19 +212,29 @@ def _engine(url: URL, begin: str) -> Engine:
     return engine
 
 
+def _keep_private(path: str) -> None:
+    """Lets only this user read SQLite's file at `path`, which holds prompts and secrets. SQLite gives the files that it
+    makes beside it the same mode."""
+    Path(path).touch(mode=_OWNER_ONLY)
+    for file in (Path(path), Path(f"{path}-wal"), Path(f"{path}-shm")):
+        if file.exists():
+            file.chmod(_OWNER_ONLY)
+
+
 def _claim(url: URL) -> Callable[[], None]:
     """Claims the database for this process. The claim ends when the returned function is called or the process ends.
 
     Raises `DatabaseInUseError` if another process has claimed it."""
     if url.get_backend_name() == "sqlite":
-        lock = FileLock(f"{url.database}.lock", timeout=0, thread_local=False)
+        lock = FileLock(f"{url.database}.lock", timeout=0, mode=_OWNER_ONLY, thread_local=False)
         try:
             lock.acquire()
         except Timeout as error:
             raise DatabaseInUseError("Another endpoint serves from this DATABASE_URL.") from error
+        _keep_private(str(url.database))
         return lock.release
 
-    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    engine = create_engine(url, isolation_level="AUTOCOMMIT", hide_parameters=True)
     connection = engine.connect()
 
     @retry(
