@@ -3,8 +3,10 @@
 import http.server
 import json
 import queue
+import socket
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +35,7 @@ class Received:
 class Receiver:
     """Answers with the codes of `codes`, one after the other, then with 200."""
 
-    def __init__(self) -> None:
+    def __init__(self, address: str) -> None:
         self.codes: queue.SimpleQueue[int] = queue.SimpleQueue()
         self.received: queue.SimpleQueue[Received] = queue.SimpleQueue()
         receiver = self
@@ -47,8 +49,8 @@ class Receiver:
 
             def log_message(self, *_: object) -> None: ...
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
+        self.server = http.server.ThreadingHTTPServer((address, 0), Handler)
+        self.url = f"http://{address}:{self.server.server_port}/hook"
 
     def next(self) -> Received:
         return self.received.get(timeout=PATIENCE)
@@ -56,7 +58,13 @@ class Receiver:
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    receiver = Receiver()
+    with receiving() as receiver:
+        yield receiver
+
+
+@contextmanager
+def receiving(address: str = "127.0.0.1") -> Iterator[Receiver]:
+    receiver = Receiver(address)
     thread = threading.Thread(target=receiver.server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield receiver
@@ -129,6 +137,26 @@ def test_sent_after_restart(start: Start, receiver: Receiver) -> None:
     endpoint.stop()
     start()
     assert receiver.next().body["id"] == job_id
+
+
+@on_sqlite
+def test_hosts_that_fail(start: Start, receiver: Receiver) -> None:
+    """Hosts that accept a call and never answer, and a host that fails each time, delay nobody else's webhook."""
+    endpoint = start(webhook_retry_seconds=3600)
+    worker = Worker(endpoint, "w1")
+    with ExitStack() as stack:
+        silent = stack.enter_context(socket.create_server(("127.0.0.2", 0), backlog=64))
+        hooks = [f"http://{number}@127.0.0.2:{silent.getsockname()[1]}/" for number in range(20)]
+        for _ in range(20):  # each waits for an hour after its first attempt
+            receiver.codes.put(500)
+        for hook in [receiver.url] * 20 + hooks:
+            endpoint.run(1, webhook=hook)
+            worker.done(worker.take()["id"], {"output": 1})
+        for _ in range(20):
+            receiver.next()
+        other = stack.enter_context(receiving("127.0.0.3"))
+        job_id = finished(endpoint, other.url, {"output": 2})
+        assert other.next().body["id"] == job_id
 
 
 @on_sqlite

@@ -2,11 +2,16 @@
 
 The change that makes a job final also notes in the database that its webhook is to be sent. So an endpoint that was
 killed sends it after its next start.
+
+An attempt has a slot while it lasts, and none in the pauses between attempts. A host has a share of the slots, so one
+that answers slowly or never delays only its own webhooks.
 """
 
 import asyncio
 import json
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
 
 import aiohttp
 import structlog
@@ -14,6 +19,7 @@ from standardwebhooks import Webhook
 from tenacity import AsyncRetrying, RetryError, retry_if_exception_type, stop_after_attempt, wait_fixed
 
 from videoworker.endpoint.answers import job_fields, json_object
+from videoworker.endpoint.database_faults import DATABASE_ERRORS
 from videoworker.endpoint.jobs import Job
 from videoworker.endpoint.queue import Queue
 from videoworker.endpoint.settings import EndpointSettings
@@ -22,6 +28,7 @@ from videoworker.http.public_address import public_socket
 ATTEMPTS = 3  # RunPod's documented number: two more after the first
 _ANSWER_SECONDS = 10.0
 _MAX_CONCURRENT = 16
+_MAX_CONCURRENT_PER_HOST = 4
 
 _log = structlog.get_logger()
 
@@ -35,11 +42,13 @@ class Webhooks:
         self._queue, self._pause = queue, settings.webhook_retry_seconds
         self._socket_factory = None if settings.private_webhooks else public_socket
         self._slots = asyncio.Semaphore(_MAX_CONCURRENT)
+        # by host, for as long as a webhook of the host is being sent
+        self._host_slots: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def send(self, job_id: str) -> None:
         """Sends the job's webhook if one is to be sent. Returns at once."""
-        task = asyncio.create_task(self._send(job_id))
+        task = asyncio.create_task(self._try_to_send(job_id))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -49,25 +58,40 @@ class Webhooks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    async def _try_to_send(self, job_id: str) -> None:
+        try:
+            await self._send(job_id)
+        except DATABASE_ERRORS as error:  # it is sent after the next start
+            self._queue.faults.tell(error)
+
     async def _send(self, job_id: str) -> None:
-        job = await self._queue.find(job_id)
-        if job is None or not job.webhook_pending:
+        host = await self._host(job_id)
+        if host is None:
             return
+        host_slots = self._host_slots.setdefault(host, asyncio.Semaphore(_MAX_CONCURRENT_PER_HOST))
         retrying = AsyncRetrying(
             stop=stop_after_attempt(ATTEMPTS),
             wait=wait_fixed(self._pause),
             retry=retry_if_exception_type((aiohttp.ClientError, TimeoutError)),
         )
-        async with self._slots:
-            try:
-                async for attempt in retrying:
-                    with attempt:
-                        await self._post(job)
-            except RetryError as error:
-                failure = error.last_attempt.exception()
-                cause = failure.os_error if isinstance(failure, aiohttp.ClientConnectorError) else failure
-                _log.warning("webhook not accepted", job_id=job_id, error=type(cause).__name__)
+        try:
+            async for attempt in retrying:
+                with attempt:
+                    # in this order, so that no slot is held while a host is waited for
+                    async with host_slots, self._slots:
+                        # read here, so that none of those that wait holds a body of 20 MB
+                        if job := await self._queue.find(job_id):
+                            await self._post(job)
+        except RetryError as error:
+            failure = error.last_attempt.exception()
+            cause = failure.os_error if isinstance(failure, aiohttp.ClientConnectorError) else failure
+            _log.warning("webhook not accepted", job_id=job_id, error=type(cause).__name__)
         await self._queue.webhook_done(job_id)
+
+    async def _host(self, job_id: str) -> str | None:
+        """Where the webhook goes, whatever the port. None if there is none to send."""
+        job = await self._queue.find(job_id)
+        return urlsplit(job.webhook).hostname if job is not None and job.webhook_pending and job.webhook else None
 
     async def _post(self, job: Job) -> None:
         """One attempt. Raises `aiohttp.ClientError` or `TimeoutError` unless the answer's status is 2xx."""
