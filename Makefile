@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3.11
 BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
-# Tests whose Debian packages are missing are left out, loudly; with LEAVE_OUT=no that is a failure.
+# Tests whose Debian or npm packages are missing are left out, loudly; with LEAVE_OUT=no that is a failure.
 LEAVE_OUT ?= yes
 # Tests run in as many processes as there are cores.
 SPREAD ?= -n auto --dist loadscope --no-loadscope-reorder --durations=10
@@ -27,7 +27,7 @@ image-test: SPREAD := --durations=8
 test image-test: .venv/installed-for-tests
 	@missing="$$(builder/install-test-packages)"; \
 	left_out="$$(for package in $$missing; do printf 'not needs_%s and ' "$${package//-/_}"; done)"; \
-	say() { [ -z "$$missing" ] || printf '\n*** LEFT OUT: the tests that need Debian'\''s %s\n\n' "$$(echo $$missing)" >&2; }; \
+	say() { [ -z "$$missing" ] || printf '\n*** LEFT OUT: the tests that need the packages %s\n\n' "$$(echo $$missing)" >&2; }; \
 	say; [ -z "$$missing" ] || [ "$(LEAVE_OUT)" = yes ] || exit 1; \
 	$(BIN)/pytest $(TESTS) $(SPREAD) $${left_out:+-m "$${left_out% and }"} || exit $$?; \
 	say

@@ -1,4 +1,8 @@
-"""The callers' side of RunPod's job API: /run, /runsync, /status, /stream, /cancel, /retry, /purge-queue, /health."""
+"""The callers' side of RunPod's job API, as its documents and its clients for Python, JavaScript and Go call it.
+
+`/status-sync` is in no document. The JavaScript and the Go client call it when a `/runsync` ends before its job does.
+The Go client reads with POST.
+"""
 
 import json
 from typing import Annotated, Any
@@ -16,6 +20,10 @@ JobId = Annotated[str, Path(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 # How many milliseconds a /runsync waits: RunPod's documented range and default.
 _Wait = Annotated[int, Query(ge=1_000, le=300_000)]
 _DEFAULT_WAIT = 90_000
+# How many milliseconds a /stream waits for a chunk. The JavaScript and the Go client ask again at once.
+_DEFAULT_STREAM_WAIT = 1_000
+
+_READ = ["GET", "POST"]
 
 
 def routes(queue: Queue, settings: EndpointSettings) -> APIRouter:
@@ -39,14 +47,19 @@ def routes(queue: Queue, settings: EndpointSettings) -> APIRouter:
         await queue.submit(job)
         return answer(await queue.wait(job.id, wait / 1000))
 
-    @router.get("/status/{job_id}")
+    @router.api_route("/status/{job_id}", methods=_READ)
     async def status(job_id: JobId) -> Response:
         return answer(await queue.find(job_id))
 
-    @router.get("/stream/{job_id}")
-    async def stream(job_id: JobId) -> Response:
-        """The chunks that nobody has taken yet."""
-        taken = await queue.take_chunks(job_id)
+    @router.api_route("/status-sync/{job_id}", methods=_READ)
+    async def status_sync(job_id: JobId, wait: _Wait = _DEFAULT_WAIT) -> Response:
+        """The job once it is final, or as it is when the wait ends."""
+        return answer(await queue.wait(job_id, wait / 1000))
+
+    @router.api_route("/stream/{job_id}", methods=_READ)
+    async def stream(job_id: JobId, wait: _Wait = _DEFAULT_STREAM_WAIT) -> Response:
+        """The chunks that nobody has taken yet. Waits for one while the job is not final."""
+        taken = await queue.wait_for_chunks(job_id, wait / 1000)
         if taken is None:
             return answer(None)
         stream = {"status": json.dumps(taken.status), "stream": f"[{','.join(taken.chunks)}]"}
