@@ -18,7 +18,7 @@ from typing import Annotated
 import aiohttp
 import typer
 
-from bench.servers.endpoint import EndpointProcess
+from bench.servers.endpoint import AS_WORKER, EndpointProcess
 from bench.servers.postgresql import postgresql
 from videoworker.endpoint.submission import MAX_RUN_BYTES
 
@@ -53,12 +53,12 @@ def fresh(name: str) -> Iterator[EndpointProcess]:
 
 async def measure(name: str, url: str, jobs: int, waiting: int, requests: int) -> None:
     async with aiohttp.ClientSession() as session:
-        workers = [asyncio.create_task(work(session, url, f"w{number}")) for number in range(WORKERS)]
-        seconds = await through(session, url, jobs)
-        print(f"{name}: {jobs / seconds:.0f} jobs/s, {WORKERS} wire workers, {CALLERS} callers", flush=True)
-        for worker in workers:
-            worker.cancel()
-        await asyncio.wait(workers)
+        async with asyncio.TaskGroup() as group:  # a worker that fails ends the measurement
+            workers = [group.create_task(work(session, url, f"w{number}")) for number in range(WORKERS)]
+            seconds = await through(session, url, jobs)
+            print(f"{name}: {jobs / seconds:.0f} jobs/s, {WORKERS} wire workers, {CALLERS} callers", flush=True)
+            for worker in workers:
+                worker.cancel()
         for queued in (10, waiting):
             await fill(session, url, queued)
             await latencies(session, url, name, queued, requests)
@@ -84,11 +84,13 @@ async def through(session: aiohttp.ClientSession, url: str, jobs: int) -> float:
 async def work(session: aiohttp.ClientSession, url: str, worker: str) -> None:
     """A worker that makes nothing."""
     while True:
-        async with session.get(f"{url}/job-take/{worker}?job_in_progress=0") as answer:
+        async with session.get(f"{url}/job-take/{worker}?job_in_progress=0", headers=AS_WORKER) as answer:
+            answer.raise_for_status()
             if answer.status == 204:
                 continue
             job_id = (await answer.json())["id"]
-        async with session.post(f"{url}/job-done/{worker}/{job_id}?isStream=false", json={"output": {}}) as answer:
+        done = f"{url}/job-done/{worker}/{job_id}?isStream=false"
+        async with session.post(done, json={"output": {}}, headers=AS_WORKER) as answer:
             answer.raise_for_status()
 
 

@@ -32,7 +32,7 @@ import typer
 
 from bench.hostile_pictures import jpeg_of_many_scans
 from bench.servers.attacks import HALF_HEADS, connect, wait_for_close
-from bench.servers.endpoint import FINAL, EndpointProcess
+from bench.servers.endpoint import AS_WORKER, FINAL, EndpointProcess
 from bench.servers.fault_proxy import Fault, FaultProxy
 from bench.servers.processes import VIDEOWORKER
 from bench.servers.store import ACCESS_KEY, SECRET, new_bucket, swift
@@ -250,7 +250,8 @@ class Campaign:
     def _result_of_nobody(self) -> None:
         """As of a worker that lost the job long ago."""
         job_id = self._rng.choice([*self.waiting, *self.final])
-        self._endpoint.post(f"job-done/worker-gone/{job_id}?isStream=false", {"output": "not a video"})
+        done = f"job-done/worker-gone/{job_id}?isStream=false"
+        self._endpoint.post(done, {"output": "not a video"}, headers=AS_WORKER).raise_for_status()
 
     def _leave_sockets(self) -> None:
         self._half_open += [connect(self._endpoint.url, sent) for sent in HALF_HEADS.values()]

@@ -5,7 +5,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -24,6 +24,7 @@ NULL_HANDLER = str(Path(__file__).with_name("null_handler.py"))
 SERVE = [*VIDEOWORKER, "serve", "--workers", "0"]
 FINAL = {"COMPLETED", "FAILED", "CANCELLED", "TIMED_OUT"}
 TOKEN = "token-of-the-workers"
+AS_WORKER = {"Authorization": TOKEN}
 
 Answer = TypeVar("Answer")
 
@@ -54,13 +55,13 @@ class Endpoint:
     """An endpoint as its callers see it: `url` is the endpoint's, without the operation."""
 
     url: str
-    query = f"token={TOKEN}"  # of the workers' URLs
+    headers: Mapping[str, str] = {}  # of each request that names none
 
     def post(self, path: str, json: Any = None, **options: Any) -> requests.Response:
-        return requests.post(f"{self.url}/{path}", json=json, timeout=PATIENCE, **options)
+        return requests.post(f"{self.url}/{path}", json=json, timeout=PATIENCE, **{"headers": self.headers} | options)
 
     def get(self, path: str, **options: Any) -> requests.Response:
-        return requests.get(f"{self.url}/{path}", timeout=PATIENCE, **options)
+        return requests.get(f"{self.url}/{path}", timeout=PATIENCE, **{"headers": self.headers} | options)
 
     def run(self, job_input: Any, **fields: Any) -> str:
         """The id of the accepted job."""
@@ -98,9 +99,9 @@ class Endpoint:
     def worker(self, worker_id: str, handler: str = NULL_HANDLER, **more: str) -> Iterator[subprocess.Popen[bytes]]:
         """The SDK's own worker, unmodified, around `handler`. Its whole process group ends with the block."""
         settings = EndpointSettings(heartbeat_timeout_seconds=3)
-        given = wire(self.url, TOKEN, settings)
-        wired = {name: value.replace(f"token={TOKEN}", self.query) for name, value in given.items()}
-        given = wired | {"RUNPOD_POD_ID": worker_id} | more
+        # Without a home, the SDK finds no key of RunPod that it would send in the token's place.
+        own = {"RUNPOD_AI_API_KEY": TOKEN, "RUNPOD_POD_ID": worker_id, "HOME": os.devnull}
+        given = wire(self.url, settings) | own | more
         with guard() as group:
             process = subprocess.Popen([sys.executable, handler], env=environment(**given), process_group=group)
             yield process
@@ -111,11 +112,10 @@ class EndpointProcess(Endpoint):
     """An endpoint in a process of its own, without workers unless said. It can be killed, and started again on the same
     port."""
 
-    query = "gpu=x"  # its token is new with each start; without API keys it asks for none
-
     def __init__(self, folder: Path, command: list[str] = SERVE, /, **settings: str) -> None:
         """`command` takes `--port` and prints where it serves."""
-        self.folder, self._command, self._port, self._settings = folder, command, 0, settings
+        self.folder, self._command, self._port = folder, command, 0
+        self._settings = {"WORKER_TOKEN": TOKEN} | settings
         self.process: subprocess.Popen[str] | None = None
         self._stack = ExitStack()
 

@@ -45,8 +45,8 @@ def endpoint(tmp_path: Path) -> Iterator[EndpointHere]:
 @pytest.fixture
 def worker(endpoint: EndpointHere, run: Run) -> Container:
     """A worker of the endpoint."""
-    platform = wire(endpoint.url, TOKEN, EndpointSettings())
-    return run(network=True, MODEL="sketch", RUNPOD_POD_ID="image", **platform)
+    platform = wire(endpoint.url, EndpointSettings())
+    return run(network=True, MODEL="sketch", RUNPOD_POD_ID="image", RUNPOD_AI_API_KEY=TOKEN, **platform)
 
 
 def test_it_serves_an_endpoint_and_finishes_its_job_when_stopped(endpoint: EndpointHere, worker: Container) -> None:

@@ -6,15 +6,15 @@ only the workers and the requests that wait.
 
 import asyncio
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from videoworker.endpoint import jobs
-from videoworker.endpoint.database import Database, DatabaseReplacedError
+from videoworker.endpoint.database import Database
+from videoworker.endpoint.database_faults import DATABASE_ERRORS, FaultLog
 from videoworker.endpoint.jobs import AssignedJob, Job, JobCounts, JobResult, JobState, JobStream, Submission
 from videoworker.endpoint.queue_room import QueueRoom
 from videoworker.endpoint.settings import EndpointSettings
@@ -36,6 +36,8 @@ class Queue:
     `on_final(job_id)`: the job may have a webhook to send.
     `on_replacement_request(worker_id)`: the worker asks for a fresh one in its place. None: nobody can do that.
     `on_failure(worker_id, reason)`: the worker is silent or hangs. Returns whether it will be ended.
+
+    Whoever awaits the queue's answers tells `faults` of the database's faults.
     """
 
     def __init__(
@@ -50,12 +52,13 @@ class Queue:
         self.on_final: Callable[[str], None] = lambda job_id: None
         self.on_replacement_request: Callable[[str], None] | None = None
         self.on_failure: Callable[[str, str], bool] = lambda worker_id, reason: False
+        self.faults = FaultLog()
         self._database, self._settings = database, settings
         since_1970 = time.time() - clock()
         self._clock: Callable[[], float] = lambda: since_1970 + clock()
         self._room = QueueRoom()
         self._job_polls = WaitQueue()  # workers that wait for a job
-        self._result_waits: dict[str, WaitQueue] = {}  # callers that wait for a job's end, by job
+        self._result_waits: dict[str, WaitQueue] = {}  # callers that wait for a job's end or chunks, by job
         self._is_closing = False
 
     async def open(self) -> None:
@@ -96,13 +99,21 @@ class Queue:
     async def wait(self, job_id: str, seconds: float) -> Job | None:
         """The job once it is final, or as it is after `seconds`. None if there is no such job."""
         until = asyncio.get_running_loop().time() + seconds
-        waits = self._result_waits.setdefault(job_id, WaitQueue())
-        try:
+        with self._waiting_for(job_id) as waits:
             while True:
                 with waits.waiter() as waiter:
                     job = await self.find(job_id)
-                    if job is None or job.status.is_final or self._is_closing or not await waiter.wait(until):
+                    if job is None or job.status.is_final or self._is_closing:
                         return job
+                    if not await waiter.wait(until):
+                        return await self.find(job_id)  # it may have been begun meanwhile
+
+    @contextmanager
+    def _waiting_for(self, job_id: str) -> Iterator[WaitQueue]:
+        """The queue of those who wait for the job's end or its chunks, kept for as long as somebody uses it."""
+        waits = self._result_waits.setdefault(job_id, WaitQueue())
+        try:
+            yield waits
         finally:
             if waits.is_empty:
                 self._result_waits.pop(job_id, None)
@@ -132,9 +143,18 @@ class Queue:
             self._attempt_over(job_id)
         return len(removed)
 
-    async def take_chunks(self, job_id: str) -> JobStream | None:
-        """The chunks that nobody has taken yet. None if there is no such job."""
-        return await self._database.write(partial(jobs.take_chunks, job_id=job_id))
+    async def wait_for_chunks(self, job_id: str, seconds: float) -> JobStream | None:
+        """The chunks that nobody has taken yet. If there is none and the job is not final, waits up to `seconds`. None
+        if there is no such job."""
+        until = asyncio.get_running_loop().time() + seconds
+        with self._waiting_for(job_id) as waits:
+            while True:
+                with waits.waiter() as waiter:
+                    taken = await self._database.write(partial(jobs.take_chunks, job_id=job_id))
+                    if taken is None or taken.chunks or taken.status.is_final or self._is_closing:
+                        return taken
+                    if not await waiter.wait(until):
+                        return taken
 
     async def counts(self) -> JobCounts:
         return await self._database.read(jobs.count)
@@ -182,14 +202,16 @@ class Queue:
 
     async def add_chunk(self, worker_id: str, job_id: str, chunk: str) -> bool:
         """Whether the chunk was kept. It is not if the worker no longer has the job. `chunk`: JSON text."""
-        return await self._database.write(partial(jobs.add_chunk, job_id=job_id, worker=worker_id, chunk=chunk))
+        is_kept = await self._database.write(partial(jobs.add_chunk, job_id=job_id, worker=worker_id, chunk=chunk))
+        if job_id in self._result_waits:
+            self._result_waits[job_id].notify_all()
+        return is_kept
 
     async def finish(self, worker_id: str, job_id: str, result: JobResult) -> bool:
         """Whether the result was kept. It is not if the worker no longer has the job."""
         change = partial(jobs.finish, job_id=job_id, worker=worker_id, result=result, now=self._clock())
         has_webhook = await self._database.write(change)
         if has_webhook is None:
-            _log.warning("result discarded", job_id=job_id, worker=worker_id)
             return False
         self._attempt_over(job_id, has_webhook)
         return True
@@ -207,13 +229,15 @@ class Queue:
         self._job_polls.notify_all()
 
     async def worker_ended(self, worker_id: str) -> None:
-        """Takes back the jobs that the worker had. If the database cannot be reached, they are taken back later: nobody
+        """Takes back the jobs that the worker had. If the database cannot be used, they are taken back later: nobody
         names them any more."""
         lost = self.workers.jobs_of(worker_id)
         self.workers.ended(worker_id)
         if lost:
-            with suppress(SQLAlchemyError, DatabaseReplacedError):
+            try:
                 await self.take_back(worker_id, lost, "its worker ended")
+            except DATABASE_ERRORS as error:
+                self.faults.tell(error)
 
     async def take_back(self, worker_id: str, job_ids: list[str], reason: str) -> None:
         """Takes jobs from a worker that no longer runs them, for other workers. `reason` is for the log."""
@@ -239,7 +263,9 @@ class Queue:
             await asyncio.sleep(_SWEEP_SECONDS)
             try:
                 await self.sweep()
-            except Exception:  # the database cannot be reached; it may come back
+            except DATABASE_ERRORS as error:  # it may be usable again later
+                self.faults.tell(error)
+            except Exception:
                 _log.exception("cannot look after the jobs")
 
     async def sweep(self) -> None:

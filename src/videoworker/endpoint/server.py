@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import secrets
 import signal
 import socket
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ from videoworker.endpoint.database import Database
 from videoworker.endpoint.queue import Queue
 from videoworker.endpoint.settings import EndpointSettings
 from videoworker.endpoint.supervisor import Supervisor
+from videoworker.endpoint.worker_access import WorkerAccess
 from videoworker.http.limits import Limits
 from videoworker.http.server import Server
 
@@ -47,7 +47,7 @@ def serve(sock: socket.socket, base_url: str, workers: Workers, files: Path, set
     signal ends them at once.
 
     `base_url`: scheme, host and port by which the workers reach this endpoint. `files`: the folder that is served.
-    Raises `DatabaseInUseError`, and SQLAlchemy's errors if the database cannot be reached.
+    Raises `DatabaseInUseError`, `OSError`, and SQLAlchemy's errors if the database cannot be reached.
     """
     # Accepted connections inherit the option. asyncio sets it only if the socket names its protocol, and this one may
     # not.
@@ -55,10 +55,11 @@ def serve(sock: socket.socket, base_url: str, workers: Workers, files: Path, set
     database = Database(settings.database_url.get_secret_value())
     try:
         queue = Queue(database, settings)
-        token = secrets.token_urlsafe(16)
-        server = _Server(make_app(queue, settings, token, files), Limits(idle_seconds=_KEEP_ALIVE_SECONDS))
-        wiring = wire(f"{base_url}/v2/{settings.endpoint_id}", token, settings)
-        supervisor = Supervisor(workers.command, [wiring | one for one in workers.environments], queue)
+        token = settings.worker_token
+        access = WorkerAccess(token.get_secret_value() if token else None)
+        server = _Server(make_app(queue, settings, access, files), Limits(idle_seconds=_KEEP_ALIVE_SECONDS))
+        wiring = wire(f"{base_url}/v2/{settings.endpoint_id}", settings)
+        supervisor = Supervisor(workers.command, [wiring | one for one in workers.environments], queue, access)
         asyncio.run(_run(server, sock, queue, supervisor))
     finally:
         database.close()
@@ -90,18 +91,18 @@ async def _run(server: _Server, sock: socket.socket, queue: Queue, supervisor: S
         supervising.result()
 
 
-def wire(url: str, token: str, settings: EndpointSettings) -> dict[str, str]:
+def wire(url: str, settings: EndpointSettings) -> dict[str, str]:
     """The environment that RunPod sets for a worker, with the URLs of the endpoint at `url`.
 
-    The SDK replaces `$ID` and `$RUNPOD_POD_ID`. It adds parameters with `&`, so each URL must hold a `?`.
+    Not among it are a worker's id (`RUNPOD_POD_ID`) and token (`RUNPOD_AI_API_KEY`), which are its own. The SDK
+    replaces `$ID` and `$RUNPOD_POD_ID`. It adds parameters with `&`, so each URL must hold a `?`.
     """
     return {
-        "RUNPOD_WEBHOOK_GET_JOB": f"{url}/job-take/$ID?token={token}",
-        "RUNPOD_WEBHOOK_POST_OUTPUT": f"{url}/job-done/$RUNPOD_POD_ID/$ID?token={token}",
-        "RUNPOD_WEBHOOK_POST_STREAM": f"{url}/job-stream/$RUNPOD_POD_ID/$ID?token={token}",
-        "RUNPOD_WEBHOOK_PING": f"{url}/ping/$RUNPOD_POD_ID?token={token}",
+        "RUNPOD_WEBHOOK_GET_JOB": f"{url}/job-take/$ID?sdk",
+        "RUNPOD_WEBHOOK_POST_OUTPUT": f"{url}/job-done/$RUNPOD_POD_ID/$ID?sdk",
+        "RUNPOD_WEBHOOK_POST_STREAM": f"{url}/job-stream/$RUNPOD_POD_ID/$ID?sdk",
+        "RUNPOD_WEBHOOK_PING": f"{url}/ping/$RUNPOD_POD_ID?sdk",
         "RUNPOD_PING_INTERVAL": str(1000 * int(settings.heartbeat_timeout_seconds // 3)),
-        "RUNPOD_AI_API_KEY": token,
         "RUNPOD_ENDPOINT_ID": settings.endpoint_id,
         "RUNPOD_LOG_LEVEL": "INFO",
         # The SDK's own checks need the internet and a tenth of the disk free.

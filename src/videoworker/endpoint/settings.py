@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
@@ -18,11 +18,18 @@ class EndpointSettings(BaseSettings):
     )
 
     endpoint_id: str = Field("local", pattern=r"^[A-Za-z0-9_-]+$", description="id of the endpoint, in `/v2/<id>/run`")
+    port: int = Field(8000, ge=0, le=65535, description="port to listen on; a Pod of RunPod's Hub is called at 80")
     database_url: SecretStr = Field(
         SecretStr("sqlite:///jobs.db"), description="database of the jobs: `sqlite:///<path>` or `postgresql://...`"
     )
     api_keys: SecretStr | None = Field(
         None, description="keys that callers may use, separated by commas; empty: only this machine may call"
+    )
+    worker_token: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="what workers that you start yourself send as `RUNPOD_AI_API_KEY`; empty: only those that "
+        "`videoworker serve` starts are let in",
     )
     max_attempts: int = Field(3, ge=1, description="how often a job is started if its workers are lost; then it fails")
     heartbeat_timeout_seconds: float = Field(30, ge=3, description="a worker that is silent for so long loses its jobs")
@@ -51,9 +58,14 @@ class EndpointSettings(BaseSettings):
     def _known_database(cls, value: SecretStr) -> SecretStr:
         try:
             url = make_url(value.get_secret_value())
-        except ArgumentError:
+        except (ArgumentError, ValueError):
             url = make_url("unknown://")
-        if url.get_backend_name() not in {"sqlite", "postgresql"} or url.database in {None, "", ":memory:"}:
+        if (
+            url.get_backend_name() not in {"sqlite", "postgresql"}
+            or url.database in {None, "", ":memory:"}
+            or "@" in (url.host or "")  # of a password: it must be written as %40, since drivers' errors name hosts
+            or (url.get_backend_name() == "sqlite" and url.query)
+        ):
             raise ValueError("must be sqlite:///<path> or postgresql://<user>:<password>@<host>/<database>")
         return value
 
@@ -67,16 +79,26 @@ class EndpointSettings(BaseSettings):
                 raise ValueError("must be whsec_ followed by base64") from None
         return value
 
+    @field_validator("worker_token")
+    @classmethod
+    def _no_caller_is_a_worker(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if value is not None and value.get_secret_value() in _separated(info.data.get("api_keys")):
+            raise ValueError("must not be one of API_KEYS")
+        return value
+
     @property
     def keys(self) -> tuple[str, ...]:
         """The API keys. Without any, only programs on this machine may call."""
-        keys = self.api_keys.get_secret_value().split(",") if self.api_keys else []
-        return tuple(key.strip() for key in keys if key.strip())
+        return _separated(self.api_keys)
 
     @property
     def private_webhooks(self) -> bool:
         """Whether webhooks may go to addresses that are not public."""
         return not self.keys if self.webhook_private_addresses is None else self.webhook_private_addresses
+
+
+def _separated(keys: SecretStr | None) -> tuple[str, ...]:
+    return tuple(key.strip() for key in keys.get_secret_value().split(",") if key.strip()) if keys else ()
 
 
 @cache

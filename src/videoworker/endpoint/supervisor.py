@@ -16,6 +16,8 @@ from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential
 
 from videoworker.endpoint.process import guarded
 from videoworker.endpoint.queue import Queue
+from videoworker.endpoint.settings import EndpointSettings
+from videoworker.endpoint.worker_access import WorkerAccess
 
 # The pause before a worker that ended soon is started again, in seconds. It doubles each time. It begins anew once a
 # worker has run for as long as the longest pause.
@@ -32,8 +34,14 @@ class _EndedError(Exception):
 class Supervisor:
     """Runs one worker for each of `environments`, which are added to this process's environment."""
 
-    def __init__(self, command: Sequence[str], environments: Sequence[Mapping[str, str]], queue: Queue) -> None:
-        self._command, self._environments, self._queue = command, environments, queue
+    def __init__(
+        self,
+        command: Sequence[str],
+        environments: Sequence[Mapping[str, str]],
+        queue: Queue,
+        access: WorkerAccess,
+    ) -> None:
+        self._command, self._environments, self._queue, self._access = command, environments, queue, access
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._killed: set[str] = set()  # they may take a moment to end
         self._finishing = asyncio.Event()
@@ -97,8 +105,9 @@ class Supervisor:
         started_at = time.monotonic()
         workers = self._queue.workers
         workers.started(worker_id)
+        own = {"RUNPOD_POD_ID": worker_id, "RUNPOD_AI_API_KEY": self._access.admit(worker_id)}
         try:
-            async with guarded(self._command, os.environ | environment | {"RUNPOD_POD_ID": worker_id}) as process:
+            async with guarded(self._command, {**_inherited(), **environment, **own}) as process:
                 self._processes[worker_id] = process
                 _log.info("worker started", worker=worker_id, pid=process.pid)
                 if self._finishing.is_set():
@@ -107,8 +116,14 @@ class Supervisor:
         finally:
             self._processes.pop(worker_id, None)
             self._killed.discard(worker_id)
+            self._access.dismiss(worker_id)
             is_retired = workers.is_retired(worker_id)
             await self._queue.worker_ended(worker_id)
         _log.info("worker ended", worker=worker_id, code=code)
         if not is_retired and time.monotonic() - started_at < _STABLE_SECONDS:
             raise _EndedError
+
+
+def _inherited() -> dict[str, str]:
+    """This process's environment without what only the endpoint reads: API keys, the database's password and others."""
+    return {name: value for name, value in os.environ.items() if name.lower() not in EndpointSettings.model_fields}

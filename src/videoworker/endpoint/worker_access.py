@@ -1,29 +1,38 @@
-"""Which workers are let in.
+"""Which workers are let in, each under its own id.
 
-A worker sends the endpoint's token in its URL, as `?token=`. It should send it as an API key too, but the SDK may send
-another key: that of RunPod's configuration file. The SDK never changes the URL.
+Ownership: whoever starts a worker's process calls `admit`, and `dismiss` once the process has ended. Between the two
+calls the worker's token opens the routes of that worker's id, and nothing else does. The SDK sends the token in the
+`Authorization` header. It logs URLs, so no URL holds a token. An API key opens no worker's route.
 """
 
-import hmac
+import secrets
 
 from fastapi import HTTPException, Request
 
-from videoworker.http.caller_access import CallerAccess
+from videoworker.http.own_site import refuse_other_sites
+from videoworker.http.sent_key import is_sent
 
 
 class WorkerAccess:
-    """Decides for one endpoint. `token` is new each time the endpoint starts."""
+    """Decides for one endpoint. `shared`: the token of workers that somebody else starts, under any id. None: there
+    are no such workers."""
 
-    def __init__(self, token: str, callers: CallerAccess) -> None:
-        self._token, self._callers = token, callers
+    def __init__(self, shared: str | None) -> None:
+        self._shared = shared
+        self._tokens: dict[str, str] = {}  # by worker id
+
+    def admit(self, worker_id: str) -> str:
+        """A new token, with which this worker is let in."""
+        self._tokens[worker_id] = secrets.token_urlsafe(32)
+        return self._tokens[worker_id]
+
+    def dismiss(self, worker_id: str) -> None:
+        """The worker's token opens nothing any more."""
+        self._tokens.pop(worker_id, None)
 
     async def check(self, request: Request) -> None:
-        """A request with a token must have this endpoint's. One without a token must be let in as a caller's is.
-
-        Raises `HTTPException` 401 or 403. A wrong token is usually that of an endpoint that has ended.
-        """
-        token = request.query_params.get("token")
-        if token is None:
-            await self._callers.check(request)
-        elif not hmac.compare_digest(token.encode(), self._token.encode()):
-            raise HTTPException(401, "The worker's token is not this endpoint's.")
+        """Raises `HTTPException` 401 unless the request holds the token of the worker that its path names."""
+        refuse_other_sites(request)
+        tokens = (self._tokens.get(request.path_params["worker_id"]), self._shared)
+        if not is_sent(request, tuple(token for token in tokens if token is not None)):
+            raise HTTPException(401, "The Authorization header does not hold this worker's token.")

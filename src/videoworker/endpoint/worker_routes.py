@@ -1,10 +1,15 @@
-"""The workers' side of RunPod's job API, as the SDK calls it: jobs to run, jobs to stop, results, heartbeats."""
+"""The workers' side of RunPod's job API, as the SDK calls it: jobs to run, jobs to stop, results, heartbeats.
+
+What comes from a worker that no longer has the job is discarded. That is no error of the worker, which could not know
+it, so the answer is as for any other.
+"""
 
 import asyncio
 import json
 from collections.abc import Coroutine
 from typing import Annotated, Any, TypeVar
 
+import structlog
 from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
 
 from videoworker.endpoint.answers import json_object, json_response, milliseconds
@@ -23,9 +28,14 @@ POLL_SECONDS = 20.0
 MAX_RESULT_BYTES = 20_000_000
 MAX_CHUNK_BYTES = 1_000_000
 
+# What the paths begin with that this file answers. All of them go on with the worker's id.
+OPERATIONS = ("job-take", "job-take-batch", "job-stop", "job-done", "job-stream", "ping")
+
 _NO_CONTENT = Response(status_code=204)
 
 Item = TypeVar("Item")
+
+_log = structlog.get_logger()
 
 
 def routes(queue: Queue) -> APIRouter:
@@ -65,18 +75,21 @@ def routes(queue: Queue) -> APIRouter:
         if not isinstance(body, dict):
             body = {"error": "The worker's result is not a JSON object."}
         if body.get("status") == "IN_PROGRESS":
-            is_kept = queue.progress(worker_id, job_id, json.dumps(body.get("output")))
+            queue.progress(worker_id, job_id, json.dumps(body.get("output")))
         else:
             is_kept = await queue.finish(worker_id, job_id, _result(body))
             if body.get("stopPod"):
                 queue.request_replacement(worker_id)
-        return _accepted(is_kept)
+            if not is_kept:
+                _log.warning("late result discarded", job_id=job_id, worker=worker_id)
+        return Response()
 
     @router.post("/job-stream/{worker_id}/{job_id}")
     async def stream(request: Request, worker_id: WorkerId, job_id: JobId) -> Response:
         queue.workers.heard_from(worker_id)
         body = parse_json(await limited_body(request, MAX_CHUNK_BYTES))
-        return _accepted(await queue.add_chunk(worker_id, job_id, json.dumps(body)))
+        await queue.add_chunk(worker_id, job_id, json.dumps(body))
+        return Response()
 
     @router.get("/ping/{worker_id}")
     async def ping(worker_id: WorkerId, job_id: str = "", status: str = "", reason: str = "") -> Response:
@@ -99,12 +112,6 @@ def _result(body: dict[str, Any]) -> JobResult:
         output=json.dumps(body["output"]) if "output" in body else None,
         error=json.dumps(body["error"]) if body.get("error") else None,
     )
-
-
-def _accepted(is_kept: bool) -> Response:
-    if not is_kept:
-        raise HTTPException(409, "The job is not this worker's any more.")
-    return Response()
 
 
 async def _while_connected(request: Request, work: Coroutine[Any, Any, list[Item]]) -> list[Item]:
