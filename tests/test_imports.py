@@ -33,7 +33,7 @@ MAY_KNOW = {
     "job": {"engine", "media", "delivery", "planning", "canvas", "workspace"},
 }
 MAY_KNOW["worker"] = {"job", "engine", "delivery", "apis", "workspace", "log_lines"}
-MAY_KNOW["commands"] = {"apis", "models", "planning", "weights", "engine", "endpoint", "log_lines"}
+MAY_KNOW["commands"] = {"apis", "models", "planning", "weights", "engine", "endpoint", "http", "log_lines"}
 MAY_KNOW["cli"] = {"commands"}
 
 # What a room that runs without a GPU and without a network must not reach for. pydantic is no part of these.

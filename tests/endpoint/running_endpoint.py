@@ -10,11 +10,12 @@ from typing import Any, Self, TypeVar
 
 import requests
 
-from bench.servers.endpoint import PATIENCE, TOKEN, Endpoint
+from bench.servers.endpoint import AS_WORKER, PATIENCE, TOKEN, Endpoint
 from videoworker.endpoint.app import make_app
 from videoworker.endpoint.database import Database
 from videoworker.endpoint.queue import Queue
 from videoworker.endpoint.settings import EndpointSettings
+from videoworker.endpoint.worker_access import WorkerAccess
 from videoworker.http.limits import Limits
 from videoworker.http.server import Server
 
@@ -67,7 +68,7 @@ class EndpointHere(Endpoint):
     async def _start(self, sock: socket.socket) -> None:
         self._database = Database(self._settings.database_url.get_secret_value())
         self.queue = Queue(self._database, self._settings, lambda: time.monotonic() + self._ahead)
-        app = make_app(self.queue, self._settings, TOKEN, self.files)
+        app = make_app(self.queue, self._settings, WorkerAccess(TOKEN), self.files)
         await self.queue.open()
         self._server = Server(app, self._limits)
         self._serving = asyncio.create_task(self._server.serve([sock]))
@@ -91,12 +92,10 @@ class Worker:
         return job
 
     def poll(self, runs_nothing: bool = True) -> requests.Response:
-        query = {"token": TOKEN, "job_in_progress": "0" if runs_nothing else "1"}
-        return self._endpoint.get(f"job-take/{self.id}", params=query)
+        return self._get("job-take", {"job_in_progress": "0" if runs_nothing else "1"})
 
     def take_batch(self, size: int) -> list[dict[str, Any]]:
-        query = {"token": TOKEN, "batch_size": str(size)}
-        jobs: list[dict[str, Any]] = self._endpoint.get(f"job-take-batch/{self.id}", params=query).json()
+        jobs: list[dict[str, Any]] = self._get("job-take-batch", {"batch_size": str(size)}).json()
         return jobs
 
     def done(self, job_id: str, body: Any, text: str | None = None) -> int:
@@ -110,19 +109,21 @@ class Worker:
         return self._post("job-stream", job_id, {"output": output})
 
     def ping(self, *job_ids: str) -> None:
-        query = {"token": TOKEN, "job_id": ",".join(job_ids), "runpod_version": "1.12.0"}
-        assert self._endpoint.get(f"ping/{self.id}", params=query).status_code == 200
+        assert self._get("ping", {"job_id": ",".join(job_ids), "runpod_version": "1.12.0"}).status_code == 200
 
     def stops(self) -> list[str]:
-        answer = self._endpoint.get(f"job-stop/{self.id}", params={"token": TOKEN})
+        answer = self._get("job-stop", {})
         assert answer.status_code == 200
         stops: list[str] = answer.json()["jobsToStop"]
         return stops
 
+    def _get(self, call: str, query: dict[str, str]) -> requests.Response:
+        return self._endpoint.get(f"{call}/{self.id}", params=query, headers=AS_WORKER)
+
     def _post(self, call: str, job_id: str, body: Any, text: str | None = None) -> int:
         """As the SDK posts: JSON with the content type of a form."""
-        kind = {"Content-Type": "application/x-www-form-urlencoded"}
-        query = {"token": TOKEN, "isStream": "false"}
+        kind = AS_WORKER | {"Content-Type": "application/x-www-form-urlencoded"}
+        query = {"isStream": "false"}
         path = f"{call}/{self.id}/{job_id}"
         if text is not None:
             return self._endpoint.post(path, data=text.encode(), params=query, headers=kind).status_code

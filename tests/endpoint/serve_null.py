@@ -5,6 +5,7 @@ Workers ask for jobs more often than of `videoworker serve`, so one that no long
 python serve_null.py --port 0
 """
 
+import os
 import socket
 import sys
 from pathlib import Path
@@ -23,7 +24,7 @@ def main(port: Annotated[int, typer.Option()]) -> None:
     print(f"serving {at}/v2/local", flush=True)
     worker_routes.POLL_SECONDS = 2.0
     command = [sys.executable, NULL_HANDLER]
-    server.serve(sock, at, server.Workers(command, [{}, {}]), Path("files"), settings())
+    server.serve(sock, at, server.Workers(command, [{"HOME": os.devnull}] * 2), Path("files"), settings())
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ def test_progress(endpoint: EndpointHere, worker: Worker) -> None:
         assert worker.progress(job_id, {"step": step}) == 200
         assert endpoint.status(job_id)["output"] == {"step": step}
     worker.done(job_id, {"output": "made"})
-    assert worker.progress(job_id, {"step": 3}) == 409
+    assert worker.progress(job_id, {"step": 3}) == 200
     state = endpoint.status(job_id)
     assert (state["status"], state["output"]) == ("COMPLETED", "made")
 
@@ -112,7 +112,7 @@ def test_cancel_running(endpoint: EndpointHere, worker: Worker) -> None:
     assert worker.stops() == [job_id]
     worker.ping(job_id)  # the signal may have been lost on its way: a heartbeat that still names the job renews it
     assert worker.stops() == [job_id]
-    assert worker.done(job_id, {"output": 1}) == 409
+    assert worker.done(job_id, {"output": 1}) == 200
     state = endpoint.status(job_id)
     assert state["status"] == "CANCELLED" and "output" not in state
 
@@ -178,7 +178,7 @@ def test_stream(endpoint: EndpointHere, worker: Worker) -> None:
     assert given == {"status": "IN_PROGRESS", "stream": [{"output": {"n": number}} for number in range(3)]}
     worker.chunk(job_id, "last")
     worker.done(job_id, {"output": []})
-    assert worker.chunk(job_id, "too late") == 409
+    assert worker.chunk(job_id, "too late") == 200
     assert endpoint.get(f"stream/{job_id}").json() == {"status": "COMPLETED", "stream": [{"output": "last"}]}
     assert endpoint.get(f"stream/{job_id}").json() == {"status": "COMPLETED", "stream": []}
 
@@ -209,6 +209,16 @@ def test_null_is_absent(endpoint: EndpointHere, worker: Worker) -> None:
         worker.take()
         worker.done(job_id, {"output": 1})
         assert endpoint.status(job_id)["status"] == "COMPLETED"
+
+
+@on_sqlite
+def test_state_when_the_wait_ends(endpoint: EndpointHere, worker: Worker) -> None:
+    """It is the one at that time, not the one when the wait began."""
+    with ThreadPoolExecutor() as pool:
+        answer = pool.submit(endpoint.post, "runsync?wait=1000", {"input": 1})
+        worker.progress(worker.take()["id"], {"step": 1})
+        state = answer.result().json()
+    assert (state["status"], state["output"], state["workerId"]) == ("IN_PROGRESS", {"step": 1}, "w1")
 
 
 @on_sqlite
@@ -270,7 +280,7 @@ def test_other_endpoint_id(endpoint: EndpointHere) -> None:
 
 @on_sqlite
 def test_keys(start: Start) -> None:
-    """With API keys, callers need one. Workers need the endpoint's token or a key."""
+    """With API keys, callers need one. Workers need their token."""
     endpoint = start(api_keys="first, second")
     for given, code in [({}, 401), ({"Authorization": "Bearer wrong"}, 401), ({"Authorization": "Bearer second"}, 200)]:
         assert endpoint.post("run", {"input": 1}, headers=given).status_code == code
@@ -278,7 +288,7 @@ def test_keys(start: Start) -> None:
     assert endpoint.get("health", headers={"Authorization": "first"}).status_code == 200
     assert Worker(endpoint, "w1").take()["input"] == 1
     assert endpoint.get("job-take/w2").status_code == 401
-    assert endpoint.get("job-take/w2?token=old").status_code == 401
+    assert endpoint.get("job-take/w2", headers={"Authorization": "old"}).status_code == 401
 
 
 @on_sqlite

@@ -20,8 +20,7 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from bench.servers.endpoint import PATIENCE, EndpointProcess, eventually
-from bench.servers.processes import VIDEOWORKER
-from tests.handler_process import environment
+from bench.servers.processes import VIDEOWORKER, environment
 
 SERVE_NULL = [sys.executable, str(Path(__file__).with_name("serve_null.py"))]
 
@@ -48,7 +47,12 @@ def are_gone(processes: list[psutil.Process]) -> None:
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EndpointProcess]:
-    settings = {"HEARTBEAT_TIMEOUT_SECONDS": "3", "HANG_TIMEOUT_SECONDS": "5"}
+    settings = {
+        "HEARTBEAT_TIMEOUT_SECONDS": "3",
+        "HANG_TIMEOUT_SECONDS": "5",
+        "database_url": "sqlite:///jobs.db",
+        "WEBHOOK_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+    }
     with EndpointProcess(tmp_path_factory.mktemp("program"), SERVE_NULL, **settings) as program:
         yield program
 
@@ -67,6 +71,27 @@ def worker_of(endpoint: EndpointProcess, job_id: str) -> str:
     assert state["status"] == "IN_PROGRESS" and state.get("output", {}).get("step", 0) > 0
     worker: str = state["workerId"]
     return worker
+
+
+def test_what_a_worker_inherits(endpoint: EndpointProcess) -> None:
+    """Its environment holds a token of its own, and nothing of the endpoint's. No URL in it holds a secret."""
+
+    def known() -> dict[str, dict[str, str]]:
+        found = [process.environ() for process in handlers(endpoint)]
+        assert len(found) >= 2
+        return {worker["RUNPOD_POD_ID"]: worker for worker in found}
+
+    workers = eventually(known)
+    tokens = {worker_id: worker["RUNPOD_AI_API_KEY"] for worker_id, worker in workers.items()}
+    assert len(set(tokens.values())) == 2
+    for worker_id, worker in workers.items():
+        assert not {"API_KEYS", "database_url", "WEBHOOK_SECRET", "WORKER_TOKEN"} & worker.keys()
+        assert not [value for value in worker.values() if value.startswith("http") and tokens[worker_id] in value]
+        for other, token in tokens.items():
+            answer = endpoint.get(f"job-stop/{worker_id}x", headers={"Authorization": token})
+            assert answer.status_code == 401  # an id that nobody has
+            answer = endpoint.get(f"ping/{worker_id}", headers={"Authorization": token})
+            assert answer.status_code == (200 if other == worker_id else 401)
 
 
 def test_dead_worker(endpoint: EndpointProcess) -> None:
@@ -179,6 +204,8 @@ def test_kill(endpoint: EndpointProcess) -> None:
         ([], {"DATABASE_URL": "mysql://root:secret@host/db"}, "DATABASE_URL"),
         ([], {"DATABASE_URL": "sqlite:////dev/null/jobs.db"}, "DATABASE_URL"),
         ([], {"DATABASE_URL": "postgresql://root:secret@127.0.0.1:1/db"}, "DATABASE_URL"),
+        ([], {"DATABASE_URL": "postgresql://root:a@secret@127.0.0.1:1/db"}, "DATABASE_URL"),
+        ([], {"DATABASE_URL": "postgresql://root:a:secret/db"}, "DATABASE_URL"),
         ([], {"WEBHOOK_SECRET": "whsec_"}, "WEBHOOK_SECRET"),
         (["--workers", "2"], {"METRICS_PORT": "65535"}, "METRICS_PORT"),
     ],
@@ -232,11 +259,27 @@ def test_video(real: EndpointProcess) -> None:
     assert [path.name for path in real.folder.rglob("video.*")] == [os.path.basename(video["url"])]
 
 
+def test_written_files(real: EndpointProcess) -> None:
+    """Only their user can read them: the database and all that belongs to it, videos and their folders."""
+    (video,) = real.folder.rglob("video.*")
+    written = [video, *real.folder.glob("jobs.db*")]
+    assert {path.name for path in written} >= {"jobs.db", "jobs.db-wal", "jobs.db-shm"}
+    assert {path.stat().st_mode & 0o777 for path in written} == {0o600}
+    assert {path.stat().st_mode & 0o777 for path in (video.parent, video.parent.parent)} == {0o700}
+
+
 def metrics(port: int) -> dict[str, float]:
     scraped = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE).text
     return {
         sample.name: sample.value for family in text_string_to_metric_families(scraped) for sample in family.samples
     }
+
+
+def test_address_of_metrics(real: EndpointProcess, metrics_port: int) -> None:
+    """They are on the endpoint's address alone: here this machine's own, of which 127.0.0.2 is another."""
+    eventually(lambda: socket.create_connection(("127.0.0.1", metrics_port)).close())
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.2", metrics_port))
 
 
 def test_metrics(real: EndpointProcess, metrics_port: int) -> None:

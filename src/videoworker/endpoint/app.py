@@ -9,27 +9,30 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
-from videoworker.endpoint import caller_routes, worker_routes
-from videoworker.endpoint.database import DatabaseReplacedError
+from videoworker.endpoint import caller_routes, video_links, worker_routes
+from videoworker.endpoint.database_faults import DatabaseReplacedError
 from videoworker.endpoint.queue import Queue, QueueFullError
 from videoworker.endpoint.settings import EndpointSettings
 from videoworker.endpoint.webhooks import Webhooks
 from videoworker.endpoint.worker_access import WorkerAccess
 from videoworker.endpoint.worker_registry import WorkerHangsError
 from videoworker.http.caller_access import CallerAccess
+from videoworker.http.guard import Guard
+
+# The id under which RunPod's Hub calls a Pod of a listing.
+_POD = "LOCAL"
 
 
-def make_app(queue: Queue, settings: EndpointSettings, worker_token: str, files: Path) -> FastAPI:
+def make_app(queue: Queue, settings: EndpointSettings, workers: WorkerAccess, files: Path) -> FastAPI:
     """The application. It sets the queue's `on_final`, so open the queue after this call.
 
-    `worker_token`: what workers send in their URLs. `files`: the folder that is served as `/files`. It is served to
-    everyone, without a list of its files: whoever knows a file's name may fetch it.
+    `files`: the folder that is served as `/files`, without a list of its files. Whatever is neither a worker's route
+    nor a video's link is for callers alone, the files and the documents among it.
     """
     callers = CallerAccess(settings.keys)
-    workers = WorkerAccess(worker_token, callers)
     webhooks = Webhooks(queue, settings)
     queue.on_final = webhooks.send
 
@@ -44,11 +47,22 @@ def make_app(queue: Queue, settings: EndpointSettings, worker_token: str, files:
 
     app = FastAPI(title="RunPod's job API on one machine", lifespan=lifespan)
     prefix = f"/v2/{settings.endpoint_id}"
-    app.include_router(caller_routes.routes(queue, settings), prefix=prefix, dependencies=[Depends(callers.check)])
+    callers_routes = caller_routes.routes(queue, settings)
+    app.include_router(callers_routes, prefix=prefix)
+    if settings.endpoint_id != _POD:
+        app.include_router(callers_routes, prefix=f"/v2/{_POD}", include_in_schema=False)
     app.include_router(
         worker_routes.routes(queue), prefix=prefix, dependencies=[Depends(workers.check)], include_in_schema=False
     )
-    app.mount("/files", StaticFiles(directory=files, check_dir=False))
+    served = StaticFiles(directory=files, check_dir=False)
+    app.mount("/files", served)
+    # Workers' routes check for themselves, once their paths are taken apart. A link is open to whoever has it.
+    exempt = [f"{prefix}/{operation}/" for operation in worker_routes.OPERATIONS]
+    if settings.keys:
+        links = f"{video_links.path(settings.keys)}/files"
+        app.mount(links, served)
+        exempt.append(f"{links}/")
+    app.add_middleware(Guard, check=callers.check, exempt=tuple(exempt))
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> JSONResponse:
@@ -62,13 +76,14 @@ def make_app(queue: Queue, settings: EndpointSettings, worker_token: str, files:
         )
         return JSONResponse({"error": "; ".join(problems)}, 400)
 
-    @app.exception_handler(OperationalError)
-    @app.exception_handler(InterfaceError)
-    async def database_unreachable(request: Request, error: Exception) -> JSONResponse:
-        return JSONResponse({"error": "The jobs' database cannot be reached."}, 503)
+    @app.exception_handler(DBAPIError)
+    async def database_fault(request: Request, error: DBAPIError) -> JSONResponse:
+        queue.faults.tell(error)
+        return JSONResponse({"error": "The jobs' database cannot be used now."}, 503)
 
     @app.exception_handler(DatabaseReplacedError)
     async def database_replaced(request: Request, error: DatabaseReplacedError) -> JSONResponse:
+        queue.faults.tell(error)
         return JSONResponse({"error": str(error)}, 503)
 
     @app.exception_handler(QueueFullError)
