@@ -33,11 +33,9 @@ def network(recorded: Tensors, tmp_path: Path) -> Any:
 @torch.inference_mode()
 def predicted(network: Any, case: Tensors, check: Callable[[], None] = lambda: None) -> torch.Tensor:
     num_latents, num_pictures = case["x"].shape[2], case["clip_feat"].shape[1]
-    conditioning = Conditioning(
-        *network.look(case["clip_feat"], case["sync_feat"], num_latents),
-        network.read_text(case["text"]),
-        network.positions(num_latents, num_pictures),
-    )
+    visual, sync = network.look(case["clip_feat"], case["sync_feat"], num_latents)
+    text, positions = network.read_text(case["text"]), network.positions(num_latents, num_pictures)
+    conditioning = Conditioning(visual, sync, text, positions)
     made: torch.Tensor = network(case["x"], case["t"], conditioning, check)
     return made
 

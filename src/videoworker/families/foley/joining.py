@@ -40,7 +40,12 @@ def shares(windows: Sequence[Window], device: torch.device) -> list[Share]:
         place = slice(window.start, window.start + window.length)
         numbers = torch.arange(window.length)
         offsets.append(numbers + window.start - covering[place])
-        ramps.append(torch.minimum(numbers + 1, window.length - numbers).clamp(max=OVERLAP).float())
+        ramp = torch.full((window.length,), OVERLAP)
+        if window.start > 0:
+            ramp = torch.minimum(ramp, numbers + 1)
+        if window.start + window.length < count:
+            ramp = torch.minimum(ramp, window.length - numbers)
+        ramps.append(ramp.float())
         covering[place] += 1
         total[place] += ramps[-1]
     return [
