@@ -24,6 +24,7 @@ from videoworker.models.checkpoint import Checkpoint, Component
 from videoworker.weights import manifest
 from videoworker.weights.convert import holds_float32, narrow
 from videoworker.weights.files import MARKS
+from videoworker.weights.published import fetch_published
 from videoworker.weights.verify import UNSAFE_SUFFIXES, components_of, verify
 
 _PLAIN = re.compile(r"(model|diffusion_pytorch_model)(?P<part>-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?")
@@ -44,7 +45,7 @@ def fetch(checkpoint: Checkpoint, to: Path) -> Path:
         to.mkdir(parents=True, exist_ok=True)
         with FileLock(to / f".{checkpoint.folder}.lock"):
             if not _is_whole(checkpoint, folder):
-                _fetch(checkpoint, folder)
+                (fetch_published if checkpoint.layout else _fetch)(checkpoint, folder)
     except (OSError, httpx2.HTTPError) as error:
         _log.warning("weights not fetched", repository=checkpoint.repository, error=str(error))
         raise JobError(Code.MODEL_NOT_LOADED, _reason(checkpoint, error)) from error
