@@ -8,7 +8,7 @@ import pytest
 
 from builder.tiny import cogvideox
 from tests.commands.command_line import run
-from videoworker.models import VARIANTS
+from videoworker.models import SOUND_VARIANTS, VARIANTS
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def row(lines: list[str], *cells: str) -> list[str]:
 
 
 def test_every_model_and_variant_has_a_row(listed: tuple[list[str], Path]) -> None:
-    for name, variants in VARIANTS.items():
+    for name, variants in (*VARIANTS.items(), *SOUND_VARIANTS.items()):
         for model in variants:
             assert row(listed[0], name, model.variant or "-")[5] == model.checkpoint.licence
 
@@ -49,6 +49,7 @@ def test_what_is_installed_is_shown_with_its_place_and_bytes(listed: tuple[list[
 def test_what_is_not_installed_is_shown_with_what_it_takes(listed: tuple[list[str], Path]) -> None:
     lines, _ = listed
     assert row(lines, "hunyuanvideo", "i2v")[2:4] == ["image", "~43.1"]
+    assert row(lines, "foley", "xl")[2:5] == ["video, text", "~7.2", "a GPU"]
     assert row(lines, "sketch", "-")[2:] == ["text, image", "~0.026", "nothing", "Apache-2.0", "-"]
     assert "To get one: videoworker fetch MODEL [--variant VARIANT]" in lines
 

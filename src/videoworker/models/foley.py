@@ -62,9 +62,9 @@ FOLEY_XXL = SoundModel(
     default_steps=50,
     default_guidance_scale=4.5,
     default_negative_prompt="noisy, harsh",
-    extract_bytes=1,
-    denoise_bytes=1,
-    decode_bytes=1,
+    extract_bytes=360_000_000,
+    denoise_bytes=104_000_000,
+    decode_bytes=290_000_000,
 )
 
 FOLEY_XL = replace(
@@ -86,6 +86,7 @@ FOLEY_XL = replace(
             *_ENCODERS,
         ),
     ),
+    denoise_bytes=88_000_000,
 )
 
 VARIANTS = (FOLEY_XXL, FOLEY_XL)

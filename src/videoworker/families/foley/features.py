@@ -21,7 +21,7 @@ from videoworker.watch import Watch
 MAX_TEXT_TOKENS = 77
 
 # So many are encoded together: half a second of pictures and 1.3 seconds of motion, or a little more of each.
-_PICTURES_AT_ONCE, _SEGMENTS_AT_ONCE = 8, 4
+PICTURES_AT_ONCE, SEGMENTS_AT_ONCE = 8, 4
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,9 @@ class Viewer:
             self._segments[segment] = np.stack([self._recent[one] for one in segment])
         first_needed = self._segments_left[0][0] if self._segments_left else self._num_seen
         self._recent = {one: picture for one, picture in self._recent.items() if one >= first_needed}
-        if len(self._pictures) >= _PICTURES_AT_ONCE:
+        if len(self._pictures) >= PICTURES_AT_ONCE:
             self._encode_pictures()
-        if len(self._segments) >= _SEGMENTS_AT_ONCE:
+        if len(self._segments) >= SEGMENTS_AT_ONCE:
             self._encode_segments()
 
     def features(self) -> tuple[Seen, ...]:
