@@ -8,7 +8,7 @@ import pytest
 
 from builder.tiny import cogvideox
 from tests.commands.command_line import run
-from videoworker.models import SOUND_VARIANTS, VARIANTS
+from videoworker.models import DECLARED
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def row(lines: list[str], *cells: str) -> list[str]:
 
 
 def test_every_model_and_variant_has_a_row(listed: tuple[list[str], Path]) -> None:
-    for name, variants in (*VARIANTS.items(), *SOUND_VARIANTS.items()):
+    for name, variants in DECLARED.items():
         for model in variants:
             assert row(listed[0], name, model.variant or "-")[5] == model.checkpoint.licence
 
@@ -55,7 +55,7 @@ def test_what_is_not_installed_is_shown_with_what_it_takes(listed: tuple[list[st
 
 
 def test_what_licences_restrict_is_said_once_each(listed: tuple[list[str], Path]) -> None:
-    notes = {note for variants in VARIANTS.values() for model in variants for note in model.checkpoint.notes}
+    notes = {note for variants in DECLARED.values() for model in variants for note in model.checkpoint.notes}
     assert len(notes) >= 3
     for note in notes:
         assert len([line for line in listed[0] if line.endswith(note)]) == 1

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.variants import EVERY_SOUND_VARIANT, EVERY_VARIANT
-from videoworker.models import SOUND_VARIANTS, VARIANTS
+from videoworker.models import DECLARED, SOUND_VARIANTS, VARIANTS
 from videoworker.models.cogvideox import COGVIDEOX_5B_I2V
 from videoworker.models.sound_model import Part, SoundModel
 from videoworker.models.video_model import VideoModel
@@ -14,10 +14,9 @@ from videoworker.request import VideoRequest
 
 
 def test_every_variant_has_a_folder_and_a_name_of_its_own() -> None:
-    declared = {**VARIANTS, **SOUND_VARIANTS}
-    folders = [variant.checkpoint.folder for variants in declared.values() for variant in variants]
+    folders = [variant.checkpoint.folder for variants in DECLARED.values() for variant in variants]
     assert len(set(folders)) == len(folders)
-    for name, variants in declared.items():
+    for name, variants in DECLARED.items():
         assert [variant.checkpoint.folder == name for variant in variants] == [True] + [False] * (len(variants) - 1)
         assert len({variant.variant for variant in variants}) == len(variants)
 

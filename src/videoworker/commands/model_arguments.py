@@ -4,9 +4,8 @@ from collections.abc import Mapping
 
 import typer
 
-from videoworker.models import SOUND_VARIANTS, VARIANTS
+from videoworker.models import DECLARED, VARIANTS
 from videoworker.models.checkpoint import Checkpoint
-from videoworker.models.sound_model import SoundModel
 from videoworker.models.video_model import VideoModel
 
 
@@ -19,10 +18,9 @@ def declared_variant(model: str, variant: str | None) -> VideoModel:
 
 def declared_checkpoint(model: str, variant: str | None) -> Checkpoint:
     """As `declared_variant`, of video and sound models."""
-    declared: dict[str, tuple[VideoModel | SoundModel, ...]] = {**VARIANTS, **SOUND_VARIANTS}
-    if model not in declared:
-        raise _unknown_model(model, declared)
-    return declared[model][_index(model, [one.variant for one in declared[model]], variant)].checkpoint
+    if model not in DECLARED:
+        raise _unknown_model(model, DECLARED)
+    return DECLARED[model][_index(model, [one.variant for one in DECLARED[model]], variant)].checkpoint
 
 
 def _unknown_model(model: str, declared: Mapping[str, object]) -> typer.BadParameter:

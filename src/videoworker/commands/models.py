@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import typer
 
 from videoworker.errors import JobError
-from videoworker.models import SOUND_VARIANTS, VARIANTS
+from videoworker.models import DECLARED
 from videoworker.models.sound_model import SoundModel
 from videoworker.models.video_model import VideoModel
 from videoworker.settings import Settings, settings
@@ -18,10 +18,7 @@ _COLUMNS = ("model", "variant", "made from", "GB", "needs", "licence", "found")
 def models() -> None:
     """Prints every model and variant, its bytes, what it needs, and where it was found."""
     current = settings()
-    declared = [
-        *(variant for variants in VARIANTS.values() for variant in variants),
-        *(variant for variants in SOUND_VARIANTS.values() for variant in variants),
-    ]
+    declared = [variant for variants in DECLARED.values() for variant in variants]
     rows = [_COLUMNS, *(_row(model, current) for model in declared)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:

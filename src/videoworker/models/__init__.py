@@ -29,3 +29,6 @@ VARIANTS: dict[str, tuple[VideoModel, ...]] = _by_name(VideoModel)
 MODELS: dict[str, VideoModel] = {name: variants[0] for name, variants in VARIANTS.items()}
 
 SOUND_VARIANTS: dict[str, tuple[SoundModel, ...]] = _by_name(SoundModel)
+
+# Of both kinds.
+DECLARED: dict[str, tuple[VideoModel | SoundModel, ...]] = {**VARIANTS, **SOUND_VARIANTS}
