@@ -95,6 +95,17 @@ def test_the_transformers_numbers_are_as_they_were(published: Path, tmp_path: Pa
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
 
 
+def test_tensors_that_are_parts_of_one(published: Path, tmp_path: Path) -> None:
+    path = published / OWN.folder / TRANSFORMER
+    before = torch.load(path, weights_only=True)
+    one = torch.cat([tensor.flatten() for tensor in before.values()])
+    parts = one.split([tensor.numel() for tensor in before.values()])
+    torch.save({name: part.view_as(before[name]) for name, part in zip(before, parts, strict=True)}, path)
+    folder, _ = convert_published(CHECKPOINT, published, tmp_path / "weights")
+    after = stored(folder, "transformer")
+    assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+
+
 @pytest.mark.parametrize("file", [TRANSFORMER, SYNCHFORMER, CODEC])
 @pytest.mark.parametrize("which", [0, -1])
 def test_a_missing_tensor_is_named(published: Path, tmp_path: Path, file: str, which: int) -> None:

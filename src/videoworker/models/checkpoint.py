@@ -68,11 +68,12 @@ class Component:
 @dataclass(frozen=True)
 class Origin:
     """A repository that is not in diffusers layout, and the files of it that networks are made from. It is pinned to
-    `revision` if that is a commit."""
+    `revision` if that is a commit. `licence` is empty if it is the checkpoint's."""
 
     repository: str
     files: tuple[str, ...]
     revision: str | None = None
+    licence: str = ""
 
     @property
     def folder(self) -> str:

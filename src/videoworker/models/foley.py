@@ -17,7 +17,7 @@ _EXTRACTORS = (
 )
 _CODEC = Component("codec", Role.AUTOENCODER, "float32", 301_923_076, dtype="float32")
 _ENCODERS = (
-    Origin("google/siglip2-base-patch16-512", ("config.json", "model.safetensors")),
+    Origin("google/siglip2-base-patch16-512", ("config.json", "model.safetensors"), licence="Apache-2.0"),
     Origin(
         "laion/larger_clap_general",
         (
@@ -29,6 +29,7 @@ _ENCODERS = (
             "vocab.json",
             "merges.txt",
         ),
+        licence="Apache-2.0",
     ),
 )
 

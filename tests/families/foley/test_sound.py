@@ -22,13 +22,16 @@ from videoworker.families.foley.codec import CONTEXT
 from videoworker.families.foley.family import Decoder, Denoiser, decode, start
 from videoworker.families.foley.features import Seen
 from videoworker.families.sound_family import Footage, Hearing, Sound, Wanted
+from videoworker.models.foley import FOLEY_XXL
 from videoworker.models.sampling import Sampling
 from videoworker.models.sound_model import Part
 from videoworker.request import Progress
 from videoworker.sampling.denoise import denoise
+from videoworker.sampling.reader import Reader
 from videoworker.watch import Watch
 
 SAMPLING = Sampling(steps=2, guidance_scale=4.5)
+LOUD = Sampling(steps=2, guidance_scale=2.0)
 PROMPTS = "noisy, harsh", "a bell"
 
 
@@ -116,6 +119,17 @@ def test_what_is_asked_for_is_heard(parts: dict[Part, Any], changed: dict[str, A
     """An empty prompt makes a sound of its own, and so does a prompt without guidance."""
     made = sound_of(parts.__getitem__, footage(1), **changed).waveform()
     assert not torch.allclose(made, sound_of(parts.__getitem__, footage(1)).waveform(), atol=0.01)
+
+
+def test_in_16_bits(tmp_path: Path, parts: dict[Part, Any]) -> None:
+    """In the declared dtypes, as on a GPU: the same sound but for what they round. Another prompt changes it more."""
+    tiny.save(tmp_path / "foley", "xxl")
+    dtypes = {one.name: getattr(torch, one.dtype) for one in FOLEY_XXL.checkpoint.components}
+    narrow = Reader(tmp_path / "foley", CPU, dtypes)
+    made = sound_of(lambda part: SOUND_FAMILY.load(narrow, part), footage(1), LOUD).waveform()
+    wide = sound_of(parts.__getitem__, footage(1), LOUD).waveform()
+    other = sound_of(parts.__getitem__, footage(1), LOUD, ("noisy, harsh", "a dog")).waveform()
+    assert (made - wide).std() < 0.3 * (other - wide).std()
 
 
 @contextmanager

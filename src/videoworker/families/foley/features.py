@@ -52,6 +52,7 @@ class Viewer:
         self._pictures_left = deque(sorted({number for window in windows for number in window.pictures}))
         # In time, because no segment is longer than another.
         self._segments_left = deque(sorted({segment for window in windows for segment in window.segments}))
+        self._of_a_segment = {number for segment in self._segments_left for number in segment}
         self._num_seen = 0
         self._pictures: dict[int, Picture] = {}  # by frame, to be encoded
         self._recent: dict[int, Picture] = {}  # by frame, of segments that are not over
@@ -71,7 +72,7 @@ class Viewer:
         if self._pictures_left and self._pictures_left[0] == number:
             self._pictures_left.popleft()
             self._pictures[number] = squashed(frame, self._extractors.image_encoder.config.image_size)
-        if self._segments_left and self._segments_left[0][0] <= number:
+        if number in self._of_a_segment:
             self._recent[number] = cropped(frame, self._extractors.synchformer.config.image_size)
         while self._segments_left and self._segments_left[0][-1] <= number:
             segment = self._segments_left.popleft()

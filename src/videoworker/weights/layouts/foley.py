@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 
 from videoworker.errors import Code, JobError
 from videoworker.models.checkpoint import Checkpoint
-from videoworker.weights.convert import read_tensors
+from videoworker.weights.convert import alone, read_tensors
 
 Tensors = Mapping[str, torch.Tensor]
 
@@ -266,4 +266,4 @@ def _count(names: Iterable[str], module: str) -> int:
 def _write(tensors: Tensors, config: Mapping[str, Any], file: Path) -> None:
     file.parent.mkdir(parents=True)
     (file.parent / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, file, {"format": "pt"})
+    save_file({name: alone(tensor) for name, tensor in tensors.items()}, file, {"format": "pt"})
