@@ -5,6 +5,7 @@ from pathlib import Path
 from builder.tiny import foley
 from tests.commands.command_line import run
 from tests.commands.hub import serving
+from videoworker.weights import manifest
 from videoworker.weights.verify import verify
 
 CHECKPOINT = foley.checkpoint_of("xl")
@@ -26,6 +27,8 @@ def test_published_files_become_the_checkpoint_and_go(tmp_path: Path) -> None:
     assert lines[-1] == f"foley xl is in {weights / 'foley-xl'}"
     assert "repa_projector.weight" in done.stdout + done.stderr
     verify(CHECKPOINT, weights / "foley-xl")
+    files = manifest.files_in(weights / "foley-xl")
+    assert manifest.check(CHECKPOINT, weights / "foley-xl", manifest.nobody) == len(files)
     assert {path.name for path in weights.iterdir()} == {"foley-xl", ".foley-xl.lock"}
     wanted = {name for origin in CHECKPOINT.origins for name in origin.files}
     assert {file for file, _ in hub.sent} <= wanted
