@@ -6,7 +6,6 @@ a placement keeps a reserve for both. Attention counts as a fused kernel's, with
 """
 
 import tempfile
-import weakref
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,10 +13,8 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
+from bench.counting import Count, Shapes
 from builder import tiny
 from builder.declared import FIRST_OF_FAMILY, RUN
 from videoworker.families import family as family_called
@@ -30,8 +27,6 @@ from videoworker.sampling.latent_space import Shape
 from videoworker.sampling.reader import Reader
 from videoworker.watch import Watch
 
-_aten = torch.ops.aten
-
 
 @dataclass(frozen=True)
 class Counted:
@@ -40,49 +35,6 @@ class Counted:
     denoise: int
     decode: int
     denoiser: int
-
-
-class _Shapes(FakeTensorMode):
-    """Tensors without numbers. If a program asks for one, the answer is yes, and every mask chooses all, but what
-    was made by inverting one nothing."""
-
-    def dispatch(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        packet = func.overloadpacket
-        if packet in (_aten._local_scalar_dense, _aten.item, _aten.is_nonzero):
-            return True
-        if packet is _aten.index and args[1][0] is not None and args[1][0].dtype is torch.bool:
-            return args[0][:0] if getattr(args[1][0], "chooses_none", False) else args[0].clone()
-        made: Any = super().dispatch(func, types, args, kwargs or {})
-        if packet is _aten.bitwise_not:
-            made.chooses_none = True
-        return made
-
-
-class _Count(TorchDispatchMode):
-    """Counts the bytes of the storages that operations make, while they are alive."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.now = self.peak = 0
-        self._alive: dict[int, int] = {}
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        made = func(*args, **(kwargs or {}))
-        for tensor in tree_leaves(made):
-            if isinstance(tensor, torch.Tensor):
-                self._add(tensor.untyped_storage())
-        self.peak = max(self.peak, self.now)
-        return made
-
-    def _add(self, storage: torch.UntypedStorage) -> None:
-        key = storage._cdata
-        if key not in self._alive:
-            self._alive[key] = storage.nbytes()
-            self.now += storage.nbytes()
-            weakref.finalize(storage, self._remove, key)
-
-    def _remove(self, key: int) -> None:
-        self.now -= self._alive.pop(key)
 
 
 @dataclass(frozen=True)
@@ -121,7 +73,7 @@ def count(model: VideoModel) -> Counted:
     dtypes = {name: getattr(torch, component.dtype) for name, component in components.items()}
     with tempfile.TemporaryDirectory() as folder:
         tiny.save(model, Path(folder))  # for all that is not a network
-        with _Shapes(allow_non_fake_inputs=True), torch.inference_mode():
+        with Shapes(allow_non_fake_inputs=True), torch.inference_mode():
             configurations = small.PUBLISHED.get(model.variant, {})
             networks = family.load(_Published(Path(folder), torch.device("cpu"), dtypes, configurations=configurations))
             shape = Shape(model.default_frames, model.default_width, model.default_height)
@@ -133,9 +85,9 @@ def count(model: VideoModel) -> Counted:
                 first = np.zeros((1, shape.height, shape.width, 3), np.uint8)
                 known = family.encode_frames(networks, first)
             inputs = Inputs(noise, prompts, known, sampling, generator, first)
-            with _Count() as denoising:
+            with Count() as denoising:
                 latents = denoise(family.start(networks, inputs), watch)
-            with _Count() as decoding:
+            with Count() as decoding:
                 for _ in family.decode(networks, latents, generator, watch):
                     pass
             denoisers = [getattr(networks, name) for name, one in components.items() if one.role is Role.DENOISER]

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from videoworker.models import VARIANTS
+from videoworker.models import DECLARED
 from videoworker.models.checkpoint import Checkpoint
 
 NOTICE = Path(__file__).parent.parent / "NOTICE"
@@ -40,7 +40,7 @@ def main(path: Annotated[Path, typer.Argument(help="the file to write")] = NOTIC
 
 def _alike() -> Iterator[list[Checkpoint]]:
     """Those of each model that stand under the same terms."""
-    for variants in VARIANTS.values():
+    for variants in DECLARED.values():
         checkpoints = [variant.checkpoint for variant in variants]
         for _, alike in groupby(checkpoints, key=lambda one: (one.licence, one.notes, one.gated)):
             yield list(alike)
@@ -55,9 +55,17 @@ def _entry(checkpoints: list[Checkpoint]) -> str:
         "access": "The hub asks for an account that accepted the licence." if first.gated else "",
     }
     lines = [first.model, *(_line(word, meaning) for word, meaning in terms.items() if meaning)]
-    for one in checkpoints:
-        lines.append(_line("weights", one.repository or f"weights/{one.folder}, in this repository"))
+    weights = [source for one in checkpoints for source in _sources(one)]
+    lines += [_line("weights", source) for source in dict.fromkeys(weights)]
     return "\n".join(lines) + "\n"
+
+
+def _sources(checkpoint: Checkpoint) -> list[str]:
+    """Where its files come from, and under which licence if that is not the checkpoint's."""
+    if not checkpoint.origins:
+        return [checkpoint.repository or f"weights/{checkpoint.folder}, in this repository"]
+    licences = {origin.repository: f" ({origin.licence})" if origin.licence else "" for origin in checkpoint.origins}
+    return [f"{repository}{licence}" for repository, licence in licences.items()]
 
 
 def _line(word: str, meaning: str) -> str:

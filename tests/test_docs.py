@@ -43,6 +43,10 @@ ELSEWHERE = {
     ".venv/bin/videoworker fetch hunyuanvideo-1.5": ("tests/commands/test_fetch.py", '"fetch"'),
     ".venv/bin/videoworker fetch hunyuanvideo-1.5 --variant 720p-i2v": ("tests/commands/test_fetch.py", '"--variant"'),
     ".venv/bin/videoworker convert pytorch_model.bin": ("tests/commands/test_convert.py", '"convert"'),
+    ".venv/bin/videoworker convert foley published": (
+        "tests/commands/test_convert.py",
+        '"convert", "foley", "published"',
+    ),
     ".venv/bin/python -m bench.decode --family mochi --width 64 --height 64 --frames 37": (
         "tests/bench/test_decode.py",
         '"bench.decode"',

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from builder.notice import NOTICE, main
-from videoworker.models import VARIANTS
+from videoworker.models import DECLARED
 from videoworker.models.checkpoint import Checkpoint
 
-EVERY = [model.checkpoint for variants in VARIANTS.values() for model in variants]
+EVERY = [model.checkpoint for variants in DECLARED.values() for model in variants]
 
 
 def test_the_notice_is_that_of_the_declarations(tmp_path: Path) -> None:

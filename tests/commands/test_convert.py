@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import load_file
+from typer.testing import CliRunner
 
+from builder.tiny import foley
 from tests.commands.command_line import run
+from videoworker.cli import app
 
 
 def test_a_pickle_is_converted_beside_itself(tmp_path: Path) -> None:
@@ -22,3 +26,29 @@ def test_what_cannot_be_converted_ends_with_one_line(tmp_path: Path) -> None:
     done = run("convert", "model.pth", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith("model.pth is refused: ") and done.stderr.count("\n") == 1
+
+
+def test_a_model_is_converted_into_its_folder(tmp_path: Path) -> None:
+    foley.publish(tmp_path / "published", "xl")
+    done = run("convert", "foley", "published", "--variant", "xl", "--to", "weights", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (
+        0,
+        "left out of hunyuanvideo_foley_xl.pth, because nothing is known of them: repa_projector.weight\n"
+        "foley xl is in weights/foley-xl\n",
+    )
+    assert (tmp_path / "weights" / "foley-xl" / "model_index.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["sora"], "'sora' is not one of"),
+        (["ltx"], "ltx is published as it is used"),
+        (["foley", "--variant", "s"], "'s' is not one of xxl, xl"),
+    ],
+)
+def test_a_model_that_needs_no_conversion(tmp_path: Path, arguments: list[str], complaint: str) -> None:
+    model, *options = arguments
+    done = CliRunner().invoke(app, ["convert", model, str(tmp_path), *options])
+    assert done.exit_code == 2
+    assert complaint in " ".join(done.output.replace("│", " ").split())

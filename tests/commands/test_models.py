@@ -8,7 +8,7 @@ import pytest
 
 from builder.tiny import cogvideox
 from tests.commands.command_line import run
-from videoworker.models import VARIANTS
+from videoworker.models import DECLARED
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def row(lines: list[str], *cells: str) -> list[str]:
 
 
 def test_every_model_and_variant_has_a_row(listed: tuple[list[str], Path]) -> None:
-    for name, variants in VARIANTS.items():
+    for name, variants in DECLARED.items():
         for model in variants:
             assert row(listed[0], name, model.variant or "-")[5] == model.checkpoint.licence
 
@@ -49,12 +49,13 @@ def test_what_is_installed_is_shown_with_its_place_and_bytes(listed: tuple[list[
 def test_what_is_not_installed_is_shown_with_what_it_takes(listed: tuple[list[str], Path]) -> None:
     lines, _ = listed
     assert row(lines, "hunyuanvideo", "i2v")[2:4] == ["image", "~43.1"]
+    assert row(lines, "foley", "xl")[2:5] == ["video, text", "~7.2", "a GPU"]
     assert row(lines, "sketch", "-")[2:] == ["text, image", "~0.026", "nothing", "Apache-2.0", "-"]
     assert "To get one: videoworker fetch MODEL [--variant VARIANT]" in lines
 
 
 def test_what_licences_restrict_is_said_once_each(listed: tuple[list[str], Path]) -> None:
-    notes = {note for variants in VARIANTS.values() for model in variants for note in model.checkpoint.notes}
+    notes = {note for variants in DECLARED.values() for model in variants for note in model.checkpoint.notes}
     assert len(notes) >= 3
     for note in notes:
         assert len([line for line in listed[0] if line.endswith(note)]) == 1

@@ -2,9 +2,10 @@
 
 import pytest
 
-from tests.variants import EVERY_VARIANT
-from videoworker.models import VARIANTS
+from tests.variants import EVERY_SOUND_VARIANT, EVERY_VARIANT
+from videoworker.models import DECLARED, SOUND_VARIANTS, VARIANTS
 from videoworker.models.cogvideox import COGVIDEOX_5B_I2V
+from videoworker.models.sound_model import Part, SoundModel
 from videoworker.models.video_model import VideoModel
 from videoworker.planning.plan import plan_clip
 from videoworker.planning.sizes import fit
@@ -13,9 +14,9 @@ from videoworker.request import VideoRequest
 
 
 def test_every_variant_has_a_folder_and_a_name_of_its_own() -> None:
-    folders = [variant.checkpoint.folder for variants in VARIANTS.values() for variant in variants]
+    folders = [variant.checkpoint.folder for variants in DECLARED.values() for variant in variants]
     assert len(set(folders)) == len(folders)
-    for name, variants in VARIANTS.items():
+    for name, variants in DECLARED.items():
         assert [variant.checkpoint.folder == name for variant in variants] == [True] + [False] * (len(variants) - 1)
         assert len({variant.variant for variant in variants}) == len(variants)
 
@@ -70,3 +71,19 @@ def test_a_model_of_one_size_makes_that_size_alone(width: int, height: int) -> N
     assert (canvas.native_width, canvas.native_height) == (720, 480)
     assert (canvas.width, canvas.height) == (width, height)
     assert bool(notes) == ((width, height) != (720, 480))
+
+
+@pytest.mark.parametrize("model", EVERY_SOUND_VARIANT)
+def test_every_part_of_a_sound_model_has_networks(model: SoundModel) -> None:
+    parts = [model.components(part) for part in Part]
+    assert all(parts)
+    assert {one for part in parts for one in part} == set(model.checkpoint.components)
+    assert all(model.activation_bytes(part) > 0 for part in Part)
+
+
+def test_foleys_territory_is_named_and_no_video_model_is_a_sound_model() -> None:
+    for variant in SOUND_VARIANTS["foley"]:
+        assert all(
+            place in variant.checkpoint.territory for place in ("European Union", "United Kingdom", "South Korea")
+        )
+    assert not set(SOUND_VARIANTS) & set(VARIANTS)

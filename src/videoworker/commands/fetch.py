@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from videoworker.commands.model_arguments import declared_variant
+from videoworker.commands.model_arguments import declared_checkpoint
 from videoworker.settings import settings
 
 
@@ -15,11 +15,10 @@ def fetch(
     to: Annotated[Path | None, typer.Option(help="directory for the model's folder; by default WEIGHTS_DIR")] = None,
 ) -> None:
     """Downloads the files that the worker loads, in their dtype, and checks them. Continues an interrupted download."""
-    declared = declared_variant(model, variant)
+    checkpoint = declared_checkpoint(model, variant)
 
     from videoworker.weights import fetch as weights  # torch takes seconds to import, and other commands do without
 
-    checkpoint = declared.checkpoint
     for line in (f"licence: {checkpoint.licence}", *checkpoint.notes):
         typer.echo(line)
     folder = weights.fetch(checkpoint, to or settings().weights_dir)

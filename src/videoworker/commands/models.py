@@ -5,19 +5,20 @@ from collections.abc import Iterator
 import typer
 
 from videoworker.errors import JobError
-from videoworker.models import VARIANTS
+from videoworker.models import DECLARED
+from videoworker.models.sound_model import SoundModel
 from videoworker.models.video_model import VideoModel
 from videoworker.settings import Settings, settings
 from videoworker.weights import places
 from videoworker.weights.verify import verify
 
-_COLUMNS = ("model", "variant", "makes video from", "GB", "needs", "licence", "found")
+_COLUMNS = ("model", "variant", "made from", "GB", "needs", "licence", "found")
 
 
 def models() -> None:
     """Prints every model and variant, its bytes, what it needs, and where it was found."""
     current = settings()
-    declared = [variant for variants in VARIANTS.values() for variant in variants]
+    declared = [variant for variants in DECLARED.values() for variant in variants]
     rows = [_COLUMNS, *(_row(model, current) for model in declared)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
@@ -27,13 +28,13 @@ def models() -> None:
         typer.echo(line)
 
 
-def _row(model: VideoModel, current: Settings) -> tuple[str, ...]:
+def _row(model: VideoModel | SoundModel, current: Settings) -> tuple[str, ...]:
     found = places.locate(model.checkpoint, current)
     size = places.size(model.checkpoint, found.folder) if found else model.checkpoint.size
     return (
         model.name,
         model.variant or "-",
-        "image" if model.needs_image else "text, image" if model.takes_image else "text",
+        _made_from(model),
         f"{'' if found else '~'}{size / 1e9:.{1 if size > 1e9 else 3}f}" if size else "-",
         _needs(model),
         model.checkpoint.licence,
@@ -41,14 +42,20 @@ def _row(model: VideoModel, current: Settings) -> tuple[str, ...]:
     )
 
 
-def _needs(model: VideoModel) -> str:
+def _made_from(model: VideoModel | SoundModel) -> str:
+    if isinstance(model, SoundModel):
+        return "video, text"
+    return "image" if model.needs_image else "text, image" if model.takes_image else "text"
+
+
+def _needs(model: VideoModel | SoundModel) -> str:
     if model.family is None:
         return "a later version"
     needs = ["a GPU"] if model.needs_gpu else ["nothing"]
     return ", ".join([*needs, *(["an accepted licence"] if model.checkpoint.gated else [])])
 
 
-def _remarks(model: VideoModel, current: Settings) -> Iterator[str]:
+def _remarks(model: VideoModel | SoundModel, current: Settings) -> Iterator[str]:
     """What the licence restricts, and what is wrong with the files."""
     for note in model.checkpoint.notes:
         yield f"{model.checkpoint.licence}: {note}"

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from tqdm import tqdm
 
-from videoworker.commands.model_arguments import declared_variant
+from videoworker.commands.model_arguments import declared_checkpoint
 from videoworker.errors import Code, JobError
 from videoworker.settings import settings
 from videoworker.weights import manifest
@@ -18,7 +18,7 @@ def verify(
     variant: Annotated[str | None, typer.Option(help="which of its variants; by default the first")] = None,
 ) -> None:
     """Reads every file and compares its SHA-256 with the manifest beside it, or with the hub's cache."""
-    checkpoint = declared_variant(model, variant).checkpoint
+    checkpoint = declared_checkpoint(model, variant)
     found = locate(checkpoint, settings())
     if found is None:
         raise JobError(Code.MODEL_NOT_LOADED, checkpoint.absence)

@@ -9,6 +9,7 @@ class Role(StrEnum):
 
     TEXT_ENCODER = "text_encoder"
     IMAGE_ENCODER = "image_encoder"
+    VIDEO_ENCODER = "video_encoder"
     DENOISER = "denoiser"
     AUTOENCODER = "autoencoder"
 
@@ -65,6 +66,22 @@ class Component:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """A repository that is not in diffusers layout, and the files of it that networks are made from. It is pinned to
+    `revision` if that is a commit. `licence` is empty if it is the checkpoint's."""
+
+    repository: str
+    files: tuple[str, ...]
+    revision: str | None = None
+    licence: str = ""
+
+    @property
+    def folder(self) -> str:
+        """The name of the folder that has the files."""
+        return self.repository.rpartition("/")[2]
+
+
+@dataclass(frozen=True)
 class Checkpoint:
     """The files of one variant of a model, in diffusers layout, safetensors only.
 
@@ -74,6 +91,9 @@ class Checkpoint:
     GitHub that say which files it has; empty if none was found, then the files are taken to be like a relative's. If
     `gated`, the hub wants an account that has accepted the terms. `territory` and `conditions` say what the licence
     restricts, if anything.
+
+    If the files are published in another layout, they are converted once. `origins` says where they are published, and
+    `layout` is the file in `videoworker.weights.layouts` that converts them.
     """
 
     model: str
@@ -88,6 +108,8 @@ class Checkpoint:
     gated: bool = False
     territory: str = ""
     conditions: str = ""
+    origins: tuple[Origin, ...] = ()
+    layout: str = ""
 
     @property
     def size(self) -> int:

@@ -60,8 +60,8 @@ class Start(Generic[Prompt]):
 
 @torch.inference_mode()
 def denoise(start: Start[Prompt], watch: Watch) -> torch.Tensor:
-    """The latents [1, T, C, h, w] of a segment, finite and in float32. Raises `JobError`: the watch's, which is checked
-    after every step, or GENERATION_FAILED if the numbers are not finite."""
+    """The latents [1, T, C, h, w] of a segment, or [1, C, L] of a sound, finite and in float32. Raises `JobError`: the
+    watch's, which is checked after every step, or GENERATION_FAILED if the numbers are not finite."""
     latents, done = start.latents, list[Step]()
     steps = len(start.schedule.timesteps)
     for index in range(steps):

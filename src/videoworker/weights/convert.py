@@ -67,14 +67,16 @@ def _convert_one(file: Path) -> Path:
     target = file.with_name(_safe_name(file.name))
     if target.exists():
         raise JobError(Code.INVALID_FIELD, f"{target} is there already; remove it to convert {file.name} again.")
-    state = {name: _alone(tensor) for name, tensor in _load(file).items()}
+    state = {name: alone(tensor) for name, tensor in read_tensors(file).items()}
     pattern = target.stem + "{suffix}.safetensors"
     save_torch_state_dict(state, target.parent, filename_pattern=pattern, max_shard_size=_LARGEST_FILE)
     shutil.copymode(file, target)
     return target
 
 
-def _load(file: Path) -> dict[str, torch.Tensor]:
+def read_tensors(file: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a torch file by name, mapped into memory if its format allows it. Raises `JobError` if the file
+    holds anything but tensors."""
     try:
         # torch's format since 1.6, a zip archive, is the only one that can be mapped into memory
         state: Any = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
@@ -88,7 +90,7 @@ def _load(file: Path) -> dict[str, torch.Tensor]:
     return state
 
 
-def _alone(tensor: torch.Tensor) -> torch.Tensor:
+def alone(tensor: torch.Tensor) -> torch.Tensor:
     """The tensor; a copy if it does not fill its memory or is not contiguous, which safetensors does not store."""
     whole = tensor.is_contiguous() and tensor.nbytes == tensor.untyped_storage().nbytes()
     return tensor if whole else tensor.clone(memory_format=torch.contiguous_format)

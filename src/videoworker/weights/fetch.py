@@ -24,6 +24,7 @@ from videoworker.models.checkpoint import Checkpoint, Component
 from videoworker.weights import manifest
 from videoworker.weights.convert import holds_float32, narrow
 from videoworker.weights.files import MARKS
+from videoworker.weights.published import convert_published
 from videoworker.weights.verify import UNSAFE_SUFFIXES, components_of, verify
 
 _PLAIN = re.compile(r"(model|diffusion_pytorch_model)(?P<part>-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?")
@@ -44,7 +45,7 @@ def fetch(checkpoint: Checkpoint, to: Path) -> Path:
         to.mkdir(parents=True, exist_ok=True)
         with FileLock(to / f".{checkpoint.folder}.lock"):
             if not _is_whole(checkpoint, folder):
-                _fetch(checkpoint, folder)
+                (_fetch_published if checkpoint.layout else _fetch)(checkpoint, folder)
     except (OSError, httpx2.HTTPError) as error:
         _log.warning("weights not fetched", repository=checkpoint.repository, error=str(error))
         raise JobError(Code.MODEL_NOT_LOADED, _reason(checkpoint, error)) from error
@@ -69,6 +70,24 @@ def _fetch(checkpoint: Checkpoint, folder: Path) -> None:
     written = [file for file in manifest.files_in(partial) if file.relative_to(partial).as_posix() not in hashes]
     manifest.write(partial, hashes | {file.relative_to(partial).as_posix(): manifest.sha256(file) for file in written})
     partial.rename(folder)
+
+
+def _fetch_published(checkpoint: Checkpoint, folder: Path) -> None:
+    """Brings the files of the checkpoint's origins, and makes the folder of them. What has come stays if this is
+    interrupted, and goes when it is done."""
+    published = folder.with_name(f".{folder.name}.published")
+    for origin in checkpoint.origins:
+        commit = HfApi().model_info(origin.repository, revision=origin.revision, files_metadata=True)
+        to = published / origin.folder
+        snapshot_download(origin.repository, revision=commit.sha, local_dir=to, allow_patterns=list(origin.files))
+        for file in commit.siblings or []:
+            if file.rfilename in origin.files:
+                _checked(checkpoint, to / file.rfilename, file)
+    shutil.rmtree(folder, ignore_errors=True)  # if it is there, it is not whole
+    _, unexpected = convert_published(checkpoint, published, folder.parent)
+    for name, tensors in unexpected.items():
+        _log.warning("unknown tensors left out", file=name, tensors=tensors)
+    shutil.rmtree(published)
 
 
 def _is_whole(checkpoint: Checkpoint, folder: Path) -> bool:
