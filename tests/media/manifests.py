@@ -1,7 +1,6 @@
 """C2PA manifests, read by the library's own reader."""
 
 import io
-from pathlib import Path
 from typing import Any
 
 import c2pa
@@ -16,7 +15,3 @@ def read(content: bytes, container: str, manifest: bytes | None = None) -> tuple
     ]
     (action,) = assertion["data"]["actions"]
     return str(reader.get_validation_state()) if failures <= {"signingCredential.untrusted"} else "Changed", action
-
-
-def has_one(path: Path) -> bool:
-    return c2pa.Reader.try_create(path) is not None
