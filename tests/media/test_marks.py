@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import c2pa
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import PrivateFormat
@@ -16,6 +17,7 @@ from structlog.testing import capture_logs
 from tests.delivery import videos
 from tests.media import manifests
 from tests.media.certificates import Signer, signer
+from tests.media.timestamps import authority
 from tests.watches import unheard, watch_that
 from videoworker import __version__
 from videoworker.errors import Code, JobError
@@ -103,6 +105,18 @@ def test_manifest(tmp_path: Path, container: Container, key: Signer, prompt: str
         assert manifests.read(changed, container, sidecar)[0] == "Changed"
 
 
+@pytest.mark.needs_openssl
+def test_time_stamp(tmp_path: Path, key: Signer) -> None:
+    (tmp_path / "authority").mkdir()
+    path = videos.file(tmp_path)
+    with authority(tmp_path / "authority") as url:
+        stamped = settings(key, c2pa_timestamp_url=url)
+        marks.prove(stamped, watch_that())
+        marked(path, stamped)
+    results = c2pa.Reader(path).get_validation_results()["activeManifest"]
+    assert "timeStamp.validated" in {status["code"] for status in results["success"]}
+
+
 def keys() -> Iterator[Any]:
     yield from (ec.generate_private_key(curve) for curve in (ec.SECP384R1(), ec.SECP521R1()))
     yield rsa.generate_private_key(65537, 2048)
@@ -142,7 +156,7 @@ WRONG: dict[str, tuple[dict[str, str], str]] = {
 
 @pytest.mark.parametrize(("wrong", "told"), WRONG.values(), ids=WRONG)
 def test_wrong_setting(key: Signer, wrong: dict[str, str], told: str) -> None:
-    given = {name.lower(): value for name, value in key.settings().items()} | wrong
+    given: dict[str, Any] = {name.lower(): value for name, value in key.settings().items()} | wrong
     with pytest.raises(JobError) as caught:
         marks.prove(Settings(**{name: value or None for name, value in given.items()}), watch_that())
     assert told in caught.value.line
@@ -187,8 +201,17 @@ def test_cancel_while_it_is_signed(tmp_path: Path, key: Signer, container: Conta
 
 
 def test_key_that_signs_no_more(tmp_path: Path) -> None:
-    """A caller is told that it was not signed, and nothing of the operator's."""
-    with pytest.raises(JobError) as caught:
+    """A caller is told that it was not signed. The log says why."""
+    with capture_logs() as logged, pytest.raises(JobError) as caught:
         marked(videos.file(tmp_path), settings(signer(valid_days=1)))
     assert caught.value.code is Code.GENERATION_FAILED
     assert caught.value.message == "The video was made but could not be signed."
+    assert [line["error"] for line in logged] == ["the certificate was not valid at time of signing"]
+
+
+def test_silent_authority_is_not_named(tmp_path: Path, key: Signer) -> None:
+    """Its URL may have a password in it."""
+    with capture_logs() as logged, pytest.raises(JobError) as caught:
+        marked(videos.file(tmp_path), settings(key, c2pa_timestamp_url="http://me:hush@127.0.0.1:9/"))
+    assert caught.value.retryable and "error sending request" in logged[0]["error"]
+    assert not any("127.0.0.1" in told or "hush" in told for told in (logged[0]["error"], caught.value.line))

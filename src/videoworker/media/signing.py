@@ -100,7 +100,7 @@ def sign(path: Path, origin: Origin, key: SigningKey, watch: Watch) -> None:
         _sign(path, origin, key, watch)
     except c2pa.C2paError as error:
         watch.check()  # the library does not tell what ended the reading
-        _log.error("the video could not be signed", kind=type(error).__name__)
+        _log.error("the video could not be signed", error=_reason(error))
         raise JobError(Code.GENERATION_FAILED, "The video was made but could not be signed.") from error
 
 
@@ -116,8 +116,8 @@ def prove(key: SigningKey, watch: Watch) -> None:
             _sign(path, Origin("none", "none"), unstamped, watch)
             state = c2pa.Reader(path).get_validation_state()
         except c2pa.C2paError as error:
-            reason = str(error).removeprefix("Signature: ")
-            raise _wrong(f"C2PA_CERTIFICATE and C2PA_PRIVATE_KEY cannot sign: {reason}.") from error
+            message = f"C2PA_CERTIFICATE and C2PA_PRIVATE_KEY cannot sign: {_reason(error)}."
+            raise _wrong(message) from error
         if state not in ("Valid", "Trusted"):
             raise _wrong(f"C2PA_CERTIFICATE and C2PA_PRIVATE_KEY make a signature that is read as {state}.")
         if key.timestamp_url is not None:
@@ -180,6 +180,11 @@ def _algorithm(key: PrivateKeyTypes) -> bytes | None:
             return b"ed25519"
         case _:
             return None
+
+
+def _reason(error: c2pa.C2paError) -> str:
+    """In the library's words, without the URL that it may name: that can have a password in it."""
+    return str(error).removeprefix("Signature: ").partition(" for url ")[0]
 
 
 def _wrong(message: str) -> JobError:
