@@ -209,7 +209,7 @@ def test_key_that_signs_no_more(tmp_path: Path) -> None:
     assert [line["error"] for line in logged] == ["the certificate was not valid at time of signing"]
 
 
-def test_silent_authority_is_not_named(tmp_path: Path, key: Signer) -> None:
+def test_authority_is_not_named(tmp_path: Path, key: Signer) -> None:
     """Its URL may have a password in it."""
     with capture_logs() as logged, pytest.raises(JobError) as caught:
         marked(videos.file(tmp_path), settings(key, c2pa_timestamp_url="http://me:hush@127.0.0.1:9/"))
