@@ -7,7 +7,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 P256 = ec.SECP256R1()
@@ -20,8 +20,9 @@ class Signer:
     key: Any
     chain: str
 
-    def pem(self, form: PrivateFormat = PrivateFormat.PKCS8) -> str:
-        return str(self.key.private_bytes(Encoding.PEM, form, NoEncryption()).decode())
+    def pem(self, form: PrivateFormat = PrivateFormat.PKCS8, password: bytes | None = None) -> str:
+        encryption = NoEncryption() if password is None else BestAvailableEncryption(password)
+        return str(self.key.private_bytes(Encoding.PEM, form, encryption).decode())
 
     def settings(self) -> dict[str, str]:
         """The environment of a worker that signs with it."""

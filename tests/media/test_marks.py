@@ -146,6 +146,7 @@ WRONG: dict[str, tuple[dict[str, str], str]] = {
     "not PEM": ({"c2pa_certificate": f"-----BEGIN {SECRET}"}, "C2PA_CERTIFICATE: not a chain"),
     "not a key": ({"c2pa_private_key": f"-----BEGIN {SECRET}"}, "C2PA_PRIVATE_KEY: not a private key"),
     "another's key": ({"c2pa_private_key": signer().pem()}, "C2PA_PRIVATE_KEY: not the key of the first certificate"),
+    "a password": ({"c2pa_private_key": signer().pem(password=b"x")}, "C2PA_PRIVATE_KEY: not a private key"),
     "other curve": (
         {"c2pa_private_key": signer(ec.generate_private_key(ec.SECP256K1())).pem()},
         "C2PA_PRIVATE_KEY: C2PA signs with",
