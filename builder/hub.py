@@ -79,7 +79,7 @@ _OTHERS: list[dict[str, Any]] = [
     {"key": "RUNPOD_INIT_TIMEOUT", "value": "1800"},
 ]
 
-_INITIALS = {"api", "id", "s3", "ttl", "url"}
+_INITIALS = {"api", "c2pa", "id", "s3", "ttl", "url"}
 
 # Small jobs of the small model that the image has: a few seconds each on two cores. The time also covers a busy
 # machine.

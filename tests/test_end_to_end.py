@@ -19,8 +19,11 @@ from PIL import Image
 
 from tests.apis.samples import VIDEO_KEYS
 from tests.handler_process import output_of, run_job
+from tests.media import manifests
+from tests.media.certificates import signer
 from tests.media.pictures import encoded
 from videoworker import __version__
+from videoworker.origin import TRAINED_ALGORITHMIC_MEDIA
 
 SILENT = "Sound is not made yet: the video is silent."
 PROMPT = "a red circle moving right on a blue background"
@@ -44,6 +47,7 @@ class Case:
     codec: str
     notes: tuple[str, ...]
     seed: int | None = None
+    is_signed: bool = False
 
 
 CASES = {
@@ -65,6 +69,7 @@ CASES = {
         container="webm",
         codec="vp9",
         notes=("scaled up to 854x480", "Made 25 frames and kept the first 12.", SILENT),
+        is_signed=True,
     ),
     "hunyuanvideo": Case(
         job={
@@ -187,6 +192,7 @@ CASES = {
             SILENT,
         ),
         seed=42,
+        is_signed=True,
     ),
 }
 
@@ -222,11 +228,15 @@ class Done:
 def done(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Done:
     """Each API's job, run once for all tests of this file."""
     case, folder = CASES[request.param], tmp_path_factory.mktemp("worker")
-    process = run_job(folder, {"api": request.param} | case.job, OUTPUT_DIR=str(folder / "made"), MODEL="sketch")
+    settings = {"OUTPUT_DIR": str(folder / "made"), "MODEL": "sketch"} | (signer().settings() if case.is_signed else {})
+    process = run_job(folder, {"api": request.param} | case.job, **settings)
     assert process.returncode == 0, process.stdout + process.stderr
     answer = output_of(process.stdout)
-    path = Path(url2pathname(urlsplit(answer["video"]["url"]).path))
-    return Done(request.param, case, process.stdout, answer, path, folder)
+    return Done(request.param, case, process.stdout, answer, file_at(answer["video"]["url"]), folder)
+
+
+def file_at(url: str) -> Path:
+    return Path(url2pathname(urlsplit(url).path))
 
 
 def test_answer(done: Done) -> None:
@@ -284,7 +294,23 @@ def test_file_is_the_described_one(done: Done) -> None:
     assert done.path == done.folder / "made" / "local_test" / f"video.{done.case.container}"
     assert done.video["file_size"] == len(data)
     assert done.video["sha256"] == hashlib.sha256(data).hexdigest()
-    assert [path for path in done.folder.rglob("*") if path.is_file()] == [done.path]  # nothing is left beside it
+    manifest_url = done.video["manifest_url"]
+    described = {done.path} if manifest_url is None else {done.path, file_at(manifest_url)}
+    assert {path for path in done.folder.rglob("*") if path.is_file()} == described  # nothing is left beside them
+
+
+def test_marks(done: Done) -> None:
+    """What the answer says the file is marked with is in the file, or beside a signed webm."""
+    signed, container = done.case.is_signed, done.case.container
+    assert done.video["marks"] == (["iptc", "c2pa"] if signed else ["iptc"])
+    manifest_url = done.video["manifest_url"]
+    assert (manifest_url is not None) is (signed and container == "webm")
+    if signed:
+        sidecar = None if manifest_url is None else file_at(manifest_url).read_bytes()
+        state, action = manifests.read(done.path.read_bytes(), container, sidecar)
+        assert (state, action["digitalSourceType"]) == ("Valid", TRAINED_ALGORITHMIC_MEDIA)
+        prompt = PROMPT if done.case.job.get("embed_prompt") else None
+        assert action["parameters"].get("prompt") == prompt
 
 
 def test_last_line(done: Done) -> None:
@@ -304,6 +330,7 @@ def test_metadata_of_the_file(done: Done) -> None:
         "steps": str(done.case.steps),
         "software": f"videoworker {__version__}",
         "prompt_sha256": hashlib.sha256(PROMPT.encode()).hexdigest(),
+        "digital_source_type": TRAINED_ALGORITHMIC_MEDIA,
     }
     assert expected.items() <= metadata.items()
     assert metadata.get("prompt") == (PROMPT if done.case.job.get("embed_prompt") else None)
@@ -322,6 +349,8 @@ def test_independent_reader(done: Done) -> None:
     assert int(stream["nb_read_frames"]) == case.num_frames
     assert Fraction(stream["avg_frame_rate"]) == Fraction(stream["r_frame_rate"]) == case.fps
     assert [stream[f"color_{tag}"] for tag in ("space", "primaries", "transfer", "range")] == ["bt709"] * 3 + ["tv"]
+    tags = {name.lower(): value for name, value in probed["format"]["tags"].items()}
+    assert tags["digital_source_type"] == TRAINED_ALGORITHMIC_MEDIA
     precision = 0.001 if case.container == "webm" else 1e-6  # webm counts in milliseconds
     assert float(probed["format"]["duration"]) == pytest.approx(case.num_frames / case.fps, abs=precision)
 

@@ -19,6 +19,7 @@ MAY_KNOW = {
     "canvas": set[str](),
     "workspace": set[str](),
     "log_lines": set[str](),
+    "origin": set[str](),
     "models": set[str](),
     "http": set[str](),
     "apis": {"models"},
@@ -27,13 +28,13 @@ MAY_KNOW = {
     "sampling": {"models", "canvas"},
     "families": {"sampling", "models", "canvas"},
     "engine": {"families", "sampling", "weights", "planning", "models", "canvas"},
-    "media": {"canvas", "http"},
-    "delivery": {"http"},
+    "media": {"canvas", "http", "origin"},
+    "delivery": {"http", "origin"},
     "endpoint": {"http"},
-    "job": {"engine", "media", "delivery", "planning", "canvas", "workspace"},
+    "job": {"engine", "media", "delivery", "planning", "canvas", "workspace", "origin"},
 }
-MAY_KNOW["worker"] = {"job", "engine", "delivery", "apis", "workspace", "log_lines"}
 MAY_KNOW["commands"] = {"apis", "models", "planning", "weights", "engine", "endpoint", "http", "log_lines"}
+MAY_KNOW["worker"] = {"job", "engine", "media", "delivery", "apis", "workspace", "log_lines"}
 MAY_KNOW["cli"] = {"commands"}
 
 # What a room that runs without a GPU and without a network must not reach for. pydantic is no part of these.
@@ -52,6 +53,7 @@ MUST_NOT_IMPORT = {
     "http": HEAVY,
     "endpoint": HEAVY,
     "canvas": TORCH | NETWORK,
+    "origin": HEAVY | NETWORK,
     "media": TORCH | {"runpod"},
     "delivery": TORCH | {"runpod"},
     "sampling": NETWORK,

@@ -89,6 +89,15 @@ def test_a_drawn_seed_is_reported_and_makes_the_same_video_again(settings: Setti
     assert again.video.sha256 == first.video.sha256 != second.video.sha256
 
 
+def test_unmarked_file(settings: Settings) -> None:
+    """It still records how it was made."""
+    result = made(settings.model_copy(update={"mark": False}))
+    path = Path(url2pathname(urlsplit(result.video.url).path))
+    assert result.video.marks == [] and b"digitalsourcetype" not in path.read_bytes()
+    with av.open(path) as file:
+        assert file.metadata["model"] == "sketch" and "digital_source_type" not in file.metadata
+
+
 def test_revisions_of_a_continued_clip(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The answer and the file say those of all checkpoints that made the clip, in the order in which they did."""
     monkeypatch.setitem(VARIANTS, NAME, (TEXT, IMAGE))

@@ -13,10 +13,12 @@ from videoworker.delivery.destinations import destination_for
 from videoworker.engine.clip import Clip
 from videoworker.engine.engine import Engine, Prepared
 from videoworker.errors import Code, JobError
+from videoworker.media import marks
 from videoworker.media.file import Finished, VideoFile, VideoFormat
 from videoworker.media.picture import decode_picture
 from videoworker.media.playable import check_plays
 from videoworker.media.size import estimated_bytes
+from videoworker.origin import SOFTWARE, Origin
 from videoworker.planning.plan import Plan, make_plan
 from videoworker.request import Result, Video, VideoRequest
 from videoworker.settings import Settings
@@ -38,15 +40,19 @@ def run(job: Mapping[str, Any], request: VideoRequest, watch: Watch, engine: Eng
     first_frame = _first_frame(request, plan, watch)  # a bad picture is told before weights are fetched for it
     prepared = engine.prepare(plan, watch)
     seed = secrets.randbits(32) if request.seed is None else request.seed
+    origin = Origin(plan.model.name, prepared.revision, request.prompt if request.embed_prompt else None)
     clip = Clip(request.prompt, request.negative_prompt or "", first_frame, seed)
     with workspace() as folder:
         path = folder / f"video.{request.container}"
-        with VideoFile(path, format, _metadata(request, prepared, seed)) as file:
+        with VideoFile(path, format, _metadata(request, prepared, seed) | marks.tags(settings)) as file:
             for frame in engine.frames(prepared, clip, watch):
                 with watch.stage("encode"):
                     file.write(frame)
             with watch.stage("encode"):
-                finished = file.close()
+                file.close()
+        with watch.stage("encode"):
+            marked = marks.mark(path, origin, settings, watch)
+            finished = Finished.at(path, format)
         check_plays(path, format, watch)
         engine.pace.learn(plan, watch.timings)
         watch.step("encode", 1, 1)
@@ -54,7 +60,7 @@ def run(job: Mapping[str, Any], request: VideoRequest, watch: Watch, engine: Eng
         destination.check_size(finished.file_size)
         # Cancel and time limit are heard here. Later only an upload hears them, because what is delivered is reported.
         watch.step("deliver", 0, 1)
-        video = _report(format, prepared, finished, seed, watch)
+        video = replace(_report(format, prepared, finished, seed, watch), marks=marked)
         result = Result(str(job["id"]), request, video, _seconds(watch), created_at, time.time())
         with watch.stage("deliver"):
             result = destination.deliver(path, result)
@@ -79,7 +85,7 @@ def _metadata(request: VideoRequest, prepared: Prepared, seed: int) -> dict[str,
         "model": prepared.plan.model.name,
         "model_revision": prepared.revision,
         "steps": str(prepared.plan.sampling.steps),
-        "software": f"videoworker {__version__}",
+        "software": f"{SOFTWARE} {__version__}",
     }
     return metadata | ({"prompt": request.prompt} if request.embed_prompt else {})
 

@@ -10,6 +10,7 @@ from typing import Literal
 
 Container = Literal["mp4", "webm"]
 Quality = Literal["low", "medium", "high"]
+Mark = Literal["iptc", "c2pa"]
 Stage = Literal["load", "encode_prompt", "denoise", "decode", "encode", "deliver"]
 
 
@@ -75,7 +76,11 @@ class Progress:
 @dataclass(frozen=True)
 class Video:
     """The finished file, as every answer reports it. `duration` is in seconds, `file_size` in bytes. `url` is empty
-    until the file is delivered."""
+    until the file is delivered.
+
+    `marks` says how the file tells that a model made it. `manifest_url` leads to its C2PA manifest if that does not lie
+    in the file itself.
+    """
 
     url: str
     container: Container
@@ -94,6 +99,8 @@ class Video:
     guidance_scale: float
     has_audio: bool
     notes: list[str] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
+    manifest_url: str | None = None
 
 
 @dataclass(frozen=True)
@@ -107,6 +114,6 @@ class Result:
     created_at: float
     finished_at: float
 
-    def at(self, url: str) -> "Result":
-        """This, with its video at `url`."""
-        return replace(self, video=replace(self.video, url=url))
+    def at(self, url: str, manifest_url: str | None = None) -> "Result":
+        """This, with its video at `url`, and the manifest beside it, if there is one, at `manifest_url`."""
+        return replace(self, video=replace(self.video, url=url, manifest_url=manifest_url))

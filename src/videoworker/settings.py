@@ -69,6 +69,18 @@ class Settings(BaseSettings):
         None, description="file of the certificate authorities that a bucket may have (PEM); empty: the usual ones"
     )
     allow_job_s3_config: bool = Field(False, description="deliver into the bucket that a job's `s3Config` names")
+    mark: bool = Field(
+        True, description="mark files as made by a model; false: no digital source type, no XMP, no C2PA manifest"
+    )
+    c2pa_certificate: SecretStr | None = Field(
+        None, description="certificate chain that C2PA manifests are signed with, the signer's first: PEM, or a file"
+    )
+    c2pa_private_key: SecretStr | None = Field(
+        None, description="private key of the first certificate in C2PA_CERTIFICATE: PEM, or a file"
+    )
+    c2pa_timestamp_url: str | None = Field(
+        None, description="URL of a time-stamp authority (RFC 3161) for C2PA manifests; empty: no time stamps"
+    )
     refresh_worker_after_jobs: int | None = Field(
         None, gt=0, description="number of jobs after which a fresh worker takes over; empty: never"
     )

@@ -34,6 +34,8 @@ VIDEO_KEYS = {
     "guidance_scale",
     "has_audio",
     "notes",
+    "marks",
+    "manifest_url",
 }
 PROGRESS_KEYS = {"stage", "step", "steps", "remaining"}
 ERROR_KEYS = {"code", "message", "fields", "retryable", "status_code"}

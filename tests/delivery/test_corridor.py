@@ -1,17 +1,23 @@
 """Whole jobs, made by a small checkpoint of random numbers, into a bucket and into an answer."""
 
+import hashlib
+import io
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import requests
+from PIL import Image
 
 from bench.servers.store import Store
 from builder.tiny import cogvideox
+from tests.media import manifests
+from tests.media.certificates import signer
 from videoworker import job
 from videoworker.engine.engine import Engine
 from videoworker.errors import Code, JobError
-from videoworker.request import Progress, Result, VideoRequest
+from videoworker.origin import TRAINED_ALGORITHMIC_MEDIA
+from videoworker.request import Container, Progress, Result, VideoRequest
 from videoworker.settings import Settings
 from videoworker.watch import Watch
 
@@ -49,6 +55,28 @@ def test_a_job_that_comes_again_is_answered_with_the_same_video_and_nothing_is_l
     with pytest.raises(JobError) as caught:
         made(without_weights, replace(REQUEST, prompt="a blue circle"))
     assert caught.value.code is Code.MODEL_NOT_LOADED
+
+
+@pytest.mark.needs_swift
+@pytest.mark.parametrize("container", ["mp4", "webm"])
+def test_marks_go_through_the_bucket(store: Store, tmp_path: Path, weights_dir: Path, container: Container) -> None:
+    """What is downloaded is the signed file of the answer. Its first frame is marked too."""
+    signing = {name.lower(): value for name, value in signer().settings().items()}
+    settings = store.settings(tmp_path / "made", weights_dir=weights_dir, **signing)
+    first = made(settings, replace(REQUEST, container=container))
+    assert first.video.marks == ["iptc", "c2pa"]
+    again = made(settings, replace(REQUEST, container=container))
+    assert again.video.sha256 == first.video.sha256  # from the bucket: two signatures are never the same
+    for video in (first.video, again.video):
+        content = requests.get(video.url, timeout=60).content
+        assert hashlib.sha256(content).hexdigest() == video.sha256
+        sidecar = requests.get(video.manifest_url, timeout=60).content if video.manifest_url else None
+        assert (sidecar is not None) is (container == "webm")
+        assert manifests.read(content, container, sidecar)[0] == "Valid"
+        changed = bytes([*content[:-1], content[-1] ^ 1])
+        assert manifests.read(changed, container, sidecar)[0] == "Changed"
+    picture = Image.open(io.BytesIO(store.read("made/here/job-1/video.jpg")))
+    assert TRAINED_ALGORITHMIC_MEDIA in picture.info["xmp"].decode()
 
 
 def test_what_will_not_fit_into_an_answer_is_refused_before_a_model_is_loaded(

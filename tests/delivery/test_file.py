@@ -9,6 +9,7 @@ import pytest
 from tests.delivery import videos
 from videoworker.delivery import destinations
 from videoworker.errors import Code, JobError
+from videoworker.origin import manifest_beside
 from videoworker.settings import Settings
 from videoworker.watch import Watch
 
@@ -39,6 +40,15 @@ def test_the_url_leads_to_the_same_bytes_under_the_jobs_id(tmp_path: Path, setti
     path = file_at(delivered(finished(tmp_path, "x.webm", b"video"), settings))
     assert path == tmp_path / "made here" / "job-1" / "video.webm"
     assert path.read_bytes() == b"video"
+
+
+def test_manifest_lies_beside_its_video(tmp_path: Path, settings: Settings) -> None:
+    path = finished(tmp_path, "x.webm", b"video")
+    manifest_beside(path).write_bytes(b"manifest")
+    served = settings.model_copy(update={"public_base_url": "https://example.org"})
+    chosen = destinations.destination_for({"id": "job-1"}, served, Watch("job-1", lambda _: None, 1000.0))
+    assert chosen.deliver(path, videos.result(path)).video.manifest_url == "https://example.org/files/job-1/video.c2pa"
+    assert (tmp_path / "made here" / "job-1" / "video.c2pa").read_bytes() == b"manifest"
 
 
 def test_a_relative_output_directory_gives_an_absolute_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

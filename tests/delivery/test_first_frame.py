@@ -20,6 +20,6 @@ def test_it_is_the_first_frame_in_its_own_colours(tmp_path: Path, container: Con
         for colour in colours:
             video.write(np.full((64, 128, 3), colour, np.uint8))
         video.close()
-    picture = Image.open(io.BytesIO(first_frame.jpeg(tmp_path / "video")))
+    picture = Image.open(io.BytesIO(first_frame.jpeg(tmp_path / "video", b"")))
     assert (picture.format, picture.size) == ("JPEG", (128, 64))
     assert np.abs(np.asarray(picture).astype(int) - colours[0]).max() <= 8

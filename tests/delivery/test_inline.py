@@ -13,6 +13,7 @@ from videoworker.delivery import destinations
 from videoworker.delivery.destination import Destination
 from videoworker.delivery.inline import MOST_BYTES
 from videoworker.errors import Code, JobError
+from videoworker.origin import manifest_beside
 from videoworker.settings import Settings
 from videoworker.watch import Watch
 
@@ -40,6 +41,14 @@ def test_the_largest_video_comes_whole_in_an_answer_that_the_platform_takes(
     assert given.startswith("data:video/mp4;base64,")
     assert base64.b64decode(given.partition(",")[2]) == path.read_bytes()
     assert answer["video"]["url"] is None
+
+
+def test_manifest_of_a_webm(tmp_path: Path, destination: Destination) -> None:
+    path = videos.file(tmp_path, "webm")
+    assert destination.deliver(path, videos.result(path)).video.manifest_url is None
+    manifest_beside(path).write_bytes(b"manifest")
+    url = destination.deliver(path, videos.result(path)).video.manifest_url
+    assert url == f"data:application/c2pa;base64,{base64.b64encode(b'manifest').decode()}"
 
 
 def test_a_larger_one_is_refused_with_the_way_out(destination: Destination) -> None:

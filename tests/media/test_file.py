@@ -34,10 +34,12 @@ def make(
     crop = min(width, height * size[0] // size[1]), min(height, width * size[1] // size[0])
     metadata = more.pop("metadata", None)
     canvas = Canvas.centred(size, (width, height), crop)
-    with VideoFile(path, VideoFormat(container, canvas, fps, len(frames), **more), metadata) as file:
+    form = VideoFormat(container, canvas, fps, len(frames), **more)
+    with VideoFile(path, form, metadata) as file:
         for frame in frames:
             file.write(frame)
-        return file.close()
+        file.close()
+    return Finished.at(path, form)
 
 
 def moving(num_frames: int, width: int = 64, height: int = 48) -> list[NDArray[np.uint8]]:

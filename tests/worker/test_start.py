@@ -39,6 +39,7 @@ def started(folder: Path, **environment: str) -> subprocess.CompletedProcess[str
             {"RUNPOD_GPU_COUNT": "1", "CUDA_VISIBLE_DEVICES": "", "MODEL": "mochi", "ALLOW_DOWNLOAD": "true"},
             ["RunPod has given a GPU that torch cannot use", "the driver is ", "torch is built for "],
         ),
+        ({"C2PA_CERTIFICATE": "-----BEGIN", "C2PA_PRIVATE_KEY": "-----BEGIN"}, ["C2PA_CERTIFICATE: not a chain"]),
     ],
     ids=[
         "wrong variable",
@@ -48,6 +49,7 @@ def started(folder: Path, **environment: str) -> subprocess.CompletedProcess[str
         "absent model",
         "no model at all",
         "GPU that cannot be used, before anything is fetched",
+        "wrong certificate",
     ],
 )
 def test_a_worker_that_cannot_serve_says_why_in_one_line_and_ends(

@@ -1,8 +1,9 @@
 """Delivery into an S3 bucket.
 
-A job has three objects under `<prefix>/<job_id>/`, written in this order: the video `video.<container>`, its first
-frame `video.jpg`, its report `video.json`. It is complete if the report is there and has the digest of the video that
-is there. If the same request comes again under the same id, it is answered from the report.
+A job has these objects under `<prefix>/<job_id>/`, written in this order: the video `video.<container>`, its manifest
+`video.c2pa` if there is one beside it, its first frame `video.jpg`, its report `video.json`. It is complete if the
+report is there and has the digest of the video that is there. If the same request comes again under the same id, it is
+answered from the report.
 
 Ownership: boto3's threads read the file and check the watch. So a cancel ends an upload within one read of the file.
 They change nothing that is shared.
@@ -26,6 +27,7 @@ from videoworker.delivery.bucket_proof import link
 from videoworker.delivery.destination import Destination
 from videoworker.delivery.file import place
 from videoworker.errors import Code, JobError
+from videoworker.origin import Origin, manifest_beside
 from videoworker.request import Result, Video, VideoRequest
 from videoworker.watch import Watch
 
@@ -67,13 +69,19 @@ class Bucket(Destination):
         """Another worker may have done the job meanwhile. What that one has answered with is not replaced."""
         video = result.video
         key, jpeg_key = self._key(f"video.{video.container}"), self._key("video.jpg")
+        manifest, manifest_key = manifest_beside(path), self._key("video.c2pa")
+        has_manifest = manifest.exists()
         report = Report(
             job_id=result.job_id,
             request_sha256=_digest(result.request),
             created_at=result.created_at,
             finished_at=result.finished_at,
             timings=result.timings,
-            video=replace(video, url=self._lasting_url(key)),
+            video=replace(
+                video,
+                url=self._lasting_url(key),
+                manifest_url=self._lasting_url(manifest_key) if has_manifest else None,
+            ),
         )
         metadata = {"job-id": result.job_id, "seed": str(video.seed), "sha256": video.sha256}
         try:
@@ -92,15 +100,18 @@ class Bucket(Destination):
                     preferred_transfer_client="classic",  # the other client ignores this one's settings
                 ),
             )
-            self._put(jpeg_key, first_frame.jpeg(path), "image/jpeg", f"{result.job_id}.jpg", metadata)
+            if has_manifest:
+                filename = f"{result.job_id}.c2pa"
+                self._put(manifest_key, manifest.read_bytes(), "application/c2pa", filename, metadata)
+            self._put(jpeg_key, _first_frame(path, video), "image/jpeg", f"{result.job_id}.jpg", metadata)
             report_json = report.model_dump_json(indent=1).encode()
             self._put(self._key("video.json"), report_json, "application/json", f"{result.job_id}.json", metadata)
         except FAULTS as error:
             raise self._kept(path, error) from error
         except JobError:
-            self._remove(key, jpeg_key, self._key("video.json"))
+            self._remove(key, manifest_key, jpeg_key, self._key("video.json"))
             raise
-        return result.at(self._url(key))
+        return result.at(self._url(key), self._url(manifest_key) if has_manifest else None)
 
     def _delivered(self, request: VideoRequest) -> Result | None:
         report = self._report()
@@ -111,8 +122,9 @@ class Bucket(Destination):
         if head is None or _metadata(head).get("sha256") != report.video.sha256:
             return None
         _log.info("answered from the bucket")
-        video = replace(report.video, url=self._url(key))
-        return Result(self._job_id, request, video, report.timings, report.created_at, report.finished_at)
+        manifest_url = self._url(self._key("video.c2pa")) if report.video.manifest_url else None
+        result = Result(self._job_id, request, report.video, report.timings, report.created_at, report.finished_at)
+        return result.at(self._url(key), manifest_url)
 
     def _report(self) -> Report | None:
         key = self._key("video.json")
@@ -168,6 +180,12 @@ class Bucket(Destination):
         if self._address.public_base_url is None:
             return f"s3://{self._address.name}/{key}"
         return self._url(key)
+
+
+def _first_frame(path: Path, video: Video) -> bytes:
+    """As JPEG, marked as the video is, for it is generated too."""
+    is_marked = "iptc" in video.marks
+    return first_frame.jpeg(path, Origin(video.model, video.model_revision).xmp() if is_marked else b"")
 
 
 def _metadata(head: dict[str, Any]) -> dict[str, str]:

@@ -18,7 +18,8 @@ class Destination(Protocol):
         return None
 
     def deliver(self, path: Path, result: Result) -> Result:
-        """Delivers the finished file `path` and returns `result` with its URL.
+        """Delivers the finished file `path`, and the manifest beside it if there is one. Returns `result` with their
+        URLs.
 
         If this request has been delivered under this job's id meanwhile, it returns that result. Raises `JobError`:
         DELIVERY_FAILED, or the watch's. Then nothing is left that looks delivered.

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from videoworker.delivery.destination import Destination
 from videoworker.errors import Code, JobError
+from videoworker.origin import manifest_beside
 from videoworker.request import Result
 
 # In base64 and with an answer around it, this is less than RunPod's smallest documented payload limit, 10 MB.
@@ -24,4 +25,10 @@ class Inline(Destination):
             )
 
     def deliver(self, path: Path, result: Result) -> Result:
-        return result.at(f"data:video/{result.video.container};base64,{base64.b64encode(path.read_bytes()).decode()}")
+        manifest = manifest_beside(path)
+        manifest_url = _data_url("application/c2pa", manifest) if manifest.exists() else None
+        return result.at(_data_url(f"video/{result.video.container}", path), manifest_url)
+
+
+def _data_url(content_type: str, path: Path) -> str:
+    return f"data:{content_type};base64,{base64.b64encode(path.read_bytes()).decode()}"

@@ -1,1 +1,1 @@
-"""Pictures in, and frames out to a video file."""
+"""Pictures in, frames out to a video file, and marks on it."""

@@ -46,13 +46,26 @@ _MOST_THREADS = 16  # libavcodec's limit if it sets the number itself (MAX_AUTO_
 
 @dataclass(frozen=True)
 class Finished:
-    """A file that is complete under its final name. `duration` is in seconds, `file_size` in bytes."""
+    """A file that is complete and does not change any more. `duration` is in seconds, `file_size` in bytes."""
 
     codec: str
     num_frames: int
     duration: float
     file_size: int
     sha256: str
+
+    @classmethod
+    def at(cls, path: Path, format: "VideoFormat") -> Self:
+        """The file of this format that lies at `path`."""
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        return cls(
+            codec=_CODECS[format.container],
+            num_frames=format.num_frames,
+            duration=format.num_frames / format.fps,
+            file_size=path.stat().st_size,
+            sha256=sha256,
+        )
 
 
 @dataclass(frozen=True)
@@ -140,24 +153,14 @@ class VideoFile:
         self._output.mux(self._stream.encode(picture))
         self._written += 1
 
-    def close(self) -> Finished:
+    def close(self) -> None:
         """Finishes the file and gives it its name. Raises `JobError` if frames are missing."""
         num_frames = self._format.num_frames
         if self._written != num_frames:
             raise JobError(Code.GENERATION_FAILED, f"The video has {self._written} frames instead of {num_frames}.")
         self._output.mux(self._stream.encode(None))
         self._output.close()
-        with self._partial.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        finished = Finished(
-            codec=_CODECS[self._format.container],
-            num_frames=self._written,
-            duration=self._written / self._format.fps,
-            file_size=self._partial.stat().st_size,
-            sha256=sha256,
-        )
         self._partial.replace(self._path)
-        return finished
 
     def __enter__(self) -> Self:
         return self

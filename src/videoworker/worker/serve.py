@@ -11,6 +11,7 @@ from videoworker import __version__, apis, job, workspace
 from videoworker.delivery import destinations
 from videoworker.engine.engine import Engine
 from videoworker.errors import JobError
+from videoworker.media import marks
 from videoworker.settings import Settings
 from videoworker.watch import Watch
 from videoworker.worker import fitness, log, metrics, platform_key, scaler, summary
@@ -27,6 +28,7 @@ def serve(current: Settings) -> None:
         apis.select({}, current.api)
         engine = Engine(current)
         checks: dict[str, fitness.Check] = {
+            "marks": partial(marks.prove, current, _start_watch()),
             "delivery": partial(destinations.prove, current),
             "disk": partial(fitness.check_disk, current),
             "device": partial(fitness.check_device, current),
@@ -53,8 +55,13 @@ def _load(engine: Engine, current: Settings) -> None:
     api = apis.select({}, current.api)
     machine = engine.survey()
     model = machine.variant_for(current.model or api.model or machine.best_installed())
-    engine.load(model, Watch("start", lambda _: None, math.inf))
+    engine.load(model, _start_watch())
     structlog.get_logger().info("serving", api=api.name, model=model.name, version=__version__)
+
+
+def _start_watch() -> Watch:
+    """That of what is done before the first job: nobody hears it, and it has no limit."""
+    return Watch("start", lambda _: None, math.inf)
 
 
 def _serve_metrics(host: str, port: int) -> None:
