@@ -6,6 +6,3 @@ from videoworker.models import VARIANTS
 
 ALL_VARIANTS = [variant for variants in VARIANTS.values() for variant in variants]
 EVERY_VARIANT = [pytest.param(variant, id=variant.checkpoint.folder) for variant in ALL_VARIANTS]
-EVERY_VARIANT_THAT_RUNS = [
-    pytest.param(variant, id=variant.checkpoint.folder) for variant in ALL_VARIANTS if variant.family
-]

@@ -42,8 +42,6 @@ def _row(model: VideoModel, current: Settings) -> tuple[str, ...]:
 
 
 def _needs(model: VideoModel) -> str:
-    if model.family is None:
-        return "a later version"
     needs = ["a GPU"] if model.needs_gpu else ["nothing"]
     return ", ".join([*needs, *(["an accepted licence"] if model.checkpoint.gated else [])])
 
