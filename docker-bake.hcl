@@ -126,6 +126,12 @@ target "ltx" {
   tags     = ["${IMAGE}:${VERSION}-ltx"]
 }
 
+target "open-sora" {
+  inherits = ["default"]
+  args     = { MODEL = "open-sora" }
+  tags     = ["${IMAGE}:${VERSION}-open-sora"]
+}
+
 target "cogvideox" {
   inherits = ["default"]
   args     = { MODEL = "cogvideox" }

@@ -6,6 +6,7 @@ a placement keeps a reserve for both. Attention counts as a fused kernel's, with
 """
 
 import tempfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,15 +17,16 @@ import typer
 
 from bench.counting import Count, Shapes
 from builder import tiny
-from builder.declared import FIRST_OF_FAMILY, RUN
+from builder.declared import FIRST_OF_FAMILY
 from videoworker.families import family as family_called
+from videoworker.models import VARIANTS
 from videoworker.models.checkpoint import Role
 from videoworker.models.sampling import Sampling
 from videoworker.models.video_model import VideoModel
 from videoworker.planning.placement import GIB
 from videoworker.sampling.denoise import Inputs, denoise
 from videoworker.sampling.latent_space import Shape
-from videoworker.sampling.reader import Reader
+from videoworker.sampling.reader import Reader, Tensors
 from videoworker.watch import Watch
 
 
@@ -45,10 +47,15 @@ class _Published(Reader):
     configurations: dict[str, dict[str, Any]] = field(kw_only=True)
 
     def network(self, kind: Any, name: str) -> Any:
+        return self.file_network(kind, name, self.configurations.get(name, {}))
+
+    def file_network(
+        self, kind: Any, name: str, configuration: Mapping[str, Any], renamed: Callable[[Tensors], Tensors] = dict
+    ) -> Any:
         default = torch.get_default_dtype()
         torch.set_default_dtype(self.dtypes[name])
         try:
-            return kind(**self.configurations.get(name, {})).eval()
+            return kind(**configuration).eval()
         finally:
             torch.set_default_dtype(default)
 
@@ -59,7 +66,7 @@ class _Published(Reader):
 def counted_models() -> list[VideoModel]:
     """Of the variants whose declarations cannot differ in this, one alone; of models of this repository none."""
     found = dict[tuple[str, float, float, int, int], VideoModel]()
-    for model in (variant for variants in RUN.values() for variant in variants if variant.checkpoint.repository):
+    for model in (variant for variants in VARIANTS.values() for variant in variants if variant.checkpoint.repository):
         key = model.name, model.denoise_bytes, model.decode_bytes, model.default_width, model.default_height
         found.setdefault(key, model)
     return list(found.values())
@@ -67,7 +74,7 @@ def counted_models() -> list[VideoModel]:
 
 def count(model: VideoModel) -> Counted:
     """What the model's default clip takes, with a first frame if the model takes one."""
-    family, small = family_called(model.family or ""), tiny.of_family(model.family or "")
+    family, small = family_called(model.family), tiny.of_family(model.family)
     generator, watch = torch.Generator().manual_seed(0), Watch("bench", lambda _: None, float("inf"))
     components = {component.name: component for component in model.checkpoint.components}
     dtypes = {name: getattr(torch, component.dtype) for name, component in components.items()}
@@ -75,7 +82,9 @@ def count(model: VideoModel) -> Counted:
         tiny.save(model, Path(folder))  # for all that is not a network
         with Shapes(allow_non_fake_inputs=True), torch.inference_mode():
             configurations = small.PUBLISHED.get(model.variant, {})
-            networks = family.load(_Published(Path(folder), torch.device("cpu"), dtypes, configurations=configurations))
+            places = model.checkpoint.places
+            reader = _Published(Path(folder), torch.device("cpu"), dtypes, places=places, configurations=configurations)
+            networks = family.load(reader)
             shape = Shape(model.default_frames, model.default_width, model.default_height)
             prompts = tuple(small.longest_prompt() for _ in range(2 if model.default_guidance_scale > 1 else 1))
             sampling = Sampling(1, model.default_guidance_scale)
@@ -100,12 +109,13 @@ def main(
 ) -> None:
     """Prints a row for each model: GiB of denoising and of decoding, and the bytes per pixel that its file declares for
     them, beside those that were counted."""
-    print("| model | default clip | denoise, GiB | bytes per pixel | decode, GiB | bytes per pixel of a frame |")
+    print("| model | default clip | denoise, GiB | bytes per pixel | decode, GiB | bytes per pixel decoded at once |")
     print("|---|---|---|---|---|---|")
     for model in counted_models():
         if model.family in (family or FIRST_OF_FAMILY):
             counted, pixels = count(model), model.default_width * model.default_height
-            per_clip, per_frame = counted.denoise / pixels / model.default_frames, counted.decode / pixels
+            per_clip = counted.denoise / pixels / model.default_frames
+            per_frame = counted.decode / model.decoded_at_once(pixels)
             cells = [
                 f"{model.name} {model.variant}".strip(),
                 f"{model.default_width}x{model.default_height}x{model.default_frames}",

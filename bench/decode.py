@@ -111,13 +111,13 @@ def outcome(way: Callable[[Any, Clip], Decode], clip: Clip, memory: float) -> De
 def ours_in(networks: Any, clip: Clip) -> Decode:
     """Ours; every piece is thrown away as the next one comes."""
     watch = Watch("bench", lambda _: None, float("inf"))
-    decode = family_called(clip.model.family or "").decode
+    decode = family_called(clip.model.family).decode
     return lambda latents: sum(pixels.shape[2] for pixels in decode(networks, latents, _generator(), watch))
 
 
 def stock_in(networks: Any, clip: Clip) -> Decode:
-    """The autoencoder as diffusers loads it, with no option set."""
-    autoencoder = type(networks.vae).from_pretrained(clip.folder / "vae", use_safetensors=True).eval()
+    """The autoencoder as diffusers makes it, with no option set. Its numbers are others."""
+    autoencoder = type(networks.vae).from_config(networks.vae.config).eval()
 
     @torch.inference_mode()
     def decode(latents: torch.Tensor) -> int:
@@ -130,9 +130,9 @@ def stock_in(networks: Any, clip: Clip) -> Decode:
 def measure(way: Callable[[Any, Clip], Decode], clip: Clip, memory: float) -> Decoded:
     """Raises `OutOfMemory` if the decode takes more than `memory` GiB."""
     ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _MMAPPED_BYTES)
-    model, family = clip.model, family_called(clip.model.family or "")
+    model, family = clip.model, family_called(clip.model.family)
     dtypes = {component.name: torch.float32 for component in model.checkpoint.components}
-    networks = family.load(Reader(clip.folder, torch.device("cpu"), dtypes))
+    networks = family.load(Reader(clip.folder, torch.device("cpu"), dtypes, places=model.checkpoint.places))
     decode = way(networks, clip)
     # What is there once for every clip (code, threads) is there before the measured one.
     decode(family.get_noise(networks, Shape(model.min_frames, model.grid, model.grid), _generator()))

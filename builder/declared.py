@@ -3,15 +3,12 @@
 from videoworker.models import VARIANTS
 from videoworker.models.video_model import VideoModel
 
-# The variants of each model that this version runs, by the model's name.
-RUN: dict[str, tuple[VideoModel, ...]] = {name: variants for name, variants in VARIANTS.items() if variants[0].family}
-
 # Those whose weights are part of this repository.
 SHIPPED: tuple[VideoModel, ...] = tuple(
-    model for variants in RUN.values() for model in variants if not model.checkpoint.repository
+    model for variants in VARIANTS.values() for model in variants if not model.checkpoint.repository
 )
 
 # Of each family the model that comes first, by the family's name.
 FIRST_OF_FAMILY: dict[str, VideoModel] = {}
-for _variants in RUN.values():
-    FIRST_OF_FAMILY.setdefault(_variants[0].family or "", _variants[0])
+for _variants in VARIANTS.values():
+    FIRST_OF_FAMILY.setdefault(_variants[0].family, _variants[0])

@@ -12,7 +12,6 @@ import typer
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
-from builder.declared import RUN
 from builder.presets import POOLS, PRESETS, PRICES, PRICES_READ, Preset, price
 from builder.published_names import names as file_names
 from videoworker.apis import APIS
@@ -134,13 +133,12 @@ def _models() -> str:
 
 
 def _model(model: VideoModel) -> tuple[str, ...]:
-    is_run = model.family is not None
     return (
         model.name,
         model.variant or "-",
         "image" if model.needs_image else "text, image" if model.takes_image else "text",
-        _default_clip(model) if is_run else "in a later version",
-        f"{model.checkpoint.size / 1e9:.{1 if model.checkpoint.size > 1e9 else 3}f}" if is_run else "-",
+        _default_clip(model),
+        f"{model.checkpoint.size / 1e9:.{1 if model.checkpoint.size > 1e9 else 3}f}",
         model.checkpoint.licence,
     )
 
@@ -149,7 +147,7 @@ def _published() -> str:
     """One row for each set of a network's files. Repositories with the same files stand together."""
     head = ("repository", "network", "files", "dtype", "stored here in", "loaded in", "listed by")
     alike: dict[tuple[Component, ...], list[Checkpoint]] = {}
-    for model in (model for variants in RUN.values() for model in variants if model.checkpoint.repository):
+    for model in (model for variants in VARIANTS.values() for model in variants if model.checkpoint.repository):
         alike.setdefault(model.checkpoint.components, []).append(model.checkpoint)
     return _table(head, (row for checkpoints in alike.values() for row in _published_rows(checkpoints)))
 

@@ -10,9 +10,10 @@ from typing import Annotated
 
 import typer
 
-from builder.declared import RUN, SHIPPED
+from builder.declared import SHIPPED
 from builder.presets import IMAGE_BYTES
 from videoworker import __version__
+from videoworker.models import VARIANTS
 from videoworker.models.video_model import VideoModel
 from videoworker.planning.variants import continuing
 
@@ -57,7 +58,7 @@ _DOCKERIGNORE_HEAD = """\
 
 def bake() -> str:
     """docker-bake.hcl, whole."""
-    targets = [target for variants in RUN.values() for target in _targets(variants)]
+    targets = [target for variants in VARIANTS.values() for target in _targets(variants)]
     return "\n".join([_BAKE_HEAD, *targets])
 
 

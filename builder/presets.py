@@ -4,7 +4,7 @@ arithmetic of `videoworker estimate`. Nothing here is measured."""
 import math
 from dataclasses import dataclass
 
-from builder.declared import RUN
+from videoworker.models import VARIANTS
 from videoworker.models.checkpoint import Checkpoint
 from videoworker.models.video_model import VideoModel
 from videoworker.planning.placement import (
@@ -139,4 +139,4 @@ def _preset(variants: tuple[VideoModel, ...]) -> Preset:
     return Preset(tuple(dict.fromkeys((variants[0], for_image))))
 
 
-PRESETS = tuple(_preset(variants) for variants in RUN.values())
+PRESETS = tuple(_preset(variants) for variants in VARIANTS.values())

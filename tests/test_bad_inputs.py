@@ -252,7 +252,7 @@ CHOICES = {
     "foley output_format": one(FOLEY, "output_format", "avi", "one of: mp4, webm"),
     "hunyuanvideo-1.5 resolution": one(HUNYUAN15, "resolution", "480p", "one of: 720p, 1080p"),
     "hunyuanvideo-1.5 model": one(HUNYUAN15, "model", "Sora", f"one of: {KNOWN_MODELS}"),
-    "local prefer_backend": one(LOCAL, "prefer_backend", "sora", "one of: opensora, mochi, or empty"),
+    "local prefer_backend": one(LOCAL, "prefer_backend", "sora", "one of: opensora, mochi, auto, or empty"),
     "native container": one(NATIVE, "container", "MP4", "one of: mp4, webm"),
     "native crf of mp4": one(NATIVE, "crf", 52, "an integer from 0 to 51 for mp4"),
 }

@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from builder.declared import RUN
+from videoworker.models import VARIANTS
 from videoworker.models.video_model import VideoModel
 
 
@@ -24,7 +24,7 @@ def of_family(family: str) -> Any:
 
 def save(model: VideoModel, folder: Path) -> None:
     """Saves a small checkpoint that stands for the variant. Raises `LookupError` if its family has none for it."""
-    of_family(model.family or "").save(folder, _name(model))
+    of_family(model.family).save(folder, _name(model))
 
 
 def _name(model: VideoModel) -> str:
@@ -32,11 +32,11 @@ def _name(model: VideoModel) -> str:
     before it."""
     for variant in (model, *_relatives(model)):
         for name in (variant.variant, variant.name):
-            if name in of_family(model.family or "").VARIANTS:
+            if name in of_family(model.family).VARIANTS:
                 return name
     raise LookupError(f"builder/tiny/{model.family}.py has no small {model.checkpoint.pipeline}")
 
 
 def _relatives(model: VideoModel) -> list[VideoModel]:
-    every = [variant for variants in RUN.values() for variant in variants]
+    every = [variant for variants in VARIANTS.values() for variant in variants]
     return [one for one in every if one.family == model.family and one.checkpoint.pipeline == model.checkpoint.pipeline]

@@ -179,7 +179,7 @@ def test_a_size_off_the_grid_of_8_is_refused(field: str, size: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("backend", "model"), [("opensora", "open-sora"), ("mochi", "mochi"), ("", None), (None, None)]
+    ("backend", "model"), [("opensora", "open-sora"), ("mochi", "mochi"), ("auto", None), ("", None), (None, None)]
 )
 def test_a_backend_is_a_model_and_an_empty_one_the_workers_choice(backend: Any, model: Any) -> None:
     assert parse(NAME, prefer_backend=backend).model == model

@@ -25,7 +25,7 @@ def test_every_field_of_every_api_has_a_description(api: str) -> None:
         ("hunyuanvideo-foley", "output_format", "one of: mp4, webm"),
         ("local", "width", "an integer from 256 to 1920, a multiple of 8"),
         ("local", "seed", "an integer from 0 to 2^32-1"),
-        ("local", "prefer_backend", "one of: opensora, mochi, or empty"),
+        ("local", "prefer_backend", "one of: opensora, mochi, auto, or empty"),
         ("local", "low_vram", "true or false"),
         ("local", "lawful_use_consent", "true"),
         ("native", "duration", "a number from 0.1 to 60"),

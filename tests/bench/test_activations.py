@@ -24,4 +24,5 @@ def test_declared_memory_is_the_counted_and_at_most_a_tenth_more(model: VideoMod
     declared = sum(one.size for one in model.checkpoint.components if one.role is Role.DENOISER)
     assert counted.denoiser == pytest.approx(declared, rel=0.01)  # it is the published one
     assert 1 <= model.denoise_bytes * clip(model) / counted.denoise < 1.1
-    assert 1 <= model.decode_bytes * model.default_width * model.default_height / counted.decode < 1.1
+    decoded = model.decoded_at_once(model.default_width * model.default_height)
+    assert 1 <= model.decode_bytes * decoded / counted.decode < 1.1

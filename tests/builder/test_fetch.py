@@ -64,7 +64,6 @@ def test_nothing_is_fetched_for_no_model_and_for_one_that_ships(fetch: Fetch, tm
         ("cogvideox", "5b,6b", "MODEL_VARIANT: '6b' is not one of 2b, 5b, "),
         ("mochi", "720p", "MODEL_VARIANT: '720p' is no variant: mochi has none"),
         ("", "5b", "MODEL_VARIANT: '5b' of no MODEL"),
-        ("open-sora", "", "The hub has no weights of open-sora"),
     ],
 )
 def test_a_name_that_there_is_not_ends_the_build_with_one_line(

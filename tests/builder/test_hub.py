@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from builder.declared import RUN, SHIPPED
+from builder.declared import SHIPPED
 from builder.hub import FOLDER, main
 from builder.presets import POOLS, PRESETS, Preset
 from videoworker import job
@@ -145,7 +145,7 @@ class HubTests(Strict):
 
 
 # Models and variables that a user of the Hub meets.
-RUNNING = list(RUN)
+RUNNING = list(VARIANTS)
 FOR_USERS = [name.upper() for name in Settings.model_fields if name.upper() not in NOT_FOR_USERS]
 
 each_preset = pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.model.name)

@@ -8,7 +8,7 @@ import pytest
 from hcl2 import SerializationOptions
 
 from builder import image_files
-from builder.declared import RUN, SHIPPED
+from builder.declared import SHIPPED
 from builder.presets import IMAGE_BYTES
 from tests.handler_process import ROOT
 from videoworker import __version__
@@ -52,13 +52,13 @@ def test_both_files_are_those_of_the_declarations() -> None:
 
 def test_each_model_that_runs_has_a_target() -> None:
     named = {name.replace("_", "."): name for name in TARGETS}
-    assert [baked(named[name]) for name in RUN] == [[(name, "")] for name in RUN]
+    assert [baked(named[name]) for name in VARIANTS] == [[(name, "")] for name in VARIANTS]
     assert baked("default") == []
 
 
 def test_each_variant_that_runs_has_a_target() -> None:
-    first = {(variants[0].name, variants[0].variant) for variants in RUN.values()}
-    every = {(one.name, one.variant) for variants in RUN.values() for one in variants}
+    first = {(variants[0].name, variants[0].variant) for variants in VARIANTS.values()}
+    every = {(one.name, one.variant) for variants in VARIANTS.values() for one in variants}
     assert {one for target in TARGETS for one in baked(target)} >= every - first
 
 

@@ -145,8 +145,9 @@ def _copy(source: torch.Tensor, target: torch.Tensor, non_blocking: bool = False
 def clip(folder: Path, name: str, variant: str, device: torch.device, waits: Callable[[], int]) -> Any:
     """Latents, frames, and `waits()` at the end of each step."""
     model = MODELS[name]
-    run = family(model.family or "")
-    networks = run.load(Reader(folder, device, defaultdict(lambda: torch.bfloat16)))
+    run = family(model.family)
+    places = model.checkpoint.places
+    networks = run.load(Reader(folder, device, defaultdict(lambda: torch.bfloat16), places=places))
     width = height = 2 * model.grid
     if variant == "5b-i2v":  # makes pictures of one size alone
         width, height = (8 * networks.transformer.config[f"sample_{side}"] for side in ("width", "height"))

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.apis.samples import parse
 from videoworker.errors import Code, JobError
 from videoworker.models import VARIANTS
 from videoworker.models.cogvideox import COGVIDEOX, COGVIDEOX_1_5_5B, COGVIDEOX_5B, COGVIDEOX_5B_I2V
@@ -49,10 +50,9 @@ def refused(machine: Machine, name: str, asked: VideoRequest | None = None) -> J
         (with_gpu(SKETCH, COGVIDEOX, MOCHI, HUNYUANVIDEO_1_5, HUNYUANVIDEO), "hunyuanvideo-1.5"),
         (with_gpu(SKETCH, COGVIDEOX, MOCHI), "mochi"),
         (with_gpu(SKETCH, COGVIDEOX_5B_I2V), "cogvideox"),
-        (with_gpu(SKETCH, OPEN_SORA), "sketch"),
         (without_gpu(SKETCH, MOCHI, LTX), "sketch"),
     ],
-    ids=["all", "two large ones", "a variant", "one that does not run", "no GPU"],
+    ids=["all", "two large ones", "a variant", "no GPU"],
 )
 def test_best_installed(machine: Machine, best: str) -> None:
     """The installed model of the least rank that runs here."""
@@ -61,8 +61,8 @@ def test_best_installed(machine: Machine, best: str) -> None:
 
 @pytest.mark.parametrize(
     "machine",
-    [with_gpu(), with_gpu(OPEN_SORA), without_gpu(MOCHI), with_gpu(may_fetch=True)],
-    ids=["nothing", "one that does not run", "no GPU", "what may be fetched"],
+    [with_gpu(), without_gpu(MOCHI), with_gpu(may_fetch=True)],
+    ids=["nothing", "no GPU", "what may be fetched"],
 )
 def test_nothing_installed(machine: Machine) -> None:
     """No model is chosen that is not here, not even one that may be fetched."""
@@ -75,21 +75,6 @@ def test_unknown_model() -> None:
     error = refused(with_gpu(SKETCH), "sora")
     assert error.code is Code.INVALID_FIELD
     assert error.message == f"There is no model 'sora'; there are: {', '.join(VARIANTS)}."
-
-
-@pytest.mark.parametrize(
-    ("machine", "message"),
-    [
-        (with_gpu(OPEN_SORA), "This version cannot run open-sora yet."),
-        (with_gpu(), f"{OPEN_SORA.checkpoint.absence} (but this version cannot run them yet)"),
-        (with_gpu(may_fetch=True), f"{OPEN_SORA.checkpoint.absence} (but this version cannot run them yet)"),
-    ],
-    ids=["installed", "absent", "may be fetched"],
-)
-def test_model_without_family(machine: Machine, message: str) -> None:
-    """A model that this version cannot run is refused, also if its weights are here."""
-    error = refused(machine, "open-sora")
-    assert (error.code, error.message) == (Code.MODEL_NOT_LOADED, message)
 
 
 @pytest.mark.parametrize(
@@ -165,6 +150,15 @@ def test_model_of_a_plan(asked: dict[str, Any], served: str | None, model: Video
     assert plan.models == (model,)
     assert made(plan) == (model.default_width, model.default_height, model.default_frames)
     assert (plan.fps, plan.sampling.steps) == (model.fps, model.default_steps)
+
+
+@pytest.mark.parametrize(
+    ("backend", "model"), [("opensora", OPEN_SORA), ("mochi", MOCHI), ("auto", MOCHI), ("", MOCHI), (None, MOCHI)]
+)
+def test_backend_of_a_local_job(backend: str | None, model: VideoModel) -> None:
+    """`auto`, as none, is the best that is installed."""
+    machine = with_gpu(SKETCH, OPEN_SORA, MOCHI)
+    assert make_plan(parse("local", prefer_backend=backend), machine).model is model
 
 
 def test_plan_of_two_variants() -> None:

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from tests.variants import ALL_VARIANTS, EVERY_VARIANT_THAT_RUNS
+from tests.variants import ALL_VARIANTS, EVERY_VARIANT
 from videoworker.errors import Code, JobError
 from videoworker.models.checkpoint import Checkpoint, Component, Role
 from videoworker.models.video_model import VideoModel
@@ -99,7 +99,7 @@ def test_the_placement_of_a_models_default_clip_on_each_card(
     assert tuple(found) == placements
 
 
-@pytest.mark.parametrize("declared", EVERY_VARIANT_THAT_RUNS)
+@pytest.mark.parametrize("declared", EVERY_VARIANT)
 @pytest.mark.parametrize("card", CARDS.values())
 def test_what_is_chosen_fits_and_nothing_faster_does(declared: VideoModel, card: float) -> None:
     weights, beside, free = declared_bytes(declared.checkpoint), activations_of(declared), round(card * GIB)
@@ -111,7 +111,7 @@ def test_what_is_chosen_fits_and_nothing_faster_does(declared: VideoModel, card:
             best_placement(weights, beside, free)
 
 
-@pytest.mark.parametrize("declared", EVERY_VARIANT_THAT_RUNS)
+@pytest.mark.parametrize("declared", EVERY_VARIANT)
 def test_each_placement_needs_less_than_the_one_before(declared: VideoModel) -> None:
     assert declared.denoise_bytes and declared.decode_bytes  # every model that runs says what it costs
     weights, beside = declared_bytes(declared.checkpoint), activations_of(declared)
@@ -181,7 +181,7 @@ def test_a_leaner_placement_serves_too_unless_it_changes_the_video() -> None:
     }
 
 
-@pytest.mark.parametrize("declared", [case for case in EVERY_VARIANT_THAT_RUNS if case.id != "sketch"])
+@pytest.mark.parametrize("declared", [case for case in EVERY_VARIANT if case.id != "sketch"])
 def test_the_default_clip_needs_what_a_request_for_nothing_special_needs(declared: VideoModel) -> None:
     assert default_activations(declared) == activations_of(declared)
 
@@ -189,3 +189,11 @@ def test_the_default_clip_needs_what_a_request_for_nothing_special_needs(declare
 def test_bytes_by_declared_role() -> None:
     """A network counts by its declared role, whatever its name is, in the dtype that it computes in."""
     assert declared_bytes(TWO_DENOISERS) == WeightBytes(encoders=8, denoisers=(20, 22), autoencoder=12)
+
+
+def test_a_decoder_of_tiles_takes_as_much_for_a_small_picture_as_for_a_large_one() -> None:
+    tiled = model("open-sora")
+    tile = tiled.decode_bytes * tiled.decode_area
+    small, large = (activations_of(tiled, side, side, 129) for side in (256, 512))
+    assert small == large == tile
+    assert activations_of(tiled, 192, 192, 129) < tile

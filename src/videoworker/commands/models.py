@@ -49,8 +49,6 @@ def _made_from(model: VideoModel | SoundModel) -> str:
 
 
 def _needs(model: VideoModel | SoundModel) -> str:
-    if model.family is None:
-        return "a later version"
     needs = ["a GPU"] if model.needs_gpu else ["nothing"]
     return ", ".join([*needs, *(["an accepted licence"] if model.checkpoint.gated else [])])
 

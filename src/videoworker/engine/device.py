@@ -112,10 +112,11 @@ class Device:
     def _load(self, model: VideoModel, folder: Path, placement: Placement, watch: Watch) -> Loaded[Any, Any]:
         checkpoint = model.checkpoint
         try:
-            found = family(model.family or "")
+            found = family(model.family)
             home = self.device if placement is Placement.RESIDENT else torch.device("cpu")
             with checked(watch):
-                networks = found.load(Reader(folder, home, self.dtypes(checkpoint), variants(checkpoint, folder)))
+                marks = variants(checkpoint, folder)
+                networks = found.load(Reader(folder, home, self.dtypes(checkpoint), marks, checkpoint.places))
                 if placement is not Placement.RESIDENT:
                     networks = place(networks, checkpoint, self.device, placement)
         except (torch.OutOfMemoryError, JobError):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 
@@ -39,7 +39,8 @@ class Family(Generic[Networks, Conditioning]):
     for later jobs, so nothing may change it.
 
     `get_noise` draws noise on the CPU. `encode_frames` gives the latents of a clip's first frames; None for families
-    that take none. `start` prepares the loop.
+    that take none. `start` prepares the loop. What its steps ask the denoiser for is the family's own: the
+    conditioning, or more than that.
 
     `decode` yields pixels [1, 3, n, height, width] from -1 to 1, piece by piece and with bounded memory. It reports
     each piece before it yields it. Decoders that add noise draw it from the generator.
@@ -49,6 +50,6 @@ class Family(Generic[Networks, Conditioning]):
     encode_prompts: Callable[[Networks, Sequence[str], Picture | None], tuple[tuple[Conditioning, ...], int]]
     get_noise: Callable[[Networks, Shape, torch.Generator], torch.Tensor]
     encode_frames: Callable[[Networks, Frames], torch.Tensor] | None
-    start: Callable[[Networks, Inputs[Conditioning]], Start[Conditioning]]
+    start: Callable[[Networks, Inputs[Conditioning]], Start[Any]]
     decode: Callable[[Networks, torch.Tensor, torch.Generator, Watch], Iterator[torch.Tensor]]
     describes_image: bool = False

@@ -28,13 +28,15 @@ class PublishedFiles:
 class Component:
     """One network of a checkpoint.
 
-    `name` is its folder. `stored` is the dtype of its files on this machine, and `size` about how many bytes their
-    tensors have. `published` are the sets of its files in the repository; a network that ships here has none. The set
-    that is `fetched` is cast if it has another dtype.
+    `name` is its folder, unless `path` says where the repository has it: another folder, or one safetensors file with
+    no configuration beside it. `stored` is the dtype of its files on this machine, and `size` about how many bytes
+    their tensors have. `published` are the sets of its files in the repository; a network that ships here has none. The
+    set that is `fetched` is cast if it has another dtype.
 
     `dtype` is the one to compute in, if the device computes in 16 bits. It is the one in which the model's authors run
     the network. Tensors with one of `float32_parts` in their names are the exception: they are neither cast when they
-    are fetched nor when they are loaded. `float32_parameters` is how many numbers these are, if it matters.
+    are fetched nor when they are loaded. `float32_parameters` is how many numbers these are, if it matters. Of a file
+    that holds more, those are loaded whose names begin with `loaded`.
     """
 
     name: str
@@ -45,6 +47,18 @@ class Component:
     published: tuple[PublishedFiles, ...] = ()
     float32_parts: tuple[str, ...] = ()
     float32_parameters: int = 0
+    path: str = ""
+    loaded: str = ""
+
+    @property
+    def place(self) -> str:
+        """The folder or the file in the checkpoint's folder."""
+        return self.path or self.name
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is one file."""
+        return self.path.endswith(".safetensors")
 
     @property
     def fetched(self) -> PublishedFiles:
@@ -83,17 +97,17 @@ class Origin:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The files of one variant of a model, in diffusers layout, safetensors only.
+    """The files of one variant of a model, safetensors only: in diffusers layout, or as their repository has them.
 
     `model` and `variant` are its names for a user. If a model has one variant alone, that has no name. `folder` lies
     under the weights directory. `repository` is the hub's id, empty if this repository has the files. It is pinned to
-    `revision` if that is a commit. `pipeline` is the class in `model_index.json`. `listed_by` are the repositories on
-    GitHub that say which files it has; empty if none was found, then the files are taken to be like a relative's. If
-    `gated`, the hub wants an account that has accepted the terms. `territory` and `conditions` say what the licence
-    restricts, if anything.
+    `revision` if that is a commit. `pipeline` is the class in `model_index.json`, empty if the repository has no such
+    file. `listed_by` are the repositories on GitHub that say which files it has; empty if none was found, then the
+    files are taken to be like a relative's. If `gated`, the hub wants an account that has accepted the terms.
+    `territory` and `conditions` say what the licence restricts, if anything.
 
-    If the files are published in another layout, they are converted once. `origins` says where they are published, and
-    `layout` is the file in `videoworker.weights.layouts` that converts them.
+    If the files are published in another layout that cannot be loaded as it is, they are converted once. `origins` says
+    where they are published, and `layout` is the file in `videoworker.weights.layouts` that converts them.
     """
 
     model: str
@@ -110,6 +124,16 @@ class Checkpoint:
     conditions: str = ""
     origins: tuple[Origin, ...] = ()
     layout: str = ""
+
+    @property
+    def landmark(self) -> str:
+        """The file by which a folder is known to be this checkpoint's."""
+        return "model_index.json" if self.pipeline else self.components[0].place
+
+    @property
+    def places(self) -> dict[str, str]:
+        """By component, the folder or the file in this checkpoint's folder."""
+        return {component.name: component.place for component in self.components}
 
     @property
     def size(self) -> int:

@@ -28,8 +28,8 @@ class Figure:
 class VideoModel:
     """One variant of a video model. Sizes are in pixels, lengths in frames.
 
-    `family` is the package in `videoworker.families` that runs it; None if this version has none. `rank` orders the
-    models. If a request names none, the installed one with the least rank makes the video.
+    `family` is the package in `videoworker.families` that runs it. `rank` orders the models. If a request names none,
+    the installed one with the least rank makes the video.
 
     Requests: a variant makes video from text. If it `takes_image`, it does so from an image too. If it `needs_image`,
     it does so from an image alone. If it has a `fixed_schedule`, it was trained for one course of noise levels, and a
@@ -46,11 +46,12 @@ class VideoModel:
     is for both.
 
     Memory beside the weights: `denoise_bytes` per pixel of a clip while it is denoised, `decode_bytes` per pixel of one
-    frame while a clip is decoded. `figures` are what others have published of its speed.
+    frame while a clip is decoded. Of a frame at most `decode_area` pixels are decoded at once; 0: all of them.
+    `figures` are what others have published of its speed.
     """
 
     checkpoint: Checkpoint
-    family: str | None
+    family: str
     rank: int
     grid: int
     max_area: int
@@ -68,6 +69,7 @@ class VideoModel:
     default_low_noise_guidance_scale: float | None = None
     denoise_bytes: float = 0.0
     decode_bytes: float = 0.0
+    decode_area: int = 0
     figures: tuple[Figure, ...] = ()
     takes_image: bool = False
     needs_image: bool = False
@@ -78,6 +80,10 @@ class VideoModel:
     fixed_schedule: bool = False
     takes_embedded_guidance: bool = False
     needs_gpu: bool = True
+
+    def decoded_at_once(self, pixels: int) -> int:
+        """So many of the pixels of one frame."""
+        return min(pixels, self.decode_area or pixels)
 
     @property
     def name(self) -> str:

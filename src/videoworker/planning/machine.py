@@ -24,8 +24,7 @@ class Machine:
         """The name of the best model that is installed and runs here. Raises `JobError` MODEL_NOT_LOADED if there is
         none."""
         for model in (variant for variants in VARIANTS.values() for variant in variants):
-            runs = model.family is not None and (self.has_gpu or not model.needs_gpu)
-            if runs and self.is_installed(model.checkpoint):
+            if (self.has_gpu or not model.needs_gpu) and self.is_installed(model.checkpoint):
                 return model.name
         raise JobError(Code.MODEL_NOT_LOADED, "No model is installed.")
 
@@ -34,18 +33,15 @@ class Machine:
 
         Of the variants that suit the request it is the first that is installed. If none is, it is the first of them.
 
-        Raises `JobError`: INVALID_FIELD if there is no such model; MODEL_NOT_LOADED if this version cannot run it, or
-        if its weights are absent and may not be fetched.
+        Raises `JobError`: INVALID_FIELD if there is no such model; MODEL_NOT_LOADED if its weights are absent and may
+        not be fetched.
         """
         if name not in VARIANTS:
             raise JobError(Code.INVALID_FIELD, f"There is no model {name!r}; there are: {', '.join(VARIANTS)}.")
         variants = VARIANTS[name] if request is None else suited(VARIANTS[name], request)
         model = next((variant for variant in variants if self.is_installed(variant.checkpoint)), variants[0])
         if not self._has(model.checkpoint):
-            later = "" if model.family else " (but this version cannot run them yet)"
-            raise JobError(Code.MODEL_NOT_LOADED, model.checkpoint.absence + later)
-        if model.family is None:
-            raise JobError(Code.MODEL_NOT_LOADED, f"This version cannot run {model.name} yet.")
+            raise JobError(Code.MODEL_NOT_LOADED, model.checkpoint.absence)
         return model
 
     def continuing_variant(self, model: VideoModel) -> VideoModel | None:
@@ -54,4 +50,4 @@ class Machine:
         return variant if variant is not None and self._has(variant.checkpoint) else None
 
     def _has(self, checkpoint: Checkpoint) -> bool:
-        return self.is_installed(checkpoint) or (self.may_fetch and bool(checkpoint.components))
+        return self.is_installed(checkpoint) or self.may_fetch

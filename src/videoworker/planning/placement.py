@@ -116,7 +116,8 @@ def default_activations(model: VideoModel) -> int:
 
 def _activations(model: VideoModel, pixels: int, num_frames: int) -> int:
     """The more of denoising a clip, which is done as a whole, and of decoding it, which is done as a stream."""
-    return round(max(model.denoise_bytes * pixels * num_frames, model.decode_bytes * pixels))
+    decoding = model.decode_bytes * model.decoded_at_once(pixels)
+    return round(max(model.denoise_bytes * pixels * num_frames, decoding))
 
 
 def needed(weights: WeightBytes, activation_bytes: int, placement: Placement) -> int:

@@ -43,7 +43,7 @@ def convolve(layer: Any, inputs: torch.Tensor, before: torch.Tensor | None) -> t
         if not start:
             made = convolved.new_empty((*convolved.shape[:2], count, *convolved.shape[3:]))
         made[:, :, start:end] = convolved
-    last = torch.cat([earlier[:, :, count:], inputs[:, :, -back:]], dim=2)
+    last = torch.cat([earlier[:, :, count:], inputs[:, :, max(count - back, 0) :]], dim=2)
     return made, last if before is None else before.copy_(last)
 
 

@@ -1,14 +1,17 @@
-"""Reads the networks, tokenizers and settings of a checkpoint in diffusers layout: safetensors only, nothing from the
-hub."""
+"""Reads the networks, tokenizers and settings of a checkpoint: safetensors only, nothing from the hub."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
+from safetensors import safe_open
 from transformers import AutoImageProcessor, AutoTokenizer
+
+Tensors = dict[str, torch.Tensor]  # by their names
 
 _SAFE: dict[str, Any] = {"use_safetensors": True, "local_files_only": True}
 
@@ -16,31 +19,51 @@ _SAFE: dict[str, Any] = {"use_safetensors": True, "local_files_only": True}
 @dataclass(frozen=True)
 class Reader:
     """`folder` has one folder for each component. Networks are put on `device`, ready to be used. `dtypes` has the
-    dtype of each, by its name. `variants` has the mark in the names of its files, if they have one."""
+    dtype of each, by its name. `variants` has the mark in the names of its files, if they have one. `places` says of
+    some components where they lie instead."""
 
     folder: Path
     device: torch.device
     dtypes: Mapping[str, torch.dtype]
     variants: Mapping[str, str | None] = field(default_factory=dict)
+    places: Mapping[str, str] = field(default_factory=dict)
 
     def network(self, kind: Any, name: str) -> Any:
         """A network of diffusers' class `kind`."""
         options = {"torch_dtype": self.dtypes[name], "variant": self.variants.get(name)}
-        return self._usable(kind.from_pretrained(self.folder / name, **options, **_SAFE))
+        return self._usable(kind.from_pretrained(self._place(name), **options, **_SAFE))
+
+    def file_network(
+        self, kind: Any, name: str, configuration: Mapping[str, Any], renamed: Callable[[Tensors], Tensors] = dict
+    ) -> Any:
+        """A network of diffusers' class `kind` whose weights are one file. `renamed` gives the file's tensors the names
+        and forms of the class. If the file's metadata has a `config`, that is the network's in place of
+        `configuration`. Raises `RuntimeError` if a tensor is missing, or is not the network's."""
+        with safe_open(self._place(name), "pt") as opened:
+            metadata = opened.metadata() or {}
+            tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118 (not a dict)
+        with torch.device("meta"):
+            network = kind(**json.loads(metadata.get("config", "null")) or configuration)
+        dtype = self.dtypes[name]
+        network.load_state_dict({key: tensor.to(dtype) for key, tensor in renamed(tensors).items()}, assign=True)
+        return self._usable(network)
 
     def encoder(self, kind: Any, name: str) -> Any:
         """A network of transformers' class `kind`."""
         options = {"dtype": self.dtypes[name], "variant": self.variants.get(name)}
-        return self._usable(kind.from_pretrained(self.folder / name, **options, **_SAFE))
+        return self._usable(kind.from_pretrained(self._place(name), **options, **_SAFE))
 
     def tokenizer(self, name: str, kind: Any = AutoTokenizer) -> Any:
-        return kind.from_pretrained(self.folder / name, local_files_only=True)
+        return kind.from_pretrained(self._place(name), local_files_only=True)
 
     def image_processor(self, name: str) -> Any:
-        return AutoImageProcessor.from_pretrained(self.folder / name, local_files_only=True)
+        return AutoImageProcessor.from_pretrained(self._place(name), local_files_only=True)
 
     def scheduler_config(self) -> Any:
         return FlowMatchEulerDiscreteScheduler.load_config(self.folder / "scheduler", local_files_only=True)
+
+    def _place(self, name: str) -> Path:
+        return self.folder / self.places.get(name, name)
 
     def _usable(self, network: Any) -> Any:
         return network.to(self.device).eval()

@@ -38,8 +38,8 @@ def fetch(checkpoint: Checkpoint, to: Path) -> Path:
     It continues what an earlier call has begun, and mends a folder that is not whole. If several processes do so at
     once, one downloads and the others wait. Raises `JobError` MODEL_NOT_LOADED.
     """
-    if not checkpoint.components or not checkpoint.repository:
-        raise JobError(Code.MODEL_NOT_LOADED, f"The hub has no weights of {checkpoint.title} in diffusers layout.")
+    if not checkpoint.repository:
+        raise JobError(Code.MODEL_NOT_LOADED, f"The hub has no weights of {checkpoint.title}.")
     folder = to / checkpoint.folder
     try:
         to.mkdir(parents=True, exist_ok=True)
@@ -61,7 +61,7 @@ def _fetch(checkpoint: Checkpoint, folder: Path) -> None:
     for file in _narrow(checkpoint, partial):
         del hashes[file.relative_to(partial).as_posix()]
     for component in checkpoint.components:
-        for old, new in _unmark(partial / component.name, component):
+        for old, new in _unmark(partial / component.place, component):
             digest = hashes.pop(old.relative_to(partial).as_posix(), None)
             if digest and new.suffix != ".json":
                 hashes[new.relative_to(partial).as_posix()] = digest
@@ -98,16 +98,20 @@ def _is_whole(checkpoint: Checkpoint, folder: Path) -> bool:
     return True
 
 
-def needed(checkpoint: Checkpoint, index: dict[str, object], names: list[str]) -> list[str]:
-    """Those of a repository's files that the worker loads. Raises `JobError` if a network's weights are not among them
-    as safetensors."""
+def needed(checkpoint: Checkpoint, index: dict[str, object] | None, names: list[str]) -> list[str]:
+    """Those of a repository's files that the worker loads. `index` is its `model_index.json`; None if it has none.
+    Raises `JobError` if a network's weights are not among them as safetensors."""
     by_folder = dict[str, list[str]]()
     for name in names:
         folder, _, file = name.rpartition("/")
         by_folder.setdefault(folder, []).append(file)
-    chosen = ["model_index.json"]
-    networks = {component.name: component for component in checkpoint.components}
-    for folder in components_of(index):
+    networks = {component.place: component for component in checkpoint.components if not component.is_file}
+    chosen = [component.place for component in checkpoint.components if component.is_file]
+    if absent := [file for file in chosen if file not in names]:
+        raise JobError(Code.MODEL_NOT_LOADED, f"{checkpoint.repository} has no {absent[0]}.")
+    if index is not None:
+        chosen.append("model_index.json")
+    for folder in networks if index is None else components_of(index):
         files = [file for file in by_folder.get(folder, []) if not file.endswith(UNSAFE_SUFFIXES)]
         if folder in networks:
             files = _of_network(networks[folder], files)
@@ -122,9 +126,11 @@ def _download(checkpoint: Checkpoint, to: Path) -> dict[str, str]:
     """Brings the published files, and returns the SHA-256 of each by its path. Raises `JobError` if one is not what the
     hub says."""
     commit = HfApi().model_info(checkpoint.repository, revision=checkpoint.revision, files_metadata=True)
-    index = hf_hub_download(checkpoint.repository, "model_index.json", revision=commit.sha, local_dir=to)
-    names = [file.rfilename for file in commit.siblings or []]
-    chosen = needed(checkpoint, json.loads(Path(index).read_text()), names)
+    index = None
+    if checkpoint.pipeline:
+        downloaded = hf_hub_download(checkpoint.repository, "model_index.json", revision=commit.sha, local_dir=to)
+        index = json.loads(Path(downloaded).read_text())
+    chosen = needed(checkpoint, index, [file.rfilename for file in commit.siblings or []])
     for file in to.rglob("*"):  # what an interrupted cast or another checkpoint left
         path = file.relative_to(to)
         if file.is_file() and path.parts[0] != ".cache" and path.as_posix() not in chosen:
@@ -195,7 +201,10 @@ def _narrow(checkpoint: Checkpoint, folder: Path) -> list[Path]:
     """
     casts = dict[Path, Path]()
     for component in checkpoint.components:
-        files = sorted((folder / component.name).glob("*.safetensors")) if component.stored in MARKS else []
+        if component.stored not in MARKS:
+            continue
+        place = folder / component.place
+        files = [place] if component.is_file else sorted(place.glob("*.safetensors"))
         wide = {file: file.with_suffix(".cast") for file in files if holds_float32(file)}
         for file, cast in wide.items():
             narrow(file, cast, component.stored, component.float32_parts)

@@ -46,8 +46,11 @@ def stem(component: Component) -> str:
 
 def weight_files(folder: Path, component: Component) -> WeightFiles | None:
     """The files of the network in the checkpoint `folder`: the plain ones if none of them is missing, else marked ones
-    of which none is. If each set lacks a file, it is the first set. None if there is no set."""
-    found = list(_sets(folder / component.name, component))
+    of which none is. If each set lacks a file, it is the first set. None if there is no set. A network that is one file
+    has that alone, there or not."""
+    if component.is_file:
+        return WeightFiles(None, None, (folder / component.place,))
+    found = list(_sets(folder / component.place, component))
     return next((one for one in found if one.is_there), found[0] if found else None)
 
 

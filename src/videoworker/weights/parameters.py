@@ -36,6 +36,8 @@ def _count(folder: Path, component: Component) -> tuple[int, int]:
     for file in found.files if found else ():
         with safe_open(file, "numpy") as opened:
             for name in opened.keys():  # noqa: SIM118 (not a dict)
+                if not name.startswith(component.loaded):
+                    continue
                 count = prod(opened.get_slice(name).get_shape())
                 if component.keeps_float32(name):
                     kept += count

@@ -12,7 +12,7 @@ from videoworker.weights.files import weight_files
 
 @dataclass(frozen=True)
 class Found:
-    """A folder in diffusers layout, and the place that it lies in."""
+    """A checkpoint's folder, and the place that it lies in."""
 
     place: str
     folder: Path
@@ -28,7 +28,7 @@ def locate(checkpoint: Checkpoint, settings: Settings) -> Found | None:
         "the Hugging Face cache": _snapshot(Path(HF_HUB_CACHE), checkpoint),
     }
     for place, folder in places.items():
-        if folder and (folder / "model_index.json").is_file():
+        if folder and (folder / checkpoint.landmark).is_file():
             return Found(place, folder)
     return None
 
@@ -49,6 +49,7 @@ def _snapshot(hub: Path, checkpoint: Checkpoint) -> Path | None:
     if not folders:
         return None
     main = folders[0] / "refs" / "main"
-    snapshots = {index.parent.name: index.parent for index in sorted(folders[0].glob("snapshots/*/model_index.json"))}
+    landmarks = sorted(folders[0].glob(f"snapshots/*/{checkpoint.landmark}"))
+    snapshots = {landmark.parent.name: landmark.parent for landmark in landmarks}
     preferred = [checkpoint.revision or "", main.read_text().strip() if main.is_file() else "", *snapshots]
     return next((snapshots[commit] for commit in preferred if commit in snapshots), None)

@@ -33,28 +33,31 @@ def components_of(index: dict[str, Any]) -> list[str]:
 
 
 def _problems(checkpoint: Checkpoint, folder: Path) -> Iterator[str]:
-    index = _read_json(folder / "model_index.json")
-    if index is None:
-        yield "model_index.json is not a JSON object"
-        return
-    if index.get("_class_name") != checkpoint.pipeline:
-        yield f"model_index.json is of {index.get('_class_name')}, not {checkpoint.pipeline}"
-        return
-    names = [component.name for component in checkpoint.components]
+    named = list[str]()
+    if checkpoint.pipeline:
+        index = _read_json(folder / "model_index.json")
+        if index is None:
+            yield "model_index.json is not a JSON object"
+            return
+        if index.get("_class_name") != checkpoint.pipeline:
+            yield f"model_index.json is of {index.get('_class_name')}, not {checkpoint.pipeline}"
+            return
+        named = components_of(index)
+    names = [component.place for component in checkpoint.components if not component.is_file]
     found = {component: weight_files(folder, component) for component in checkpoint.components}
     absent = [component for component, files in found.items() if files is None]
-    unsafe = [file for component in absent for file in _unsafe(folder / component.name)]
+    unsafe = [file for component in absent for file in _unsafe(folder / component.place)]
     for file in unsafe:
         path = file.relative_to(folder).as_posix()
         yield f"{path} is refused, only safetensors is read; in the weights' folder: videoworker convert {path}"
-    absent = [component for component in absent if not any(file.parent.name == component.name for file in unsafe)]
-    misnamed = [component for component in absent if any((folder / component.name).glob("*.safetensors"))]
+    absent = [component for component in absent if not any(file.parent == folder / component.place for file in unsafe)]
+    misnamed = [component for component in absent if any((folder / component.place).glob("*.safetensors"))]
     for component in misnamed:
-        yield f"no {stem(component)}.safetensors in {component.name}, and no index of its parts"
-    if nothing := [component.name for component in absent if component not in misnamed]:
+        yield f"no {stem(component)}.safetensors in {component.place}, and no index of its parts"
+    if nothing := [component.place for component in absent if component not in misnamed]:
         yield f"no safetensors file in {', '.join(nothing)}"
-    for name in dict.fromkeys([*components_of(index), *names]):
-        if name not in {component.name for component in absent} and not list((folder / name).glob("*.*")):
+    for name in dict.fromkeys([*named, *names]):
+        if name not in {component.place for component in absent} and not list((folder / name).glob("*.*")):
             yield f"no file in {name}"
     for files in found.values():
         if files is not None:

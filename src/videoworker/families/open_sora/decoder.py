@@ -1,0 +1,121 @@
+"""HunyuanVideo's decoder, a tile of the picture at a time but over its whole length, as Open-Sora decodes.
+
+Norms look at all frames of a tile at once, so a clip cannot be decoded piece by piece in time. What can be done so is:
+convolutions take a few frames at a time, and attention a frame. diffusers' own pads a copy of all frames, and makes a
+table of all pairs of tokens. At 129 frames of 256x256 pixels a layer has more numbers than 32 bits count, which not
+every kernel takes at once.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from videoworker.sampling.carried_convolution import convolve
+
+_FRAMES_AT_ONCE = 16  # of those that are made larger
+_NORMED_BYTES_AT_ONCE = 2**29  # at least one group of channels
+
+
+def decode(vae: Any, latents: torch.Tensor, report: Callable[[int, int], None]) -> torch.Tensor:
+    """Pixels [1, 3, n, height, width] of latents [1, C, T, h, w], as the autoencoder scales them.
+
+    `report(done, all)` is called after each tile. Tiles fade into each other as the autoencoder's own do.
+    """
+    *_, height, width = latents.shape
+    ratio = vae.spatial_compression_ratio
+    side, stride = vae.tile_sample_min_height // ratio, vae.tile_sample_stride_height // ratio
+    if max(height, width) <= side:
+        stride = side
+    fade, kept = (side - stride) * ratio, stride * ratio
+    tops, lefts = range(0, height, stride), range(0, width, stride)
+    rows, above = list[torch.Tensor](), list[torch.Tensor]()
+    for top in tops:
+        row = list[torch.Tensor]()
+        for left in lefts:
+            tile = _decode_tile(vae, latents[..., top : top + side, left : left + side])
+            if above:
+                _fade(above[len(row)], tile, -2, fade)
+            if row:
+                _fade(row[-1], tile, -1, fade)
+            row.append(tile)
+            report(len(rows) * len(lefts) + len(row), len(tops) * len(lefts))
+        rows.append(torch.cat([tile[..., :kept, :kept] for tile in row], dim=-1))
+        above = row
+    return torch.cat(rows, dim=-2)
+
+
+def _fade(before: torch.Tensor, tile: torch.Tensor, dim: int, length: int) -> None:
+    """The tile begins as the one before it ends, and becomes itself over `length` pixels."""
+    length = min(length, before.shape[dim], tile.shape[dim])
+    end, begin = before.narrow(dim, before.shape[dim] - length, length), tile.narrow(dim, 0, length)
+    share = (torch.arange(length, device=tile.device) / length).to(tile.dtype).view(-1, *[1] * (-1 - dim))
+    begin.copy_(end.lerp(begin, share))
+
+
+def _decode_tile(vae: Any, latents: torch.Tensor) -> torch.Tensor:
+    decoder = vae.decoder
+    states = _convolved(decoder.conv_in, vae.post_quant_conv(latents))
+    first, *others = decoder.mid_block.resnets
+    states = _residual(first, states)
+    for attention, block in zip(decoder.mid_block.attentions, others, strict=True):
+        states = _residual(block, _attended(attention, states))
+    for up_block in decoder.up_blocks:
+        for block in up_block.resnets:
+            states = _residual(block, states)
+        for upsampler in up_block.upsamplers or ():
+            states = _convolved(upsampler.conv, _enlarged(states, upsampler.upsample_factor))
+    return _convolved(decoder.conv_out, _normed(decoder.conv_norm_out, states))
+
+
+def _residual(block: Any, states: torch.Tensor) -> torch.Tensor:
+    made = _convolved(block.conv1, _normed(block.norm1, states))
+    made = _convolved(block.conv2, _normed(block.norm2, made))
+    return made.add_(states if block.conv_shortcut is None else _convolved(block.conv_shortcut, states))
+
+
+def _normed(norm: Any, states: torch.Tensor) -> torch.Tensor:
+    """Normed and activated, some groups of channels at a time."""
+    made, width = torch.empty_like(states), norm.num_channels // norm.num_groups
+    size = width * max(_NORMED_BYTES_AT_ONCE * norm.num_groups // states.nbytes, 1)
+    weights = zip(norm.weight.split(size), norm.bias.split(size), strict=True)
+    for part, target, (weight, bias) in zip(states.split(size, 1), made.split(size, 1), weights, strict=True):
+        normed = functional.group_norm(part, part.shape[1] // width, weight, bias, norm.eps)
+        target.copy_(functional.silu(normed, inplace=True))
+    return made
+
+
+def _convolved(convolution: Any, states: torch.Tensor) -> torch.Tensor:
+    return convolve(convolution, states, None)[0]
+
+
+def _enlarged(states: torch.Tensor, factors: tuple[int, int, int]) -> torch.Tensor:
+    """The first frame stays one frame."""
+    *sizes, height, width = states.shape
+    count, (longer, taller, wider) = sizes[2], factors
+    made = states.new_empty((*sizes[:2], 1 + (count - 1) * longer, height * taller, width * wider))
+    made[:, :, :1] = functional.interpolate(states[:, :, :1], scale_factor=(1, taller, wider))
+    for start in range(1, count, _FRAMES_AT_ONCE):
+        piece = states[:, :, start : start + _FRAMES_AT_ONCE].contiguous()
+        first = 1 + (start - 1) * longer
+        made[:, :, first : first + piece.shape[2] * longer] = functional.interpolate(piece, scale_factor=factors)
+    return made
+
+
+def _attended(attention: Any, states: torch.Tensor) -> torch.Tensor:
+    """Each frame sees itself and those before it."""
+    shape, area = states.shape, states.shape[-2] * states.shape[-1]
+    tokens = attention.group_norm(states.flatten(2)).transpose(1, 2)  # [1, T * h * w, C]
+    query, key, value = (
+        projection(tokens).unflatten(2, (attention.heads, -1)).transpose(1, 2)
+        for projection in (attention.to_q, attention.to_k, attention.to_v)
+    )
+    frames = [
+        functional.scaled_dot_product_attention(
+            query[:, :, start : start + area], key[:, :, : start + area], value[:, :, : start + area]
+        )
+        for start in range(0, tokens.shape[1], area)
+    ]
+    made: torch.Tensor = attention.to_out[0](torch.cat(frames, dim=2).transpose(1, 2).flatten(2))
+    return states + made.transpose(1, 2).view(shape)
