@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from videoworker.errors import Code, JobError
-from videoworker.models import VARIANTS
+from videoworker.models import SOUND_VARIANTS, VARIANTS
 from videoworker.models.checkpoint import Checkpoint
+from videoworker.models.sound_model import SoundModel
 from videoworker.models.video_model import VideoModel
 from videoworker.planning.variants import continuing, suited
 from videoworker.request import VideoRequest
@@ -43,6 +44,17 @@ class Machine:
         if not self._has(model.checkpoint):
             raise JobError(Code.MODEL_NOT_LOADED, model.checkpoint.absence)
         return model
+
+    def sound_model(self) -> SoundModel | None:
+        """The sound model that is installed and runs here, the best of them. If there is none, the best that may be
+        fetched. None if there is none either."""
+        models = sorted(
+            (variant for variants in SOUND_VARIANTS.values() for variant in variants),
+            key=lambda model: (model.needs_gpu and not self.has_gpu, model.rank),
+        )
+        installed = (model for model in models if self.is_installed(model.checkpoint))
+        to_fetch = (model for model in models if self.may_fetch and (self.has_gpu or not model.needs_gpu))
+        return next(installed, None) or next(to_fetch, None)
 
     def continuing_variant(self, model: VideoModel) -> VideoModel | None:
         """The variant that continues the model's clips, if there is one and it can be used here."""

@@ -1,15 +1,17 @@
 """From a request to the plan of its clip: variant, size, segments, sampling, notes. A job has one plan, made once."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from videoworker.canvas import Canvas
 from videoworker.errors import Code, FieldProblem, JobError
 from videoworker.models.sampling import Sampling
+from videoworker.models.sound_model import SoundModel
 from videoworker.models.video_model import VideoModel
 from videoworker.planning.machine import Machine
 from videoworker.planning.sizes import fit
-from videoworker.request import VideoRequest
+from videoworker.planning.sound import SoundPlan, plan_sound
+from videoworker.request import AudioRequest, VideoRequest
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,8 @@ class Plan:
     """What will be made.
 
     `continuing` is the variant that makes the segments after the first; None if there is one alone. If `low_vram`, time
-    may be spent to save device memory. `notes` says what differs from the request, and why.
+    may be spent to save device memory. `sound` is None if the video is silent. `notes` says what differs from the
+    request, and why.
     """
 
     model: VideoModel
@@ -39,6 +42,7 @@ class Plan:
     notes: tuple[str, ...]
     low_vram: bool = False
     continuing: VideoModel | None = None
+    sound: SoundPlan | None = None
 
     @property
     def models(self) -> tuple[VideoModel, ...]:
@@ -54,7 +58,17 @@ def make_plan(request: VideoRequest, machine: Machine, served: str | None = None
     """The plan of a request on a machine. `served` is the one model that the operator serves, if there is one.
     Raises `JobError` that says what the model or the machine lacks."""
     model = machine.variant_for(served or request.model or machine.best_installed(), request)
-    return plan_clip(request, model, machine.continuing_variant(model))
+    plan = plan_clip(request, model, machine.continuing_variant(model))
+    return plan if request.audio is None else _with_sound(plan, request.audio, machine.sound_model())
+
+
+def _with_sound(plan: Plan, wanted: AudioRequest, model: SoundModel | None) -> Plan:
+    """The plan, with the sound that is wanted if there is a model for it."""
+    if model is None:
+        note = "No sound model is installed, so the video is silent. To install one: videoworker fetch foley"
+        return replace(plan, notes=(*plan.notes, note))
+    notes = dict.fromkeys((*plan.notes, *model.checkpoint.notes))
+    return replace(plan, sound=plan_sound(wanted, model, plan.num_frames, plan.fps), notes=tuple(notes))
 
 
 def plan_clip(request: VideoRequest, model: VideoModel, continuing: VideoModel | None = None) -> Plan:
@@ -158,6 +172,4 @@ def _without_effect(request: VideoRequest, model: VideoModel, guidance_scale: fl
         notes.append("negative_prompt has no effect at a guidance_scale of 1 or less.")
     if request.low_vram and not model.needs_gpu:
         notes.append(f"low_vram has no effect: {model.name} needs no GPU.")
-    if request.audio is not None:
-        notes.append("Sound is not made yet: the video is silent.")
     return notes

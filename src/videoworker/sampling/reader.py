@@ -59,6 +59,11 @@ class Reader:
     def image_processor(self, name: str) -> Any:
         return AutoImageProcessor.from_pretrained(self._place(name), local_files_only=True)
 
+    def config(self, name: str) -> dict[str, Any]:
+        """The configuration of a network, as it stands in its folder."""
+        config: dict[str, Any] = json.loads((self._place(name) / "config.json").read_text("utf-8"))
+        return config
+
     def scheduler_config(self) -> Any:
         return FlowMatchEulerDiscreteScheduler.load_config(self.folder / "scheduler", local_files_only=True)
 

@@ -4,6 +4,7 @@ import tracemalloc
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import numpy as np
 import pytest
@@ -14,21 +15,27 @@ from transformers import ClapTextModel, SiglipImageProcessorPil, SiglipVisionMod
 
 from builder.tiny import foley as tiny
 from tests.families.running import reader
-from tests.stopping import cancelled_at
 from tests.watches import watch_that
 from videoworker.errors import Code, JobError
 from videoworker.families.foley.family import load, view
-from videoworker.families.foley.features import Extractors, Seen, cropped, read_texts, squashed
+from videoworker.families.foley.features import Extractors, Seen, Sides, Viewer, cropped, extract, read_texts, squashed
 from videoworker.families.foley.windows import windows
 from videoworker.families.sound_family import Footage
 from videoworker.models.sound_model import Part
+from videoworker.sampling.reader import Reader
+from videoworker.watch import Watch
 
 
 @pytest.fixture(scope="module")
-def extractors(tmp_path_factory: pytest.TempPathFactory) -> Extractors:
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Reader:
     folder = tmp_path_factory.mktemp("weights") / "foley"
     tiny.save(folder, "xxl")
-    loaded = load(reader(folder), Part.EXTRACTORS)
+    return reader(folder)
+
+
+@pytest.fixture(scope="module")
+def extractors(weights: Reader) -> Extractors:
+    loaded = load(weights, Part.EXTRACTORS)
     assert isinstance(loaded, Extractors)
     return loaded
 
@@ -38,12 +45,25 @@ def frame(number: int, height: int = 40, width: int = 64) -> NDArray[np.uint8]:
 
 
 def seen(
-    extractors: Extractors, footage: Footage, show: Callable[[int], NDArray[np.uint8]] = frame
+    extractors: Extractors,
+    footage: Footage,
+    show: Callable[[int], NDArray[np.uint8]] = frame,
+    watch: Watch | None = None,
 ) -> tuple[Seen, ...]:
-    viewer = view(extractors, footage, watch_that())
-    for number in range(footage.num_frames):
-        viewer.see(show(number))
-    return viewer.features()
+    sides = Sides(extractors.image_encoder.config.image_size, extractors.synchformer.config.image_size)
+    with TemporaryFile() as file:
+        viewer = Viewer(sides, windows(footage), file)
+        for number in range(footage.num_frames):
+            viewer.see(show(number))
+        return extract(extractors, viewer, watch or watch_that())
+
+
+def test_sides_are_the_encoders(weights: Reader, extractors: Extractors) -> None:
+    with TemporaryFile() as file:
+        viewer = view(weights, Footage(24, Fraction(24)), file)
+        viewer.see(frame(0))
+        assert viewer.pictures([0]).shape == (1, *2 * [extractors.image_encoder.config.image_size], 3)
+        assert viewer.motion([[0, 0]]).shape == (1, 2, *2 * [extractors.synchformer.config.image_size], 3)
 
 
 @pytest.mark.parametrize(("height", "width"), [(48, 80), (480, 832), (33, 17)])
@@ -101,14 +121,19 @@ def test_memory_does_not_grow(extractors: Extractors) -> None:
     assert peak(30) < 1.5 * peak(5)
 
 
-def test_a_cancel_while_pictures_are_seen(extractors: Extractors) -> None:
-    watch, _ = cancelled_at(1)
-    viewer = view(extractors, Footage(240, Fraction(24)), watch)
-    watch.cancel.set()
+def test_a_cancel_while_pictures_are_encoded(extractors: Extractors) -> None:
+    watch, encoded = watch_that(), list[int]()
+
+    def cancel(*_: object) -> None:
+        encoded.append(1)
+        watch.cancel.set()
+
+    handle = extractors.image_encoder.register_forward_hook(cancel)
     with pytest.raises(JobError) as caught:
-        for number in range(240):
-            viewer.see(frame(number))
+        seen(extractors, Footage(240, Fraction(24)), watch=watch)
+    handle.remove()
     assert caught.value.code is Code.CANCELLED
+    assert len(encoded) == 1
 
 
 def test_texts_are_padded_together_and_cut(extractors: Extractors) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,9 @@ from videoworker.errors import Code, JobError
 from videoworker.families.foley import SOUND_FAMILY
 from videoworker.families.foley.codec import CONTEXT
 from videoworker.families.foley.family import Decoder, Denoiser, decode, start
-from videoworker.families.foley.features import Seen
-from videoworker.families.sound_family import Footage, Hearing, Sound, Wanted
+from videoworker.families.foley.features import Seen, Sides, Viewer
+from videoworker.families.foley.windows import windows
+from videoworker.families.sound_family import Footage, Hearing, Wanted, waveform
 from videoworker.models.foley import FOLEY_XXL
 from videoworker.models.sampling import Sampling
 from videoworker.models.sound_model import Part
@@ -48,13 +50,16 @@ def sound_of(
     sampling: Sampling = SAMPLING,
     prompts: tuple[str, str] = PROMPTS,
     watch: Watch | None = None,
-) -> Sound:
-    """A sound that has seen all frames of its video."""
-    sound = Sound(SOUND_FAMILY, use, footage, Wanted(prompts, sampling, seed=3), watch or watch_that())
-    generator = np.random.default_rng(0)
-    for _ in range(footage.num_frames):
-        sound.see(generator.integers(0, 256, (18, 32, 3), dtype=np.uint8))
-    return sound
+) -> torch.Tensor:
+    """The waveform for a video of noise."""
+    sides = Sides(picture=32, motion=32)
+    with TemporaryFile() as file:
+        viewer = Viewer(sides, windows(footage), file)
+        generator = np.random.default_rng(0)
+        for _ in range(footage.num_frames):
+            viewer.see(generator.integers(0, 256, (18, 32, 3), dtype=np.uint8))
+        wanted = Wanted(footage, prompts, sampling, seed=3)
+        return waveform(SOUND_FAMILY, use, viewer, wanted, watch or watch_that())
 
 
 def footage(seconds: float) -> Footage:
@@ -103,22 +108,22 @@ def test_a_missing_sync_embedding_would_be_seen(recorded: Tensors, tmp_path: Pat
 
 @pytest.mark.parametrize("clip", [Footage(1, Fraction(24)), footage(0.5), Footage(151, Fraction(30000, 1001))])
 def test_as_long_as_the_video(parts: dict[Part, Any], clip: Footage) -> None:
-    wave = sound_of(parts.__getitem__, clip, Sampling(1, 4.5)).waveform()
+    wave = sound_of(parts.__getitem__, clip, Sampling(1, 4.5))
     assert wave.dtype == torch.float32
     assert wave.shape == (1, round(clip.num_frames / float(clip.fps) * 48_000))
     assert wave.abs().max() <= 1 and wave.std() > 0.01
 
 
 def test_the_same_again(parts: dict[Part, Any]) -> None:
-    first, second = (sound_of(parts.__getitem__, footage(1)).waveform() for _ in range(2))
+    first, second = (sound_of(parts.__getitem__, footage(1)) for _ in range(2))
     assert torch.equal(first, second)
 
 
 @pytest.mark.parametrize("changed", [{"prompts": ("noisy, harsh", "")}, {"sampling": Sampling(2, 1.0)}])
 def test_what_is_asked_for_is_heard(parts: dict[Part, Any], changed: dict[str, Any]) -> None:
     """An empty prompt makes a sound of its own, and so does a prompt without guidance."""
-    made = sound_of(parts.__getitem__, footage(1), **changed).waveform()
-    assert not torch.allclose(made, sound_of(parts.__getitem__, footage(1)).waveform(), atol=0.01)
+    made = sound_of(parts.__getitem__, footage(1), **changed)
+    assert not torch.allclose(made, sound_of(parts.__getitem__, footage(1)), atol=0.01)
 
 
 def test_in_16_bits(tmp_path: Path, parts: dict[Part, Any]) -> None:
@@ -126,9 +131,9 @@ def test_in_16_bits(tmp_path: Path, parts: dict[Part, Any]) -> None:
     tiny.save(tmp_path / "foley", "xxl")
     dtypes = {one.name: getattr(torch, one.dtype) for one in FOLEY_XXL.checkpoint.components}
     narrow = Reader(tmp_path / "foley", CPU, dtypes)
-    made = sound_of(lambda part: SOUND_FAMILY.load(narrow, part), footage(1), LOUD).waveform()
-    wide = sound_of(parts.__getitem__, footage(1), LOUD).waveform()
-    other = sound_of(parts.__getitem__, footage(1), LOUD, ("noisy, harsh", "a dog")).waveform()
+    made = sound_of(lambda part: SOUND_FAMILY.load(narrow, part), footage(1), LOUD)
+    wide = sound_of(parts.__getitem__, footage(1), LOUD)
+    other = sound_of(parts.__getitem__, footage(1), LOUD, ("noisy, harsh", "a dog"))
     assert (made - wide).std() < 0.3 * (other - wide).std()
 
 
@@ -147,7 +152,7 @@ def shapes_seen(network: torch.nn.Module) -> Iterator[list[tuple[int, ...]]]:
 
 def test_without_guidance_the_negative_prompt_is_not_run(parts: dict[Part, Any]) -> None:
     with shapes_seen(parts[Part.TRANSFORMER].transformer) as shapes:
-        sound_of(parts.__getitem__, footage(1), Sampling(2, 1.0)).waveform()
+        sound_of(parts.__getitem__, footage(1), Sampling(2, 1.0))
     assert shapes == [(1, tiny.LATENT_CHANNELS, 50)] * 2
 
 
@@ -161,7 +166,7 @@ def test_a_longer_sound_needs_no_more_memory(parts: dict[Part, Any], seconds: fl
         shapes_seen(parts[Part.TRANSFORMER].transformer) as denoised,
         shapes_seen(parts[Part.DECODER].codec) as decoded,
     ):
-        wave = sound_of(parts.__getitem__, footage(seconds), Sampling(1, 4.5)).waveform()
+        wave = sound_of(parts.__getitem__, footage(seconds), Sampling(1, 4.5))
     assert wave.shape == (1, 48_000 * seconds) and wave.abs().max() <= 1 and wave.std() > 0.01
     assert max(pictures) == (8, 3, 32, 32) and max(segments) == (4, 3, 16, 32, 32)
     assert denoised == [(2, tiny.LATENT_CHANNELS, length) for length in latents]
@@ -179,13 +184,13 @@ def test_one_part_at_a_time(tmp_path: Path) -> None:
         given.append(weakref.ref(loaded))
         return loaded
 
-    assert sound_of(use, footage(0.5)).waveform().shape == (1, 24_000)
+    assert sound_of(use, footage(0.5)).shape == (1, 24_000)
     assert len(given) == len(Part)
 
 
 def test_steps_are_reported(parts: dict[Part, Any]) -> None:
     reports: list[Progress] = []
-    sound_of(parts.__getitem__, footage(1), watch=watch_that(reports.append)).waveform()
+    sound_of(parts.__getitem__, footage(1), watch=watch_that(reports.append))
     assert [(report.step, report.steps) for report in reports] == [(1, 2), (2, 2)]
 
 
@@ -200,9 +205,8 @@ def test_a_cancel_inside_a_step_stops_within_it(parts: dict[Part, Any]) -> None:
         watch.cancel.set()
 
     handles = first.register_forward_hook(cancel), second.register_forward_hook(lambda *_: ran.append("second"))
-    sound = sound_of(parts.__getitem__, footage(12), watch=watch)
     with pytest.raises(JobError) as caught:
-        sound.waveform()
+        sound_of(parts.__getitem__, footage(12), watch=watch)
     for handle in handles:
         handle.remove()
     assert caught.value.code is Code.CANCELLED
@@ -212,9 +216,8 @@ def test_a_cancel_inside_a_step_stops_within_it(parts: dict[Part, Any]) -> None:
 def test_a_cancel_between_pieces_of_the_wave(parts: dict[Part, Any]) -> None:
     watch = watch_that()
     handle = parts[Part.DECODER].codec.register_forward_hook(lambda *_: watch.cancel.set())
-    sound = sound_of(parts.__getitem__, footage(12), watch=watch)
     with shapes_seen(parts[Part.DECODER].codec) as decoded, pytest.raises(JobError) as caught:
-        sound.waveform()
+        sound_of(parts.__getitem__, footage(12), watch=watch)
     handle.remove()
     assert caught.value.code is Code.CANCELLED
     assert len(decoded) == 1

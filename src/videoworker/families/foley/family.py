@@ -1,4 +1,5 @@
-"""HunyuanVideo-Foley, in the order in which a sound is made: load, view, read_texts, get_noise, start, decode.
+"""HunyuanVideo-Foley, in the order in which a sound is made: view, load, read_texts, extract, get_noise, start,
+decode.
 
 Latents are [1, C, L], 50 a second. They are made from noise in Euler's steps with guidance. The negative prompt's side
 sees nothing: it has the transformer's own features for an empty picture and no motion (arXiv:2508.16930).
@@ -6,14 +7,14 @@ sees nothing: it has the transformer's own features for an empty picture and no 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from transformers import ClapTextModel, SiglipVisionModel
 
 from videoworker.families.foley import codec
 from videoworker.families.foley.codec import FoleyDecoder
-from videoworker.families.foley.features import Extractors, Viewer
+from videoworker.families.foley.features import Extractors, Sides, Viewer
 from videoworker.families.foley.joining import shares
 from videoworker.families.foley.synchformer import Synchformer
 from videoworker.families.foley.transformer import Conditioning, FoleyTransformer
@@ -24,7 +25,6 @@ from videoworker.sampling.denoise import Start
 from videoworker.sampling.guidance import Guidance
 from videoworker.sampling.reader import Reader
 from videoworker.sampling.schedule import FlowSchedule
-from videoworker.watch import Watch
 
 SAMPLE_RATE = 48_000
 
@@ -64,9 +64,10 @@ def load(reader: Reader, part: Part) -> Extractors | Denoiser | Decoder:
     return Decoder(reader.network(FoleyDecoder, "codec"), reader.device)
 
 
-def view(extractors: Extractors, footage: Footage, watch: Watch) -> Viewer:
-    """A viewer for the video's windows."""
-    return Viewer(extractors, windows(footage), watch)
+def view(reader: Reader, footage: Footage, file: BinaryIO) -> Viewer:
+    """A viewer for the video's windows, which keeps pictures in `file`."""
+    sides = Sides(reader.config("image_encoder")["image_size"], reader.config("synchformer")["image_size"])
+    return Viewer(sides, windows(footage), file)
 
 
 def get_noise(networks: Denoiser, footage: Footage, generator: torch.Generator) -> torch.Tensor:

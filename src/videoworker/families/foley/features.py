@@ -1,13 +1,13 @@
 """What is seen and asked for, as features: pictures (SigLIP2), motion (Synchformer) and texts (CLAP).
 
-Frames are taken as they stream. Of each only what an encoder sees is kept, at that encoder's size, until enough are
-there to be encoded together. So memory holds the same few pictures, however long the video is.
+Of each frame only what an encoder sees is kept, at that encoder's size, in a file. The encoders read it when the video
+is whole. So memory holds the same few pictures, however long the video is, and the encoders need no room before.
 """
 
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
-from typing import Any
+from os import SEEK_END
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +17,8 @@ from torch.nn import functional
 from videoworker.canvas import Frames, Picture
 from videoworker.families.foley.windows import Window
 from videoworker.watch import Watch
+
+Item = TypeVar("Item", int, tuple[int, ...])
 
 MAX_TEXT_TOKENS = 77
 
@@ -44,82 +46,96 @@ class Seen:
     sync: torch.Tensor
 
 
+@dataclass(frozen=True)
+class Sides:
+    """Of the squares that the encoders of pictures and of motion take, in pixels."""
+
+    picture: int
+    motion: int
+
+
 class Viewer:
-    """Takes all frames of a video, one by one, and has the features of its windows then."""
+    """Takes all frames of a video, one by one. Of each it keeps what the encoders will see of it in `file`."""
 
-    def __init__(self, extractors: Extractors, windows: Sequence[Window], watch: Watch) -> None:
-        self._extractors, self._windows, self._watch = extractors, windows, watch
-        self._pictures_left = deque(sorted({number for window in windows for number in window.pictures}))
-        # In time, because no segment is longer than another.
-        self._segments_left = deque(sorted({segment for window in windows for segment in window.segments}))
-        self._of_a_segment = {number for segment in self._segments_left for number in segment}
-        self._num_seen = 0
-        self._pictures: dict[int, Picture] = {}  # by frame, to be encoded
-        self._recent: dict[int, Picture] = {}  # by frame, of segments that are not over
-        self._segments: dict[tuple[int, ...], Frames] = {}  # to be encoded
-        self._of_pictures: dict[int, torch.Tensor] = {}
-        self._of_segments: dict[tuple[int, ...], torch.Tensor] = {}
-
-    @property
-    def num_pictures_held(self) -> int:
-        """How many pictures wait in memory."""
-        return len(self._pictures) + len(self._recent) + sum(map(len, self._segments.values()))
+    def __init__(self, sides: Sides, windows: Sequence[Window], file: BinaryIO) -> None:
+        self.windows = windows
+        self._file, self._num_seen = file, 0
+        self._pictures = _Kept(file, sides.picture, {number for window in windows for number in window.pictures})
+        of_segments = {number for window in windows for segment in window.segments for number in segment}
+        self._motion = _Kept(file, sides.motion, of_segments)
 
     def see(self, frame: Picture) -> None:
-        """Takes the next frame [height, width, 3], which is not kept. Raises `JobError`: the watch's."""
-        number = self._num_seen
+        """Takes the next frame [height, width, 3]."""
+        if self._num_seen in self._pictures.wanted:
+            self._pictures.keep(self._num_seen, squashed(frame, self._pictures.side))
+        if self._num_seen in self._motion.wanted:
+            self._motion.keep(self._num_seen, cropped(frame, self._motion.side))
         self._num_seen += 1
-        if self._pictures_left and self._pictures_left[0] == number:
-            self._pictures_left.popleft()
-            self._pictures[number] = squashed(frame, self._extractors.image_encoder.config.image_size)
-        if number in self._of_a_segment:
-            self._recent[number] = cropped(frame, self._extractors.synchformer.config.image_size)
-        while self._segments_left and self._segments_left[0][-1] <= number:
-            segment = self._segments_left.popleft()
-            self._segments[segment] = np.stack([self._recent[one] for one in segment])
-        first_needed = self._segments_left[0][0] if self._segments_left else self._num_seen
-        self._recent = {one: picture for one, picture in self._recent.items() if one >= first_needed}
-        if len(self._pictures) >= PICTURES_AT_ONCE:
-            self._encode_pictures()
-        if len(self._segments) >= SEGMENTS_AT_ONCE:
-            self._encode_segments()
 
-    def features(self) -> tuple[Seen, ...]:
-        """Those of each window, after the last frame. Raises `JobError`: the watch's."""
-        self._encode_pictures()
-        self._encode_segments()
-        return tuple(
-            Seen(
-                torch.stack([self._of_pictures[number] for number in window.pictures]),
-                torch.cat([self._of_segments[segment] for segment in window.segments]),
-            )
-            for window in self._windows
+    def pictures(self, numbers: Sequence[int]) -> Frames:
+        """Of the frames with these numbers, as the encoder of pictures sees them."""
+        return self._pictures.read(numbers)
+
+    def motion(self, segments: Sequence[Sequence[int]]) -> Frames:
+        """[len(segments), frames, side, side, 3], as the encoder of motion sees them."""
+        return np.stack([self._motion.read(segment) for segment in segments])
+
+
+class _Kept:
+    """Squares of `side` pixels in a file that several share, by the numbers of their frames."""
+
+    def __init__(self, file: BinaryIO, side: int, wanted: set[int]) -> None:
+        self.side, self.wanted = side, wanted
+        self._file = file
+        self._places: dict[int, int] = {}
+
+    def keep(self, number: int, square: Picture) -> None:
+        self._places[number] = self._file.seek(0, SEEK_END)
+        self._file.write(square.tobytes())
+
+    def read(self, numbers: Sequence[int]) -> Frames:
+        return np.stack([self._one(number) for number in numbers])
+
+    def _one(self, number: int) -> Picture:
+        self._file.seek(self._places[number])
+        shape = self.side, self.side, 3
+        return np.frombuffer(self._file.read(3 * self.side**2), np.uint8).reshape(shape)
+
+
+@torch.inference_mode()
+def extract(extractors: Extractors, viewer: Viewer, watch: Watch) -> tuple[Seen, ...]:
+    """The features of each window, after the last frame. Raises `JobError`: the watch's."""
+    of_pictures: dict[int, torch.Tensor] = {}
+    for numbers in _batches({one for window in viewer.windows for one in window.pictures}, PICTURES_AT_ONCE):
+        watch.check()
+        encoder = extractors.image_encoder
+        pixels = _pixels(viewer.pictures(numbers), extractors.device, encoder.dtype)
+        of_pictures |= zip(numbers, encoder(pixel_values=pixels).pooler_output.float().cpu(), strict=True)
+    of_segments: dict[tuple[int, ...], torch.Tensor] = {}
+    for segments in _batches({one for window in viewer.windows for one in window.segments}, SEGMENTS_AT_ONCE):
+        watch.check()
+        encoder = extractors.synchformer
+        pixels = _pixels(viewer.motion(segments), extractors.device, encoder.dtype)
+        of_segments |= zip(segments, encoder(pixels.transpose(1, 2)).float().cpu(), strict=True)
+    return tuple(
+        Seen(
+            torch.stack([of_pictures[number] for number in window.pictures]),
+            torch.cat([of_segments[segment] for segment in window.segments]),
         )
+        for window in viewer.windows
+    )
 
-    @torch.inference_mode()
-    def _encode_pictures(self) -> None:
-        if self._pictures:
-            self._watch.check()
-            encoder = self._extractors.image_encoder
-            pixels = self._pixels(np.stack(list(self._pictures.values())), encoder.dtype)
-            features = encoder(pixel_values=pixels).pooler_output.float().cpu()
-            self._of_pictures |= dict(zip(self._pictures, features, strict=True))
-            self._pictures.clear()
 
-    @torch.inference_mode()
-    def _encode_segments(self) -> None:
-        if self._segments:
-            self._watch.check()
-            encoder = self._extractors.synchformer
-            pixels = self._pixels(np.stack(list(self._segments.values())), encoder.dtype)
-            features = encoder(pixels.transpose(1, 2)).float().cpu()
-            self._of_segments |= dict(zip(self._segments, features, strict=True))
-            self._segments.clear()
+def _batches(items: Set[Item], most: int) -> Iterator[list[Item]]:
+    """All items in order, at most so many at once."""
+    ordered = sorted(items)
+    return (ordered[first : first + most] for first in range(0, len(ordered), most))
 
-    def _pixels(self, pictures: Frames, dtype: torch.dtype) -> torch.Tensor:
-        """[..., 3, height, width] from -1 to 1."""
-        pixels = torch.from_numpy(pictures).to(self._extractors.device).movedim(-1, -3)
-        return (pixels.float() / 127.5 - 1).to(dtype)
+
+def _pixels(pictures: Frames, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+    """[..., 3, height, width] from -1 to 1."""
+    pixels = torch.from_numpy(pictures).to(device).movedim(-1, -3)
+    return (pixels.float() / 127.5 - 1).to(dtype)
 
 
 def squashed(frame: Picture, side: int) -> Picture:
