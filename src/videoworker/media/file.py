@@ -40,6 +40,11 @@ _LEAST_X264_CRF = 1  # less means lossless to x264, which the High profile does 
 # the 8 Mbit/s at 1080p that YouTube recommends for uploads of 24 to 30 frames a second.
 _VP9_BITS_PER_PIXEL = 0.2
 
+# Of the sound, which has one channel.
+SAMPLE_RATE = 48_000
+SOUND_BITS_PER_SECOND: dict[Container, int] = {"mp4": 160_000, "webm": 96_000}
+SOUND_TOLERANCE = 0.005  # seconds by which its length may differ from the picture's: a webm counts milliseconds
+
 _LONGEST_GOP_SECONDS = 2
 _MOST_THREADS = 16  # libavcodec's limit if it sets the number itself (MAX_AUTO_THREADS)
 
@@ -62,7 +67,7 @@ class Finished:
         return cls(
             codec=_CODECS[format.container],
             num_frames=format.num_frames,
-            duration=format.num_frames / format.fps,
+            duration=format.duration,
             file_size=path.stat().st_size,
             sha256=sha256,
         )
@@ -73,8 +78,8 @@ class VideoFormat:
     """What a file has, and what frames it is made from.
 
     `canvas` says how its pictures are cut out of frames. Their sides are even, since 4:2:0 halves them. `fps` and
-    `num_frames` are exact. `crf` takes the place of `quality` and must lie in `CRF_RANGE`. Raises ValueError if no file
-    can have this size, rate, count or crf.
+    `num_frames` are exact. `crf` takes the place of `quality` and must lie in `CRF_RANGE`. `has_audio` says that sound
+    is added when the picture is finished. Raises ValueError if no file can have this size, rate, count or crf.
     """
 
     container: Container
@@ -83,6 +88,7 @@ class VideoFormat:
     num_frames: int
     quality: Quality = "medium"
     crf: int | None = None
+    has_audio: bool = False
 
     def __post_init__(self) -> None:
         width, height, fps, num_frames = self.canvas.width, self.canvas.height, self.fps, self.num_frames
@@ -96,6 +102,11 @@ class VideoFormat:
     def rate_factor(self) -> int:
         """The constant rate factor, on the encoder's own scale."""
         return CRF[self.container][self.quality] if self.crf is None else self.crf
+
+    @property
+    def duration(self) -> float:
+        """In seconds."""
+        return self.num_frames / self.fps
 
     @property
     def pixels(self) -> int:

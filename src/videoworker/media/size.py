@@ -1,11 +1,14 @@
 """How large a video file will be, before it is made."""
 
-from videoworker.media.file import CRF, VideoFormat
+from videoworker.media.file import CRF, SOUND_BITS_PER_SECOND, VideoFormat
 
 # What generated pictures need at "medium", with some room above what was measured: files of `sketch` at 256x256 have
 # 0.15, and 1080p has less. YouTube's recommended upload rates lie between 0.12 (1080p) and 0.2 (720p).
 _BITS_PER_PIXEL_AT_MEDIUM = 0.2
 _CRF_STEPS_TO_HALVE = 6  # as x264's guide says; VP9's scale is about as steep
+
+# Opus takes up to half more than its rate for what is dense, and each packet takes some bytes of the container.
+_SOUND_MARGIN = 1.6
 
 _CONTAINER_BYTES = 10_000
 
@@ -14,4 +17,5 @@ def estimated_bytes(format: VideoFormat) -> int:
     """The size in bytes that a file of this format is not expected to exceed."""
     steps = CRF[format.container]["medium"] - format.rate_factor
     bits_per_pixel = _BITS_PER_PIXEL_AT_MEDIUM * 2 ** (steps / _CRF_STEPS_TO_HALVE)
-    return _CONTAINER_BYTES + round(format.pixels * bits_per_pixel / 8)
+    sound_bits = format.duration * SOUND_BITS_PER_SECOND[format.container] * _SOUND_MARGIN if format.has_audio else 0
+    return _CONTAINER_BYTES + round((format.pixels * bits_per_pixel + sound_bits) / 8)
