@@ -23,7 +23,7 @@ from videoworker.models import VARIANTS
 from videoworker.models.checkpoint import Role
 from videoworker.models.sampling import Sampling
 from videoworker.models.video_model import VideoModel
-from videoworker.planning.placement import GIB
+from videoworker.planning.memory import GIB
 from videoworker.sampling.denoise import Inputs, denoise
 from videoworker.sampling.latent_space import Shape
 from videoworker.sampling.reader import Reader, Tensors

@@ -26,7 +26,7 @@ from videoworker.families.sound_family import Footage, Hearing
 from videoworker.models import SOUND_VARIANTS
 from videoworker.models.sampling import Sampling
 from videoworker.models.sound_model import Part, SoundModel
-from videoworker.planning.placement import GIB
+from videoworker.planning.memory import GIB
 from videoworker.sampling.denoise import denoise
 from videoworker.watch import Watch
 

@@ -23,7 +23,7 @@ from videoworker.errors import RETRYABLE, STATUS
 from videoworker.models import VARIANTS
 from videoworker.models.checkpoint import Checkpoint, Component
 from videoworker.models.video_model import VideoModel
-from videoworker.planning.placement import GIB
+from videoworker.planning.memory import GIB
 from videoworker.settings import Settings
 
 DOCS = Path(__file__).parent.parent / "docs"

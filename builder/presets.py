@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from videoworker.models import VARIANTS
 from videoworker.models.checkpoint import Checkpoint
 from videoworker.models.video_model import VideoModel
+from videoworker.planning.memory import GIB
 from videoworker.planning.placement import (
-    GIB,
     ITEM_BYTES,
     LADDER,
     Placement,

@@ -25,7 +25,7 @@ from tests.media.pictures import encoded
 from videoworker import __version__
 from videoworker.origin import TRAINED_ALGORITHMIC_MEDIA
 
-SILENT = "Sound is not made yet: the video is silent."
+SILENT = "No sound model is installed, so the video is silent. To fetch one: videoworker fetch foley"
 PROMPT = "a red circle moving right on a blue background"
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 

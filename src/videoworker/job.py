@@ -5,7 +5,11 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from tempfile import TemporaryFile
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from videoworker import __version__
 from videoworker.canvas import Picture
@@ -18,6 +22,7 @@ from videoworker.media.file import Finished, VideoFile, VideoFormat
 from videoworker.media.picture import decode_picture
 from videoworker.media.playable import check_plays
 from videoworker.media.size import estimated_bytes
+from videoworker.media.sound_track import add_sound
 from videoworker.origin import SOFTWARE, Origin
 from videoworker.planning.plan import Plan, make_plan
 from videoworker.request import Result, Video, VideoRequest
@@ -33,7 +38,7 @@ def run(job: Mapping[str, Any], request: VideoRequest, watch: Watch, engine: Eng
     if (delivered := destination.delivered_before(request)) is not None:
         return delivered
     plan = make_plan(request, engine.survey(), settings.model)
-    format = VideoFormat(request.container, plan.canvas, plan.fps, plan.num_frames, request.quality, request.crf)
+    format = _format(request, plan)
     destination.check_size(estimated_bytes(format))
     if (estimate := engine.pace.estimate(plan)) is not None:
         watch.expect(estimate)
@@ -45,11 +50,10 @@ def run(job: Mapping[str, Any], request: VideoRequest, watch: Watch, engine: Eng
     with workspace() as folder:
         path = folder / f"video.{request.container}"
         with VideoFile(path, format, _metadata(request, prepared, seed) | marks.tags(settings)) as file:
-            for frame in engine.frames(prepared, clip, watch):
-                with watch.stage("encode"):
-                    file.write(frame)
+            sound = _film(engine, prepared, clip, file, watch)
+        if sound is not None:
             with watch.stage("encode"):
-                file.close()
+                add_sound(path, request.container, sound, watch)
         with watch.stage("encode"):
             marked = marks.mark(path, origin, settings, watch)
             finished = Finished.at(path, format)
@@ -67,6 +71,26 @@ def run(job: Mapping[str, Any], request: VideoRequest, watch: Watch, engine: Eng
     return replace(result, timings=_seconds(watch), finished_at=time.time())
 
 
+def _film(engine: Engine, prepared: Prepared, clip: Clip, file: VideoFile, watch: Watch) -> NDArray[np.float32] | None:
+    """Writes all frames into the file as they are made, and closes it. Gives the samples of their sound, if there is
+    to be one. Its model sees the frames themselves, not those of the file."""
+    if prepared.sound is not None:
+        watch.expect_sound()
+    with TemporaryFile() as seen:
+        viewer = None if prepared.sound is None else engine.sounds.viewer(prepared.sound, seen)
+        for frame in engine.frames(prepared, clip, watch):
+            with watch.stage("encode"):
+                file.write(frame)
+            if viewer is not None:
+                with watch.stage("sound"):
+                    viewer.see(frame)
+        with watch.stage("encode"):
+            file.close()
+        if prepared.sound is None or viewer is None:
+            return None
+        return engine.sounds.make(prepared.sound, viewer, clip.seed, watch)
+
+
 def _first_frame(request: VideoRequest, plan: Plan, watch: Watch) -> Picture | None:
     """The caller's picture as a native frame of the plan's canvas; None if the request has none."""
     if request.image is None:
@@ -78,6 +102,18 @@ def _first_frame(request: VideoRequest, plan: Plan, watch: Watch) -> Picture | N
     return plan.canvas.fill(picture)
 
 
+def _format(request: VideoRequest, plan: Plan) -> VideoFormat:
+    return VideoFormat(
+        request.container,
+        plan.canvas,
+        plan.fps,
+        plan.num_frames,
+        request.quality,
+        request.crf,
+        has_audio=plan.sound is not None,
+    )
+
+
 def _metadata(request: VideoRequest, prepared: Prepared, seed: int) -> dict[str, str]:
     metadata = {
         "prompt_sha256": hashlib.sha256(request.prompt.encode()).hexdigest(),
@@ -87,6 +123,9 @@ def _metadata(request: VideoRequest, prepared: Prepared, seed: int) -> dict[str,
         "steps": str(prepared.plan.sampling.steps),
         "software": f"{SOFTWARE} {__version__}",
     }
+    if (sound := prepared.plan.sound) is not None:
+        metadata["sound_model"] = sound.model.name
+        metadata["sound_seed"] = str(seed if sound.seed is None else sound.seed)
     return metadata | ({"prompt": request.prompt} if request.embed_prompt else {})
 
 
@@ -117,6 +156,6 @@ def _report(format: VideoFormat, prepared: Prepared, finished: Finished, seed: i
         model_revision=prepared.revision,
         steps=plan.sampling.steps,
         guidance_scale=plan.sampling.guidance_scale,
-        has_audio=False,
+        has_audio=prepared.sound is not None,
         notes=[*plan.notes, *watch.notes],
     )

@@ -11,7 +11,7 @@ from typing import Literal
 Container = Literal["mp4", "webm"]
 Quality = Literal["low", "medium", "high"]
 Mark = Literal["iptc", "c2pa"]
-Stage = Literal["load", "encode_prompt", "denoise", "decode", "encode", "deliver"]
+Stage = Literal["load", "encode_prompt", "denoise", "decode", "sound", "encode", "deliver"]
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, field
 
 from videoworker.errors import Code, JobError
 from videoworker.request import Progress, Stage
 
-# Where each stage begins and ends on the way from 0 to 1. Decoding, encoding and delivery run as one stream.
+# Where each stage begins and ends on the way from 0 to 1, without sound. Decoding, encoding and delivery run as one
+# stream.
 _SPANS: dict[Stage, tuple[float, float]] = {
     "load": (0.0, 0.02),
     "encode_prompt": (0.02, 0.04),
@@ -25,6 +27,9 @@ _SPANS: dict[Stage, tuple[float, float]] = {
 
 # These two alternate, segment by segment.
 _OF_A_SEGMENT: tuple[Stage, ...] = ("denoise", "decode")
+
+# Of what these two take without sound, this share remains for them with sound.
+_PICTURE_SHARE = 0.7
 
 
 @dataclass
@@ -38,6 +43,7 @@ class _State:
     started: float
     cancel: threading.Event = field(default_factory=threading.Event)
     fraction: float = 0.0
+    has_sound: bool = False
     notes: list[str] = field(default_factory=list)
     timings: dict[str, float] = field(default_factory=dict)
 
@@ -55,6 +61,7 @@ class Watch:
         """`report` hears every step; `time_limit` is seconds from now, by `clock`."""
         self._state = _State(job_id, report, time_limit, clock, started=clock())
         self._segment = (0, 1)
+        self._is_of_sound = False
 
     @property
     def job_id(self) -> str:
@@ -82,8 +89,18 @@ class Watch:
 
     def segment(self, index: int, count: int) -> "Watch":
         """This watch, for segment `index` of `count` of a longer clip: its steps are a share of the whole."""
-        watch = object.__new__(Watch)
-        watch._state, watch._segment = self._state, (index, count)
+        watch = copy(self)
+        watch._segment = (index, count)
+        return watch
+
+    def expect_sound(self) -> None:
+        """The picture's steps leave room for those of a sound."""
+        self._state.has_sound = True
+
+    def sound(self) -> "Watch":
+        """This watch, for the sound: what it reports is of the stage "sound"."""
+        watch = copy(self)
+        watch._is_of_sound = True
         return watch
 
     def check(self) -> None:
@@ -124,6 +141,7 @@ class Watch:
 
     def step(self, stage: Stage, step: int, steps: int) -> None:
         """Reports that `step` of `steps` of `stage` is done, then checks. The fraction reported never decreases."""
+        stage = "sound" if self._is_of_sound else stage
         state, (start, end) = self._state, self._span(stage)
         state.fraction = max(state.fraction, start + (end - start) * step / max(steps, 1))
         elapsed = self.elapsed
@@ -132,11 +150,13 @@ class Watch:
         self.check()
 
     def _span(self, stage: Stage) -> tuple[float, float]:
+        begin, over = _SPANS[_OF_A_SEGMENT[0]][0], _SPANS[_OF_A_SEGMENT[1]][1]
+        share = _PICTURE_SHARE if self._state.has_sound else 1.0
+        if stage == "sound":
+            return begin + (over - begin) * share, over
         start, end = _SPANS[stage]
         if stage not in _OF_A_SEGMENT:
             return start, end
         index, count = self._segment
-        begin = _SPANS[_OF_A_SEGMENT[0]][0]
-        whole = _SPANS[_OF_A_SEGMENT[1]][1] - begin
-        offset = begin + index * whole / count
-        return offset + (start - begin) / count, offset + (end - begin) / count
+        offset = begin + index * (over - begin) * share / count
+        return offset + (start - begin) * share / count, offset + (end - begin) * share / count

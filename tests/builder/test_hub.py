@@ -20,7 +20,8 @@ from videoworker.apis import APIS
 from videoworker.engine.engine import Engine
 from videoworker.errors import JobError
 from videoworker.models import MODELS, VARIANTS
-from videoworker.planning.placement import GIB, LADDER, best_placement, declared_bytes, default_activations
+from videoworker.planning.memory import GIB
+from videoworker.planning.placement import LADDER, best_placement, declared_bytes, default_activations
 from videoworker.settings import Settings
 from videoworker.watch import Watch
 from videoworker.worker.handler import Handler

@@ -8,8 +8,8 @@ from tests.variants import ALL_VARIANTS, EVERY_VARIANT
 from videoworker.errors import Code, JobError
 from videoworker.models.checkpoint import Checkpoint, Component, Role
 from videoworker.models.video_model import VideoModel
+from videoworker.planning.memory import GIB
 from videoworker.planning.placement import (
-    GIB,
     LADDER,
     Placement,
     WeightBytes,

@@ -21,7 +21,7 @@ from videoworker.models.mochi import MOCHI
 from videoworker.models.sketch import SKETCH as SHIPPED
 from videoworker.models.video_model import VideoModel
 from videoworker.planning.plan import Plan, Segment, plan_clip
-from videoworker.request import AudioRequest, VideoRequest
+from videoworker.request import VideoRequest
 
 # The sizes that the cases below work out by hand; what ships may be trained for others.
 SKETCH = replace(SHIPPED, max_area=256 * 256, min_side=128, max_side=320)
@@ -183,7 +183,6 @@ def test_the_frame_rate_reaches_the_sampler() -> None:
         ),
         ({"guidance_scale": 0.5}, "A guidance_scale below 1 does the same as 1."),
         ({"low_vram": True}, "low_vram has no effect: sketch needs no GPU."),
-        ({"audio": AudioRequest()}, "Sound is not made yet: the video is silent."),
     ],
 )
 def test_what_has_no_effect_is_said(asked: dict[str, Any], note: str) -> None:

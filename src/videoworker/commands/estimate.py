@@ -9,8 +9,8 @@ import typer
 from videoworker import apis
 from videoworker.errors import JobError
 from videoworker.planning.machine import Machine
+from videoworker.planning.memory import GIB
 from videoworker.planning.placement import (
-    GIB,
     Placement,
     WeightBytes,
     activations,

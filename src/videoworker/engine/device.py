@@ -16,9 +16,8 @@ import structlog
 import torch
 
 from videoworker.canvas import Picture
-from videoworker.engine.loading import checked
+from videoworker.engine.loading import reading
 from videoworker.engine.placing import place
-from videoworker.errors import Code, JobError
 from videoworker.families import family
 from videoworker.families.family import Conditioning, Family, Networks
 from videoworker.models.checkpoint import Checkpoint, Component
@@ -111,23 +110,13 @@ class Device:
 
     def _load(self, model: VideoModel, folder: Path, placement: Placement, watch: Watch) -> Loaded[Any, Any]:
         checkpoint = model.checkpoint
-        try:
-            found = family(model.family)
-            home = self.device if placement is Placement.RESIDENT else torch.device("cpu")
-            with checked(watch):
-                marks = variants(checkpoint, folder)
-                networks = found.load(Reader(folder, home, self.dtypes(checkpoint), marks, checkpoint.places))
-                if placement is not Placement.RESIDENT:
-                    networks = place(networks, checkpoint, self.device, placement)
-        except (torch.OutOfMemoryError, JobError):
-            raise
-        except Exception as error:  # damaged and foreign files make the libraries raise all kinds of errors
-            watch.check()  # some libraries turn the watch's error into one of their own
-            _log.exception("weights not readable", model=model.name)
-            message = (
-                f"The weights of {checkpoint.title} cannot be read. To fetch them again: {checkpoint.how_to_fetch}"
-            )
-            raise JobError(Code.MODEL_NOT_LOADED, message) from error
+        found = family(model.family)
+        home = self.device if placement is Placement.RESIDENT else torch.device("cpu")
+        with reading(checkpoint, watch):
+            marks = variants(checkpoint, folder)
+            networks = found.load(Reader(folder, home, self.dtypes(checkpoint), marks, checkpoint.places))
+            if placement is not Placement.RESIDENT:
+                networks = place(networks, checkpoint, self.device, placement)
         return Loaded(checkpoint, placement, found, networks, _remembering(found, networks))
 
     def dtypes(self, checkpoint: Checkpoint) -> Mapping[str, torch.dtype]:

@@ -1,4 +1,4 @@
-"""The engine: makes the frames of plans on one device. One thread at a time may use it."""
+"""The engine: makes the frames and the sounds of plans on one device. One thread at a time may use it."""
 
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,13 +11,15 @@ import torch
 from videoworker.canvas import Frames, Picture
 from videoworker.engine.clip import Clip, Making, segment_frames
 from videoworker.engine.device import Device
+from videoworker.engine.sounds import Sounds, SoundTask
 from videoworker.errors import Code, JobError
 from videoworker.models.checkpoint import Checkpoint
+from videoworker.models.sound_model import SoundModel
 from videoworker.models.video_model import VideoModel
 from videoworker.planning.machine import Machine
+from videoworker.planning.memory import GIB
 from videoworker.planning.pace import Pace
 from videoworker.planning.placement import (
-    GIB,
     Placement,
     activations,
     best_placement,
@@ -49,11 +51,13 @@ class Source:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A plan, and for each checkpoint that it needs its source, and where its networks are to lie on the device."""
+    """A plan, for each checkpoint that it needs its source, and where the video's networks are to lie on the device.
+    `sound` is None if the video is silent."""
 
     plan: Plan
     sources: Mapping[Checkpoint, Source]
     placements: Mapping[Checkpoint, Placement]
+    sound: SoundTask | None
 
     @property
     def revision(self) -> str:
@@ -62,12 +66,14 @@ class Prepared:
 
 
 class Engine:
-    """Makes frames. `pace` knows how long jobs have taken on this device."""
+    """Makes frames. `pace` knows how long jobs have taken on this device. `sounds` makes the sound of a video whose
+    frames were made."""
 
     def __init__(self, settings: Settings) -> None:
         self.pace = Pace()
         self._settings = settings
         self._device = Device()
+        self.sounds = Sounds(self._device)
         self._local = LocalCheckpoints(settings)
         self._sources: dict[Checkpoint, Source] = {}  # as they were when the checkpoints were last checked
 
@@ -81,7 +87,7 @@ class Engine:
         """The machine as it is now, for planning. `prepare` does not search again for what is found here."""
         self._local = LocalCheckpoints(self._settings)
         return Machine(
-            is_installed=lambda checkpoint: checkpoint == self.loaded or self._local.locate(checkpoint) is not None,
+            is_installed=lambda checkpoint: self._is_loaded(checkpoint) or self._local.locate(checkpoint) is not None,
             may_fetch=self._settings.allow_download,
             has_gpu=self._device.is_gpu,
         )
@@ -106,7 +112,15 @@ class Engine:
             model.checkpoint: self._placement(model, sources[model.checkpoint], beside, plan.low_vram)
             for model in plan.models
         }
-        return Prepared(plan, sources, placements)
+        if plan.sound is None:
+            return Prepared(plan, sources, placements, None)
+        sources[plan.sound.model.checkpoint] = self._bring(plan.sound.model, watch)
+        in_all = max(
+            self._needed(model, sources[model.checkpoint], beside, placements[model.checkpoint])
+            for model in plan.models
+        )
+        folder = sources[plan.sound.model.checkpoint].folder
+        return Prepared(plan, sources, placements, self.sounds.prepare(plan, folder, in_all))
 
     def frames(self, prepared: Prepared, clip: Clip, watch: Watch) -> Iterator[Picture]:
         """The plan's frames at its native size, as they are decoded. Raises `JobError`.
@@ -114,6 +128,7 @@ class Engine:
         If memory runs out, the clip is made once more with a leaner placement. No frame is yielded twice.
         """
         num_yielded = 0
+        self.sounds.make_room(prepared.sound)
         try:
             for frame in self._frames(prepared, clip, watch, None):
                 yield frame
@@ -154,10 +169,13 @@ class Engine:
             watch.note("The model's weights were rounded to 8 bits, to fit into the GPU's memory.")
         return (yield from segment_frames(loaded, making, watch))
 
-    def _bring(self, model: VideoModel, watch: Watch) -> Source:
+    def _is_loaded(self, checkpoint: Checkpoint) -> bool:
+        return checkpoint in (self.loaded, self.sounds.loaded)
+
+    def _bring(self, model: VideoModel | SoundModel, watch: Watch) -> Source:
         """The source of the model's checkpoint, whole. If it is loaded, it was whole, and is not looked at again."""
         checkpoint = model.checkpoint
-        if self.loaded == checkpoint:
+        if self._is_loaded(checkpoint):
             return self._sources[checkpoint]
         with watch.stage("load"):
             folder = self._local.bring(checkpoint, watch).folder
@@ -189,6 +207,10 @@ class Engine:
         }
         _log.info("placement", model=model.name, placement=chosen, low_vram=low_vram, **gib)
         return chosen
+
+    def _needed(self, model: VideoModel, source: Source, beside: int, placement: Placement) -> int:
+        """Bytes of device memory that a model needs."""
+        return needed(self._device.weight_bytes(model.checkpoint, source.folder), beside, placement)
 
     def _out_of_memory(self) -> JobError:
         """The error that ends a clip. The networks are dropped, because some layers may have been left halfway."""

@@ -13,12 +13,8 @@ from enum import StrEnum
 from videoworker.errors import Code, JobError
 from videoworker.models.checkpoint import Checkpoint, Role
 from videoworker.models.video_model import VideoModel
+from videoworker.planning.memory import GIB, RESERVE
 from videoworker.planning.plan import Plan
-
-GIB = 1 << 30
-
-# The CUDA context, kernels' workspaces, and what the allocator cannot use between blocks: 1 to 3 GiB.
-_RESERVE = 2 * GIB
 
 # How much of an offloaded network is on the device at once: the layers that run and those that come next. At most this
 # share: HunyuanVideo's text encoder begins with the words' table, 1.05 of its 15.0 GB; transformers here stay below.
@@ -132,7 +128,7 @@ def needed(weights: WeightBytes, activation_bytes: int, placement: Placement) ->
         denoisers *= _STREAMED_SHARE
     if placement is Placement.FP8:
         denoisers *= _FP8_SHARE
-    return round(encoders + denoisers + weights.autoencoder + activation_bytes + _RESERVE)
+    return round(encoders + denoisers + weights.autoencoder + activation_bytes + RESERVE)
 
 
 def best_placement(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from videoworker.canvas import Canvas
 from videoworker.errors import Code, FieldProblem, JobError
+from videoworker.models import SOUND_VARIANTS
 from videoworker.models.sampling import Sampling
 from videoworker.models.sound_model import SoundModel
 from videoworker.models.video_model import VideoModel
@@ -65,7 +66,8 @@ def make_plan(request: VideoRequest, machine: Machine, served: str | None = None
 def _with_sound(plan: Plan, wanted: AudioRequest, model: SoundModel | None) -> Plan:
     """The plan, with the sound that is wanted if there is a model for it."""
     if model is None:
-        note = "No sound model is installed, so the video is silent. To install one: videoworker fetch foley"
+        best = next(iter(SOUND_VARIANTS.values()))[0]
+        note = f"No sound model is installed, so the video is silent. To fetch one: {best.checkpoint.how_to_fetch}"
         return replace(plan, notes=(*plan.notes, note))
     notes = dict.fromkeys((*plan.notes, *model.checkpoint.notes))
     return replace(plan, sound=plan_sound(wanted, model, plan.num_frames, plan.fps), notes=tuple(notes))

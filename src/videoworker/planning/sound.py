@@ -7,6 +7,7 @@ from enum import StrEnum
 from videoworker.errors import Code, FieldProblem, JobError
 from videoworker.models.sampling import Sampling
 from videoworker.models.sound_model import Part, SoundModel
+from videoworker.planning.memory import GIB, RESERVE
 from videoworker.request import AudioRequest
 
 
@@ -49,11 +50,18 @@ def plan_sound(wanted: AudioRequest, model: SoundModel, num_frames: int, fps: in
     return SoundPlan(model, (negative, wanted.prompt or ""), Sampling(steps, guidance_scale), wanted.seed)
 
 
-def room_for(parts: Mapping[Part, int], beside: int, video: int, free: int) -> Room:
-    """All are bytes: the weights of each part, what the sound needs beside them, what the video model needs in all, and
-    what the device has for both."""
-    if video + sum(parts.values()) + beside <= free:
+def room_for(plan: SoundPlan, parts: Mapping[Part, int], video: int, free: int) -> Room:
+    """All are bytes: the weights of each part, what the video model needs in all, and what the device has for both.
+    Raises `JobError` OUT_OF_MEMORY if it has too little for the largest part alone."""
+    beside = plan.activation_bytes + RESERVE
+    if video + sum(parts.values()) + plan.activation_bytes <= free:  # the video's bytes have the reserve
         return Room.BESIDE
     if sum(parts.values()) + beside <= free:
         return Room.ALONE
+    least = max(bytes + plan.model.activation_bytes(part) for part, bytes in parts.items()) + RESERVE
+    if least > free:
+        raise JobError(
+            Code.OUT_OF_MEMORY,
+            f"Out of GPU memory: the sound needs at least {least / GIB:.1f} GiB, and {free / GIB:.1f} GiB are free.",
+        )
     return Room.BY_PART

@@ -151,9 +151,10 @@ def _schedule(networks: Networks, steps: int, tokens: int) -> FlowSchedule:
     """Longer clips and larger pictures take more of their steps at high noise.
 
     The shift's logarithm is linear in the number of tokens. The checkpoint's scheduler configuration has two points of
-    the line.
+    the line. The stretch at the end keeps the first level and moves the last, so one step alone has none.
     """
-    scheduler = FlowMatchEulerDiscreteScheduler.from_config(networks.scheduler_config)
+    stretch = {"shift_terminal": None} if steps == 1 else {}
+    scheduler = FlowMatchEulerDiscreteScheduler.from_config(networks.scheduler_config, **stretch)
     config = scheduler.config
     slope = (config.max_shift - config.base_shift) / (config.max_image_seq_len - config.base_image_seq_len)
     shift = config.base_shift + slope * (tokens - config.base_image_seq_len)

@@ -1,0 +1,114 @@
+"""Which model makes a sound, how, and what lies on the device meanwhile."""
+
+from dataclasses import replace
+
+import pytest
+
+from videoworker.errors import Code, JobError
+from videoworker.models import SOUND_VARIANTS
+from videoworker.models.checkpoint import Checkpoint
+from videoworker.models.foley import FOLEY_XL, FOLEY_XXL
+from videoworker.models.ltx import LTX
+from videoworker.models.sketch import SKETCH
+from videoworker.models.sound_model import Part
+from videoworker.planning.machine import Machine
+from videoworker.planning.memory import GIB
+from videoworker.planning.plan import Plan, make_plan
+from videoworker.planning.sound import Room, SoundPlan, plan_sound, room_for
+from videoworker.request import AudioRequest, VideoRequest
+
+BEST = next(iter(SOUND_VARIANTS.values()))[0]
+
+
+def machine(*installed: Checkpoint, may_fetch: bool = False, has_gpu: bool = True) -> Machine:
+    return Machine(installed.__contains__, may_fetch, has_gpu)
+
+
+def plan_on(machine: Machine, audio: AudioRequest | None = None, **asked: float) -> Plan:
+    request = VideoRequest("native", "a bell rings", audio=audio or AudioRequest(), **asked)  # type: ignore[arg-type]
+    return make_plan(request, machine)
+
+
+def sound_of(plan: Plan) -> SoundPlan:
+    assert plan.sound is not None
+    return plan.sound
+
+
+@pytest.mark.parametrize(
+    ("there", "model"),
+    [
+        (machine(SKETCH.checkpoint, FOLEY_XL.checkpoint), FOLEY_XL),
+        (machine(SKETCH.checkpoint, FOLEY_XL.checkpoint, FOLEY_XXL.checkpoint), FOLEY_XXL),
+        (machine(SKETCH.checkpoint, FOLEY_XL.checkpoint, may_fetch=True), FOLEY_XL),
+        (machine(SKETCH.checkpoint, may_fetch=True), FOLEY_XXL),
+        (machine(SKETCH.checkpoint, FOLEY_XL.checkpoint, has_gpu=False), FOLEY_XL),
+    ],
+)
+def test_model(there: Machine, model: object) -> None:
+    """An installed one comes before one to fetch."""
+    assert sound_of(plan_on(there)).model == model
+
+
+@pytest.mark.parametrize("may_fetch", [False, True])
+def test_no_model(may_fetch: bool) -> None:
+    """Nothing is fetched that cannot run here."""
+    plan = plan_on(machine(SKETCH.checkpoint, may_fetch=may_fetch, has_gpu=not may_fetch))
+    assert plan.sound is None
+    assert any(f"silent. To fetch one: {BEST.checkpoint.how_to_fetch}" in note for note in plan.notes)
+
+
+def test_defaults() -> None:
+    sound = sound_of(plan_on(machine(SKETCH.checkpoint, FOLEY_XXL.checkpoint)))
+    assert sound.prompts == ("noisy, harsh", "")  # without a prompt the picture alone counts
+    assert (sound.sampling.steps, sound.sampling.guidance_scale, sound.seed) == (50, 4.5, None)
+
+
+def test_what_is_asked_for() -> None:
+    asked = AudioRequest("a bell", "", guidance_scale=1.0, num_inference_steps=7, seed=0)
+    sound = sound_of(plan_on(machine(SKETCH.checkpoint, FOLEY_XXL.checkpoint), asked))
+    assert sound.prompts == ("", "a bell")
+    assert (sound.sampling.steps, sound.sampling.guidance_scale, sound.seed) == (7, 1.0, 0)
+
+
+def test_silent_if_nobody_asks() -> None:
+    request = VideoRequest("native", "a bell rings")
+    assert make_plan(request, machine(SKETCH.checkpoint, FOLEY_XXL.checkpoint)).sound is None
+
+
+def test_the_longest() -> None:
+    there = machine(LTX.checkpoint, FOLEY_XXL.checkpoint)
+    assert plan_on(there, duration=30.0).sound is not None
+    with pytest.raises(JobError) as caught:
+        plan_sound(AudioRequest(), FOLEY_XXL, num_frames=721, fps=24)
+    assert caught.value.code is Code.INVALID_DURATION
+    assert "at most 30 s" in caught.value.fields[0].allowed
+
+
+PARTS = {Part.EXTRACTORS: 1 * GIB, Part.TRANSFORMER: 10 * GIB, Part.DECODER: 1 * GIB}
+ONE_GIB = replace(FOLEY_XXL, extract_bytes=GIB, denoise_bytes=GIB, decode_bytes=GIB)
+
+
+@pytest.mark.parametrize(
+    ("free", "room"),
+    [(80, Room.BESIDE), (43, Room.BESIDE), (42, Room.ALONE), (15, Room.ALONE), (14, Room.BY_PART), (13, Room.BY_PART)],
+)
+def test_room(free: int, room: Room) -> None:
+    """The video model needs 30 GiB, 2 of them in reserve. The sound needs 12, and one beside them."""
+    plan = plan_sound(AudioRequest(), ONE_GIB, num_frames=24, fps=24)
+    assert room_for(plan, PARTS, 30 * GIB, free * GIB) is room
+
+
+def test_no_room() -> None:
+    plan = plan_sound(AudioRequest(), ONE_GIB, num_frames=24, fps=24)
+    with pytest.raises(JobError) as caught:
+        room_for(plan, PARTS, 30 * GIB, 12 * GIB)
+    assert caught.value.code is Code.OUT_OF_MEMORY
+    assert "at least 13.0 GiB, and 12.0 GiB are free" in caught.value.message
+
+
+@pytest.mark.parametrize(("model", "card"), [(FOLEY_XL, 8), (FOLEY_XXL, 12)])
+def test_cards(model: object, card: int) -> None:
+    """XL fits a card of 8 GB and XXL one of 12, beside nothing else. A card has about 0.2 GiB less than its name."""
+    plan = plan_sound(AudioRequest(), model, num_frames=720, fps=24)  # type: ignore[arg-type]
+    parts = {part: sum(component.size for component in plan.model.components(part)) for part in Part}
+    assert room_for(plan, parts, 10**12, round((card - 0.2) * GIB)) is Room.BY_PART

@@ -1,0 +1,183 @@
+"""Jobs whose video has sound: the whole way to the delivered file, with small checkpoints of random numbers."""
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+import av
+import numpy as np
+import pytest
+import torch
+
+from builder import tiny
+from builder.declared import FIRST_OF_FAMILY
+from builder.tiny import cogvideox, foley
+from tests.watches import unheard
+from videoworker import job
+from videoworker.engine import sounds
+from videoworker.engine.engine import Engine
+from videoworker.errors import Code, JobError
+from videoworker.families.sound_family import waveform as true_waveform
+from videoworker.models.foley import FOLEY_XL
+from videoworker.request import AudioRequest, Container, Progress, Result, VideoRequest
+from videoworker.settings import Settings
+from videoworker.watch import Watch
+
+SOUND = AudioRequest(prompt="a bell", num_inference_steps=2)
+
+
+@pytest.fixture(scope="module")
+def weights_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("weights")
+    foley.save(folder / FOLEY_XL.checkpoint.folder, "xl")
+    for model in FIRST_OF_FAMILY.values():
+        tiny.save(model, folder / model.checkpoint.folder)
+    cogvideox.save(folder / "sketch", "sketch")
+    return folder
+
+
+@pytest.fixture
+def settings(weights_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    return Settings(weights_dir=weights_dir, output_dir=tmp_path / "made")
+
+
+def made(
+    settings: Settings,
+    report: Callable[[Progress], None] = unheard,
+    watch: Watch | None = None,
+    engine: Engine | None = None,
+    **asked: Any,
+) -> Result:
+    small: dict[str, Any] = {
+        "model": "sketch",
+        "width": 128,
+        "height": 128,
+        "num_inference_steps": 1,
+        "num_frames": 12,
+        "seed": 3,
+    }
+    request = VideoRequest(api="native", prompt="a red circle", **{"audio": SOUND} | small | asked)
+    return job.run(
+        {"id": "a"}, request, watch or Watch("a", report, 1000.0), engine=engine or Engine(settings), settings=settings
+    )
+
+
+def file_of(result: Result) -> Path:
+    return Path(url2pathname(urlsplit(result.video.url).path))
+
+
+def heard(path: Path) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """The samples of a file's sound."""
+    with av.open(path) as container:
+        return np.concatenate([frame.to_ndarray()[0] for frame in container.decode(audio=0)])
+
+
+FAMILIES = [
+    pytest.param(model.name, container, id=f"{family}-{container}")
+    for (family, model), container in zip(FIRST_OF_FAMILY.items(), 4 * ("mp4", "webm"), strict=False)
+]
+
+
+@pytest.mark.parametrize(("model", "container"), FAMILIES)
+def test_every_family(settings: Settings, model: str, container: Container) -> None:
+    """The sound is as long as the picture. Answer and file say which model made it."""
+    result = made(settings, model=model, container=container, num_frames=9, fps=12)
+    assert result.video.has_audio and result.timings["sound"] > 0
+    with av.open(file_of(result)) as opened:
+        (picture,), (sound,) = opened.streams.video, opened.streams.audio
+        assert sound.rate == 48_000
+        assert opened.metadata.get("sound_model", opened.metadata.get("SOUND_MODEL")) == "foley"
+        assert picture.average_rate == 12
+    assert abs(len(heard(file_of(result))) / 48_000 - 9 / 12) < 1 / 12
+    assert heard(file_of(result)).std() > 0.001
+
+
+def test_the_same_again(settings: Settings) -> None:
+    """Equal requests give equal files. Another seed for the sound leaves the picture as it is."""
+    engine = Engine(settings)
+    first, second = (made(settings, engine=engine).video.sha256 for _ in range(2))
+    assert first == second
+    one = made(settings, engine=engine)
+    sound_one, pictures_one = heard(file_of(one)), pictures(file_of(one))
+    other = made(settings, engine=engine, audio=AudioRequest(prompt="a bell", num_inference_steps=2, seed=4))
+    assert pictures(file_of(other)) == pictures_one
+    assert not np.array_equal(heard(file_of(other)), sound_one)
+
+
+def pictures(path: Path) -> list[bytes]:
+    """The packets of the picture."""
+    with av.open(path) as container:
+        return [bytes(packet) for packet in container.demux(video=0) if packet.size]
+
+
+def test_progress(settings: Settings) -> None:
+    reports: list[Progress] = []
+    made(settings, reports.append)
+    fractions = [report.fraction for report in reports]
+    assert fractions == sorted(fractions)
+    stages = list(dict.fromkeys(report.stage for report in reports))
+    assert stages == ["load", "encode_prompt", "denoise", "decode", "sound", "encode", "deliver"]
+    of_sound = [report for report in reports if report.stage == "sound"]
+    assert [(report.step, report.steps) for report in of_sound] == [(1, 2), (2, 2)]
+    assert of_sound[0].fraction - reports[reports.index(of_sound[0]) - 1].fraction > 0.1
+
+
+def test_silent_without_a_sound_model(settings: Settings, tmp_path: Path, weights_dir: Path) -> None:
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    (alone / "sketch").symlink_to(weights_dir / "sketch")
+    result = made(settings.model_copy(update={"weights_dir": alone}))
+    assert not result.video.has_audio
+    [note] = [note for note in result.video.notes if "silent" in note]
+    assert "videoworker fetch foley" in note
+
+
+def test_the_licence_is_noted(settings: Settings) -> None:
+    assert FOLEY_XL.checkpoint.territory in made(settings).video.notes
+
+
+@pytest.mark.parametrize("part", ["Synchformer", "FoleyTransformer", "FoleyDecoder"])
+def test_cancel_in_each_part(settings: Settings, tmp_path: Path, part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is left of the job, and the next one is made."""
+    watch = Watch("a", unheard, 1000.0)
+    engine = Engine(settings)
+
+    def cancel(network: torch.nn.Module, _: Any) -> None:
+        if type(network).__name__ == part:
+            watch.cancel.set()
+
+    handle = torch.nn.modules.module.register_module_forward_pre_hook(cancel)
+    with pytest.raises(JobError) as caught:
+        made(settings, watch=watch, engine=engine)
+    handle.remove()
+    assert caught.value.code is Code.CANCELLED
+    assert list((tmp_path / "temporary").iterdir()) == [] and not list((tmp_path / "made").rglob("video.*"))
+    assert made(settings, engine=engine).video.has_audio
+
+
+def test_out_of_memory(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sound is made once more, by parts. It is the same sound."""
+    whole = made(settings)
+    runs = list[int]()
+
+    def waveform(*arguments: Any) -> torch.Tensor:
+        runs.append(1)
+        if len(runs) == 1:
+            raise torch.OutOfMemoryError
+        return true_waveform(*arguments)
+
+    monkeypatch.setattr(sounds, "waveform", waveform)
+    engine = Engine(settings)
+    again = made(settings, engine=engine)
+    assert len(runs) == 2
+    assert any("one part of its model at a time" in note for note in again.video.notes)
+    assert engine.loaded is None  # it made room
+    assert np.array_equal(heard(file_of(again)), heard(file_of(whole)))
+    assert Fraction(again.video.num_frames, again.video.fps) == 1
