@@ -16,6 +16,7 @@ from videoworker.models.hunyuanvideo_1_5 import (
     HUNYUANVIDEO_1_5_480P_T2V_DISTILLED,
 )
 from videoworker.models.mochi import MOCHI
+from videoworker.models.sound_model import Part
 from videoworker.models.video_model import VideoModel
 from videoworker.planning.placement import ladder
 from videoworker.planning.plan import plan_clip
@@ -112,3 +113,26 @@ def test_seconds_grow_with_the_work() -> None:
     assert seconds(guidance_scale=6.0) == pytest.approx(seconds() * 2)
     assert seconds(width=640, height=720) == pytest.approx(seconds() / 2)
     assert estimates(plan_clip(VideoRequest(api="native", prompt="a cat"), MOCHI)) == ()
+
+
+SOUND_JOB = json.dumps({"prompt": "a cat", "model": "hunyuanvideo", "audio": {}})
+
+
+@pytest.mark.parametrize(
+    ("memory", "room"),
+    [
+        ("12", "room       one part at a time (12.0 GiB are free)"),
+        ("40", "room       all parts, without the video model (40.0 GiB are free)"),
+        ("80", "room       beside the video model (80.0 GiB are free)"),
+        ("8", "room       none: Out of GPU memory: the sound needs at least 11.7 GiB, and 8.0 GiB are free."),
+    ],
+)
+def test_room_for_a_sound(tmp_path: Path, memory: str, room: str) -> None:
+    printed = estimate(tmp_path, SOUND_JOB, "--memory", memory)
+    assert "sound      foley, 50 steps" in printed
+    assert [line.split()[0] for line in printed.splitlines() if line.startswith("  ")][-3:] == list(Part)
+    assert printed.splitlines()[-1] == room
+
+
+def test_no_gpu_no_sound(tmp_path: Path) -> None:
+    assert "sound      none: a GPU makes it" in estimate(tmp_path, SOUND_JOB)

@@ -16,11 +16,13 @@ from videoworker.planning.placement import (
     activations,
     best_placement,
     declared_bytes,
+    declared_sizes,
     ladder,
     needed,
 )
 from videoworker.planning.plan import Plan, make_plan
 from videoworker.planning.published_seconds import estimates
+from videoworker.planning.sound import SoundPlan, room_for
 from videoworker.settings import Settings, settings
 from videoworker.weights.places import locate
 
@@ -43,7 +45,9 @@ def estimate(
 
     device = Device()
     machine = Machine(
-        is_installed=lambda checkpoint: locate(checkpoint, current) is not None, may_fetch=True, has_gpu=device.is_gpu
+        is_installed=lambda checkpoint: locate(checkpoint, current) is not None,
+        may_fetch=True,
+        has_gpu=device.is_gpu or memory is not None,
     )
     plan = make_plan(request, machine, current.model)
     checkpoint = plan.model.checkpoint
@@ -55,6 +59,11 @@ def estimate(
     source = f"found: {found.place}" if found else "as declared: they are not installed"
     for line in (*_needs(plan, weights, source), _placement(plan, weights, free, current), *_seconds(plan)):
         typer.echo(line)
+    if plan.sound is not None:
+        for line in _sound(plan.sound, _video_bytes(plan, weights, free, current), free):
+            typer.echo(line)
+    elif request.audio is not None:
+        typer.echo("sound      none: a GPU makes it; --memory says how many GiB are free on one")
 
 
 def _needs(plan: Plan, weights: WeightBytes, source: str) -> Iterator[str]:
@@ -82,6 +91,32 @@ def _placement(plan: Plan, weights: WeightBytes, free: int | None, current: Sett
         return f"placement  {best_placement(weights, activations(plan), free, first)} ({free / GIB:.1f} GiB are free)"
     except JobError as error:
         return f"placement  none: {error.message}"
+
+
+def _video_bytes(plan: Plan, weights: WeightBytes, free: int | None, current: Settings) -> int:
+    """What the video model needs, with the placement that is taken."""
+    beside = activations(plan)
+    if current.placement is not None:
+        return needed(weights, beside, Placement(current.placement))
+    first = Placement.GROUP_OFFLOAD if plan.low_vram else Placement.RESIDENT
+    try:
+        return needed(weights, beside, first if free is None else best_placement(weights, beside, free, first))
+    except JobError:
+        return needed(weights, beside, Placement.FP8)
+
+
+def _sound(sound: SoundPlan, video: int, free: int | None) -> Iterator[str]:
+    """What each part of the sound model needs, as declared, and what lies on the GPU meanwhile."""
+    parts = sound.model.bytes_by_part(declared_sizes(sound.model.checkpoint))
+    yield f"sound      {sound.model.checkpoint.title}, {sound.sampling.steps} steps"
+    for part, size in parts.items():
+        yield f"  {part:<22}{(size + sound.model.activation_bytes(part)) / GIB:6.1f} GiB"
+    if free is None:
+        return
+    try:
+        yield f"room       {room_for(sound, parts, video, free)} ({free / GIB:.1f} GiB are free)"
+    except JobError as error:
+        yield f"room       none: {error.message}"
 
 
 def _seconds(plan: Plan) -> Iterator[str]:

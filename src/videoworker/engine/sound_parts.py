@@ -35,8 +35,7 @@ class SoundParts:
     def weight_bytes(self, model: SoundModel, folder: Path) -> dict[Part, int]:
         """The bytes that each part has here."""
         item_bytes = {name: dtype.itemsize for name, dtype in self._device.dtypes(model.checkpoint).items()}
-        sizes = network_bytes(model.checkpoint, folder, item_bytes)
-        return {part: sum(sizes[component.name] for component in model.components(part)) for part in Part}
+        return model.bytes_by_part(network_bytes(model.checkpoint, folder, item_bytes))
 
     def use(self, model: SoundModel, folder: Path, part: Part, others_stay: bool, watch: Watch) -> Any:
         """The networks of a part. Other parts are freed first unless they stay.

@@ -1,6 +1,7 @@
 """What a file of `models` declares of a sound model: one value per variant. It makes the sound of a video that is
 there, or that another model makes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -65,6 +66,10 @@ class SoundModel:
     def components(self, part: Part) -> tuple[Component, ...]:
         """The networks of a part."""
         return tuple(one for one in self.checkpoint.components if _PART_OF_ROLE[one.role] is part)
+
+    def bytes_by_part(self, sizes: Mapping[str, int]) -> dict[Part, int]:
+        """From bytes by component."""
+        return {part: sum(sizes[component.name] for component in self.components(part)) for part in Part}
 
     def activation_bytes(self, part: Part) -> int:
         """What a part needs beside its weights."""

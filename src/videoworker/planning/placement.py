@@ -79,14 +79,16 @@ class WeightBytes:
 
 def declared_bytes(checkpoint: Checkpoint) -> WeightBytes:
     """About what the published checkpoint has on a GPU, in the dtypes that its networks compute in."""
-    return bytes_by_role(
-        checkpoint,
-        {
-            component.name: component.size // ITEM_BYTES[component.stored] * ITEM_BYTES[component.dtype]
-            + component.float32_parameters * (ITEM_BYTES["float32"] - ITEM_BYTES[component.dtype])
-            for component in checkpoint.components
-        },
-    )
+    return bytes_by_role(checkpoint, declared_sizes(checkpoint))
+
+
+def declared_sizes(checkpoint: Checkpoint) -> dict[str, int]:
+    """As `declared_bytes`, by component."""
+    return {
+        component.name: component.size // ITEM_BYTES[component.stored] * ITEM_BYTES[component.dtype]
+        + component.float32_parameters * (ITEM_BYTES["float32"] - ITEM_BYTES[component.dtype])
+        for component in checkpoint.components
+    }
 
 
 def bytes_by_role(checkpoint: Checkpoint, sizes: Mapping[str, int]) -> WeightBytes:
