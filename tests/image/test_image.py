@@ -78,7 +78,10 @@ def test_it_serves_an_endpoint_and_finishes_its_job_when_stopped(endpoint: Endpo
         ({"MODEL": "mochi"}, "videoworker fetch mochi"),
         ({"MODEL": "muchi"}, "muchi"),
         ({"BUCKET_ENDPOINT_URL": "https://s3.example.org"}, "BUCKET_ACCESS_KEY_ID"),
-        ({"JOB_TIMEOUT_SECONDS": "soon", "PLACEMENT": "on the moon"}, "'soon'"),
+        (
+            {"JOB_TIMEOUT_SECONDS": "soon", "PLACEMENT": "on the moon"},
+            "JOB_TIMEOUT_SECONDS: Input should be a valid number",
+        ),
         ({"RUNPOD_LOG_LEVEL": "loud"}, "RUNPOD_LOG_LEVEL"),
     ],
     ids=["missing weights", "unknown model", "half a bucket", "wrong values", "wrong level of the log"],
