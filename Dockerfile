@@ -44,7 +44,8 @@ COPY builder/fetch.py builder/
 COPY src/videoworker/errors.py videoworker/
 COPY src/videoworker/commands/__init__.py src/videoworker/commands/model_arguments.py videoworker/commands/
 COPY src/videoworker/weights/__init__.py src/videoworker/weights/convert.py src/videoworker/weights/fetch.py \
-     src/videoworker/weights/files.py src/videoworker/weights/manifest.py src/videoworker/weights/verify.py videoworker/weights/
+     src/videoworker/weights/files.py src/videoworker/weights/manifest.py src/videoworker/weights/published.py \
+     src/videoworker/weights/verify.py videoworker/weights/
 COPY src/videoworker/models videoworker/models
 RUN --mount=type=secret,id=HF_TOKEN \
     HF_HOME=/tmp/hub HF_TOKEN_PATH=/run/secrets/HF_TOKEN \
