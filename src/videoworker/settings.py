@@ -30,6 +30,11 @@ class Settings(BaseSettings):
         Path("/runpod-volume"), description="network volume; has weights in `weights`, and RunPod's cached models"
     )
     allow_download: bool = Field(False, description="fetch weights from the hub if they are nowhere on the machine")
+    accept_tencent_license: bool = Field(
+        False,
+        description="the operator accepts Tencent's licence, which leaves out the European Union, the United Kingdom "
+        "and South Korea; else weights under it are not fetched",
+    )
     placement: Literal["resident", "text_encoder_offload", "one_denoiser", "group_offload", "fp8"] | None = Field(
         None, description="where weights lie while clips are made; empty: the fastest that fits into the GPU's memory"
     )

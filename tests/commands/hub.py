@@ -54,6 +54,12 @@ def serving(repositories: dict[str, Path]) -> Iterator[Hub]:
             thread.join()
 
 
+def hub_at(url: str) -> dict[str, str]:
+    """huggingface_hub's constants if HF_ENDPOINT is the URL."""
+    template = f"{url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    return {"ENDPOINT": url, "HUGGINGFACE_CO_URL_TEMPLATE": template}
+
+
 def _sibling(name: str, content: bytes) -> dict[str, Any]:
     """What the hub says of a file: of a large one its SHA-256, and git's name of it or of what points to it."""
     known: dict[str, Any] = {"rfilename": name, "size": len(content)}

@@ -20,7 +20,8 @@ def test_published_files_become_the_checkpoint_and_go(tmp_path: Path) -> None:
     weights = tmp_path / "weights"
     (weights / CHECKPOINT.folder / "codec").mkdir(parents=True)
     with serving(repositories) as hub:
-        done = run("fetch", "foley", "--variant", "xl", "--to", str(weights), HF_ENDPOINT=hub.url)
+        command = ("fetch", "foley", "--variant", "xl", "--to", str(weights))
+        done = run(*command, HF_ENDPOINT=hub.url, ACCEPT_TENCENT_LICENSE="true")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == "licence: tencent-hunyuan-community" and "South Korea" in lines[1]

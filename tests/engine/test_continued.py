@@ -95,7 +95,7 @@ def test_places_are_searched_once(folder: Path, looked: Counter[Checkpoint]) -> 
 
 def test_image_variant_is_fetched_first(folder: Path, hub: Hub, looked: Counter[Checkpoint]) -> None:
     """It is fetched only if the clip needs it, and then before minutes go into the first segment."""
-    engine = Engine(Settings(weights_dir=folder, allow_download=True))
+    engine = Engine(Settings(weights_dir=folder, allow_download=True, accept_tencent_license=True))
     here = folder / IMAGE.checkpoint.folder / "model_index.json"
     frames(engine, MOST)
     assert hub.sent == [] and not here.exists()
@@ -113,9 +113,18 @@ def test_image_variant_is_fetched_first(folder: Path, hub: Hub, looked: Counter[
     assert looked == {IMAGE.checkpoint: 1}
 
 
+def test_its_licence_is_not_accepted(folder: Path, hub: Hub) -> None:
+    """The job is refused before anything comes or is made."""
+    engine = Engine(Settings(weights_dir=folder, allow_download=True))
+    with pytest.raises(JobError) as caught:
+        frames(engine, LONGER, watch_that(lambda progress: pytest.fail(progress.stage)))
+    assert (caught.value.code, caught.value.message) == (Code.MODEL_NOT_LOADED, IMAGE.checkpoint.refusal)
+    assert hub.sent == []
+
+
 def test_cancel_while_it_is_fetched(folder: Path, hub: Hub) -> None:
     """The job ends before its first step. What has to come still comes with the next job."""
-    engine = Engine(Settings(weights_dir=folder, allow_download=True))
+    engine = Engine(Settings(weights_dir=folder, allow_download=True, accept_tencent_license=True))
     reports: list[Progress] = []
 
     def clock() -> float:

@@ -10,6 +10,7 @@ from tests.conftest import Checkpoint
 from tests.variants import EVERY_VARIANT
 from tests.watches import watch_that
 from videoworker.errors import Code, JobError
+from videoworker.models import MODELS
 from videoworker.models.cogvideox import COGVIDEOX
 from videoworker.models.sketch import SKETCH
 from videoworker.models.video_model import VideoModel
@@ -29,6 +30,23 @@ def test_absent(tmp_path: Path, model: VideoModel) -> None:
     start = f"The weights of {checkpoint.title} are not installed. To fetch them ({checkpoint.licence})"
     assert error.message == f"{start}: {checkpoint.how_to_fetch}"
     assert str(tmp_path) not in error.message
+
+
+@pytest.mark.parametrize("model", ["hunyuanvideo", "hunyuanvideo-1.5", "open-sora"])
+def test_licence_not_accepted(tmp_path: Path, model: str) -> None:
+    """Leave to download is not enough: the error names the licence, whom it leaves out, and every way to accept it."""
+    checkpoint = MODELS[model].checkpoint
+    local = LocalCheckpoints(Settings(weights_dir=tmp_path / "weights", allow_download=True))
+    with pytest.raises(JobError) as caught:
+        local.bring(checkpoint, watch_that())
+    assert caught.value.code is Code.MODEL_NOT_LOADED
+    assert caught.value.message == (
+        f"The weights of {model} are fetched only if you accept their licence, {checkpoint.licence}. "
+        f"{checkpoint.territory} To accept it: answer the question of `videoworker fetch {model}` on a terminal, add "
+        "--accept-license to that command, or set ACCEPT_TENCENT_LICENSE=true (at an image's build: --build-arg "
+        "ACCEPT_TENCENT_LICENSE=true)."
+    )
+    assert not (tmp_path / "weights").exists()
 
 
 def test_own_folder(image_checkpoint: Path, tmp_path: Path) -> None:

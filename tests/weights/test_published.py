@@ -19,7 +19,7 @@ from transformers import T5EncoderModel
 
 from builder import published
 from builder.published_names import paths
-from tests.commands.hub import serving
+from tests.commands.hub import hub_at, serving
 from tests.engine import making
 from tests.variants import ALL_VARIANTS
 from tests.watches import watch_that
@@ -243,12 +243,6 @@ def test_a_name_that_is_not_loaded(snapshots: Path, tmp_path: Path, name: str) -
         verify(MOCHI.checkpoint, tmp_path / "mochi")
 
 
-def hub_at(url: str) -> dict[str, str]:
-    """huggingface_hub's constants if HF_ENDPOINT is the URL."""
-    template = f"{url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-    return {"ENDPOINT": url, "HUGGINGFACE_CO_URL_TEMPLATE": template}
-
-
 @pytest.fixture(scope="module")
 def fetched(snapshots: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder of weights, each fetched from a hub that has the repositories. Nothing came but what is declared."""
@@ -261,7 +255,7 @@ def fetched(snapshots: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             patch.setattr(huggingface_hub.constants, constant, value)
         for model in KNOWN:
             hub.sent.clear()
-            fetch(model.checkpoint, folder)
+            fetch(model.checkpoint, folder, is_accepted=True)
             came = {file for file, _ in hub.sent if ".safetensors" in file}
             assert came == {
                 path for component in model.checkpoint.components for path in paths(component, component.fetched)

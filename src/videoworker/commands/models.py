@@ -50,7 +50,8 @@ def _made_from(model: VideoModel | SoundModel) -> str:
 
 def _needs(model: VideoModel | SoundModel) -> str:
     needs = ["a GPU"] if model.needs_gpu else ["nothing"]
-    return ", ".join([*needs, *(["an accepted licence"] if model.checkpoint.gated else [])])
+    is_licence_accepted = model.checkpoint.gated or model.checkpoint.needs_acceptance
+    return ", ".join([*needs, *(["an accepted licence"] if is_licence_accepted else [])])
 
 
 def _remarks(model: VideoModel | SoundModel, current: Settings) -> Iterator[str]:

@@ -104,7 +104,8 @@ class Checkpoint:
     `revision` if that is a commit. `pipeline` is the class in `model_index.json`, empty if the repository has no such
     file. `listed_by` are the repositories on GitHub that say which files it has; empty if none was found, then the
     files are taken to be like a relative's. If `gated`, the hub wants an account that has accepted the terms.
-    `territory` and `conditions` say what the licence restricts, if anything.
+    `territory` and `conditions` say what the licence restricts, if anything. `territory` is of one that leaves
+    countries out: an operator must accept it before the files are fetched.
 
     If the files are published in another layout that cannot be loaded as it is, they are converted once. `origins` says
     where they are published, and `layout` is the file in `videoworker.weights.layouts` that converts them.
@@ -146,6 +147,11 @@ class Checkpoint:
         return tuple(filter(None, (self.territory, self.conditions)))
 
     @property
+    def needs_acceptance(self) -> bool:
+        """Whether an operator must accept the licence before the files are fetched."""
+        return bool(self.territory)
+
+    @property
     def title(self) -> str:
         """The model's name, and the variant's unless that is the one meant by the model's name alone."""
         return self.model if self.folder == self.model else f"{self.model} {self.variant}"
@@ -162,6 +168,16 @@ class Checkpoint:
     def absence(self) -> str:
         """For the operator: the files are absent, and how to get them."""
         return f"The weights of {self.title} are not installed. To fetch them ({self.licence}): {self.how_to_fetch}"
+
+    @property
+    def refusal(self) -> str:
+        """For the operator: the licence is not accepted, whom it leaves out, and how to accept it."""
+        return (
+            f"The weights of {self.title} are fetched only if you accept their licence, {self.licence}. "
+            f"{self.territory} To accept it: answer the question of `{self.how_to_fetch}` on a terminal, add "
+            "--accept-license to that command, or set ACCEPT_TENCENT_LICENSE=true (at an image's build: --build-arg "
+            "ACCEPT_TENCENT_LICENSE=true)."
+        )
 
     def role(self, name: str) -> Role:
         """The role of the network called `name`. Raises `KeyError` if there is no such network."""

@@ -16,7 +16,7 @@ OPEN_SORA = VideoModel(
         folder="open-sora",
         repository="hpcai-tech/Open-Sora-v2",
         licence="Apache-2.0 (autoencoder: tencent-hunyuan-community)",
-        conditions="Its autoencoder is HunyuanVideo's, which Tencent licenses outside the European Union, the United "
+        territory="Its autoencoder is HunyuanVideo's, which Tencent licenses outside the European Union, the United "
         "Kingdom and South Korea only.",
         pipeline="",
         components=(

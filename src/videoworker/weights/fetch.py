@@ -32,11 +32,12 @@ _PLAIN = re.compile(r"(model|diffusion_pytorch_model)(?P<part>-\d{5}-of-\d{5})?\
 _log = structlog.get_logger()
 
 
-def fetch(checkpoint: Checkpoint, to: Path) -> Path:
+def fetch(checkpoint: Checkpoint, to: Path, is_accepted: bool = False) -> Path:
     """Brings the checkpoint to its folder in `to`, and returns that.
 
     It continues what an earlier call has begun, and mends a folder that is not whole. If several processes do so at
-    once, one downloads and the others wait. Raises `JobError` MODEL_NOT_LOADED.
+    once, one downloads and the others wait. `is_accepted` says whether the operator accepts the licence, if that is
+    needed. Raises `JobError` MODEL_NOT_LOADED.
     """
     if not checkpoint.repository:
         raise JobError(Code.MODEL_NOT_LOADED, f"The hub has no weights of {checkpoint.title}.")
@@ -44,12 +45,28 @@ def fetch(checkpoint: Checkpoint, to: Path) -> Path:
     try:
         to.mkdir(parents=True, exist_ok=True)
         with FileLock(to / f".{checkpoint.folder}.lock"):
-            if not _is_whole(checkpoint, folder):
+            if not is_whole(checkpoint, folder):
+                check_accepted(checkpoint, is_accepted)
                 (_fetch_published if checkpoint.layout else _fetch)(checkpoint, folder)
     except (OSError, httpx2.HTTPError) as error:
         _log.warning("weights not fetched", repository=checkpoint.repository, error=str(error))
         raise JobError(Code.MODEL_NOT_LOADED, _reason(checkpoint, error)) from error
     return folder
+
+
+def check_accepted(checkpoint: Checkpoint, is_accepted: bool) -> None:
+    """Raises `JobError` MODEL_NOT_LOADED if the operator must accept the licence and has not."""
+    if checkpoint.needs_acceptance and not is_accepted:
+        raise JobError(Code.MODEL_NOT_LOADED, checkpoint.refusal)
+
+
+def is_whole(checkpoint: Checkpoint, folder: Path) -> bool:
+    """Whether the folder has all of the checkpoint's files, by their headers."""
+    try:
+        verify(checkpoint, folder)
+    except JobError:
+        return False
+    return True
 
 
 def _fetch(checkpoint: Checkpoint, folder: Path) -> None:
@@ -88,14 +105,6 @@ def _fetch_published(checkpoint: Checkpoint, folder: Path) -> None:
     for name, tensors in unexpected.items():
         _log.warning("unknown tensors left out", file=name, tensors=tensors)
     shutil.rmtree(published)
-
-
-def _is_whole(checkpoint: Checkpoint, folder: Path) -> bool:
-    try:
-        verify(checkpoint, folder)
-    except JobError:
-        return False
-    return True
 
 
 def needed(checkpoint: Checkpoint, index: dict[str, object] | None, names: list[str]) -> list[str]:

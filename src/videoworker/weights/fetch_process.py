@@ -16,16 +16,18 @@ import structlog
 from videoworker.errors import Code, JobError
 from videoworker.models.checkpoint import Checkpoint
 from videoworker.watch import Watch
-from videoworker.weights.fetch import fetch
+from videoworker.weights.fetch import check_accepted, fetch
 
 _CHECK_SECONDS = 0.1
 
 
-def fetch_watched(checkpoint: Checkpoint, to: Path, watch: Watch) -> Path:
-    """As `fetch`. If `watch.check` raises, the download ends within a moment, and this raises the same."""
+def fetch_watched(checkpoint: Checkpoint, to: Path, watch: Watch, is_accepted: bool = False) -> Path:
+    """As `fetch`. If `watch.check` raises, the download ends within a moment, and this raises the same. A licence that
+    is not accepted is refused before a process is started."""
+    check_accepted(checkpoint, is_accepted)
     context = multiprocessing.get_context("spawn")
     outcome, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_fetch, args=(checkpoint, to, sender), name="fetch", daemon=True)
+    process = context.Process(target=_fetch, args=(checkpoint, to, is_accepted, sender), name="fetch", daemon=True)
     process.start()
     sender.close()
     try:
@@ -44,12 +46,12 @@ def fetch_watched(checkpoint: Checkpoint, to: Path, watch: Watch) -> Path:
     return to / checkpoint.folder
 
 
-def _fetch(checkpoint: Checkpoint, to: Path, sender: Connection) -> None:
+def _fetch(checkpoint: Checkpoint, to: Path, is_accepted: bool, sender: Connection) -> None:
     """What the process does: it sends None, or the message of the error."""
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        fetch(checkpoint, to)
+        fetch(checkpoint, to, is_accepted)
     except JobError as error:
         sender.send(error.message)
     else:

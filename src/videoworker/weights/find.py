@@ -28,12 +28,13 @@ class LocalCheckpoints:
         return self._located[checkpoint]
 
     def bring(self, checkpoint: Checkpoint, watch: Watch) -> Found:
-        """Where the checkpoint lies, whole. If it is nowhere and ALLOW_DOWNLOAD is set, it is fetched first. Raises
-        `JobError`: MODEL_NOT_LOADED, or the watch's."""
+        """Where the checkpoint lies, whole. If it is nowhere and ALLOW_DOWNLOAD is set, it is fetched first. What
+        lies here needs no acceptance of its licence. Raises `JobError`: MODEL_NOT_LOADED, or the watch's."""
         found = self.locate(checkpoint)
         if found is None and self._settings.allow_download:
-            found = Found("the hub", fetch_watched(checkpoint, self._settings.weights_dir, watch))
-            self._located[checkpoint] = found
+            is_accepted = self._settings.accept_tencent_license
+            folder = fetch_watched(checkpoint, self._settings.weights_dir, watch, is_accepted)
+            found = self._located[checkpoint] = Found("the hub", folder)
         if found is None:
             raise JobError(Code.MODEL_NOT_LOADED, checkpoint.absence)
         _log.info(
