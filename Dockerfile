@@ -1,5 +1,6 @@
 # The worker's image. `docker build .` has no weights but those of this repository. With `--build-arg MODEL=...`, and
-# perhaps `--build-arg MODEL_VARIANT=...`, it brings a model's. docker-bake.hcl has the combinations that make sense.
+# perhaps `--build-arg MODEL_VARIANT=...`, it brings a model's. docker-bake.hcl has the combinations that make sense. If
+# Tencent's licence covers the weights, they come only with `--build-arg ACCEPT_TENCENT_LICENSE=true`.
 
 # A Debian with Python 3.11 as `python`. Not a CUDA image: torch's wheels bring CUDA's libraries, which would lie in the
 # image twice; of the host it needs only the driver, which the NVIDIA_* variables below ask for.
@@ -39,6 +40,7 @@ FROM dependencies AS weights
 ARG HF_ENDPOINT=https://huggingface.co
 ARG MODEL
 ARG MODEL_VARIANT
+ARG ACCEPT_TENCENT_LICENSE=false
 WORKDIR /build
 COPY builder/fetch.py builder/
 COPY src/videoworker/errors.py videoworker/

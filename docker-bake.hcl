@@ -1,7 +1,8 @@
 # Made by `python -m builder.image_files`: for each model an image with its weights. `docker buildx bake` alone makes
 # the image without weights. It serves the models of this repository, RunPod's cached models, and those on a network
 # volume. A target has two variants if the one continues the clips of the other. Weights whose terms must be accepted
-# need HF_TOKEN in the environment. `videoworker models` says how many GB each has. RunPod takes images up to 80 GB.
+# need HF_TOKEN in the environment, and those under Tencent's licence ACCEPT_TENCENT_LICENSE=true. `videoworker models`
+# says how many GB each has. RunPod takes images up to 80 GB.
 
 variable "IMAGE" {
   default = "worker-video"
@@ -10,6 +11,10 @@ variable "IMAGE" {
 # As in src/videoworker/__init__.py.
 variable "VERSION" {
   default = "0.1.0"
+}
+
+variable "ACCEPT_TENCENT_LICENSE" {
+  default = "false"
 }
 
 target "default" {
@@ -26,73 +31,73 @@ group "shipped" {
 
 target "hunyuanvideo-1_5" {
   inherits = ["default"]
-  args     = { MODEL = "hunyuanvideo-1.5" }
+  args     = { MODEL = "hunyuanvideo-1.5", ACCEPT_TENCENT_LICENSE = ACCEPT_TENCENT_LICENSE }
   tags     = ["${IMAGE}:${VERSION}-hunyuanvideo-1.5"]
 }
 
 target "hunyuanvideo-1_5-720p-t2v" {
   inherits = ["default"]
-  args     = { MODEL = "hunyuanvideo-1.5", MODEL_VARIANT = "720p-t2v,720p-i2v" }
+  args     = { MODEL = "hunyuanvideo-1.5", MODEL_VARIANT = "720p-t2v,720p-i2v", ACCEPT_TENCENT_LICENSE = ACCEPT_TENCENT_LICENSE }
   tags     = ["${IMAGE}:${VERSION}-hunyuanvideo-1.5-720p-t2v"]
 }
 
 target "hunyuanvideo-1_5-720p-i2v" {
   inherits = ["default"]
-  args     = { MODEL = "hunyuanvideo-1.5", MODEL_VARIANT = "720p-i2v" }
+  args     = { MODEL = "hunyuanvideo-1.5", MODEL_VARIANT = "720p-i2v", ACCEPT_TENCENT_LICENSE = ACCEPT_TENCENT_LICENSE }
   tags     = ["${IMAGE}:${VERSION}-hunyuanvideo-1.5-720p-i2v"]
 }
 
 target "hunyuanvideo-1_5-720p-i2v-distilled" {
   inherits = ["default"]
-  args     = { MODEL = "hunyuanvideo-1.5", MODEL_VARIANT = "720p-i2v-distilled" }
+  args     = { MODEL = "hunyuanvideo-1.5", MODEL_VARIANT = "720p-i2v-distilled", ACCEPT_TENCENT_LICENSE = ACCEPT_TENCENT_LICENSE }
   tags     = ["${IMAGE}:${VERSION}-hunyuanvideo-1.5-720p-i2v-distilled"]
 }
 
 target "hunyuanvideo-1_5-480p-t2v" {
   inherits = ["default"]
-  args     = { MODEL = "hunyuanvideo-1.5", MODEL_VARIANT = "480p-t2v,480p-i2v" }
+  args     = { MODEL = "hunyuanvideo-1.5", MODEL_VARIANT = "480p-t2v,480p-i2v", ACCEPT_TENCENT_LICENSE = ACCEPT_TENCENT_LICENSE }
   tags     = ["${IMAGE}:${VERSION}-hunyuanvideo-1.5-480p-t2v"]
 }
 
 target "hunyuanvideo-1_5-480p-t2v-distilled" {
   inherits = ["default"]
-  args     = { MODEL = "hunyuanvideo-1.5", MODEL_VARIANT = "480p-t2v-distilled,480p-i2v-distilled" }
+  args     = { MODEL = "hunyuanvideo-1.5", MODEL_VARIANT = "480p-t2v-distilled,480p-i2v-distilled", ACCEPT_TENCENT_LICENSE = ACCEPT_TENCENT_LICENSE }
   tags     = ["${IMAGE}:${VERSION}-hunyuanvideo-1.5-480p-t2v-distilled"]
 }
 
 target "hunyuanvideo-1_5-480p-i2v" {
   inherits = ["default"]
-  args     = { MODEL = "hunyuanvideo-1.5", MODEL_VARIANT = "480p-i2v" }
+  args     = { MODEL = "hunyuanvideo-1.5", MODEL_VARIANT = "480p-i2v", ACCEPT_TENCENT_LICENSE = ACCEPT_TENCENT_LICENSE }
   tags     = ["${IMAGE}:${VERSION}-hunyuanvideo-1.5-480p-i2v"]
 }
 
 target "hunyuanvideo-1_5-480p-i2v-distilled" {
   inherits = ["default"]
-  args     = { MODEL = "hunyuanvideo-1.5", MODEL_VARIANT = "480p-i2v-distilled" }
+  args     = { MODEL = "hunyuanvideo-1.5", MODEL_VARIANT = "480p-i2v-distilled", ACCEPT_TENCENT_LICENSE = ACCEPT_TENCENT_LICENSE }
   tags     = ["${IMAGE}:${VERSION}-hunyuanvideo-1.5-480p-i2v-distilled"]
 }
 
 target "hunyuanvideo-1_5-480p-i2v-step-distilled" {
   inherits = ["default"]
-  args     = { MODEL = "hunyuanvideo-1.5", MODEL_VARIANT = "480p-i2v-step-distilled" }
+  args     = { MODEL = "hunyuanvideo-1.5", MODEL_VARIANT = "480p-i2v-step-distilled", ACCEPT_TENCENT_LICENSE = ACCEPT_TENCENT_LICENSE }
   tags     = ["${IMAGE}:${VERSION}-hunyuanvideo-1.5-480p-i2v-step-distilled"]
 }
 
 target "hunyuanvideo" {
   inherits = ["default"]
-  args     = { MODEL = "hunyuanvideo" }
+  args     = { MODEL = "hunyuanvideo", ACCEPT_TENCENT_LICENSE = ACCEPT_TENCENT_LICENSE }
   tags     = ["${IMAGE}:${VERSION}-hunyuanvideo"]
 }
 
 target "hunyuanvideo-i2v" {
   inherits = ["default"]
-  args     = { MODEL = "hunyuanvideo", MODEL_VARIANT = "i2v" }
+  args     = { MODEL = "hunyuanvideo", MODEL_VARIANT = "i2v", ACCEPT_TENCENT_LICENSE = ACCEPT_TENCENT_LICENSE }
   tags     = ["${IMAGE}:${VERSION}-hunyuanvideo-i2v"]
 }
 
 target "hunyuanvideo-i2v-33ch" {
   inherits = ["default"]
-  args     = { MODEL = "hunyuanvideo", MODEL_VARIANT = "i2v-33ch" }
+  args     = { MODEL = "hunyuanvideo", MODEL_VARIANT = "i2v-33ch", ACCEPT_TENCENT_LICENSE = ACCEPT_TENCENT_LICENSE }
   tags     = ["${IMAGE}:${VERSION}-hunyuanvideo-i2v-33ch"]
 }
 
@@ -128,7 +133,7 @@ target "ltx" {
 
 target "open-sora" {
   inherits = ["default"]
-  args     = { MODEL = "open-sora" }
+  args     = { MODEL = "open-sora", ACCEPT_TENCENT_LICENSE = ACCEPT_TENCENT_LICENSE }
   tags     = ["${IMAGE}:${VERSION}-open-sora"]
 }
 

@@ -18,6 +18,7 @@ def main(
     model: Annotated[str, typer.Option(help="empty: none")],
     variant: Annotated[str, typer.Option(help="empty: the first; several with commas between")],
     to: Annotated[Path, typer.Option(help="directory that gets the model's folders; made if it is absent")],
+    accept_license: Annotated[bool, typer.Option("--accept-license", envvar="ACCEPT_TENCENT_LICENSE")] = False,
 ) -> None:
     """Fetches the variants of a model. The process ends with one line if it cannot."""
     to.mkdir(parents=True, exist_ok=True)
@@ -30,7 +31,7 @@ def main(
 
             for one in wanted:
                 print("; ".join([f"fetching {one.title}", f"licence: {one.licence}", *one.notes]), flush=True)
-                fetch(one, to)
+                fetch(one, to, accept_license)
     except typer.BadParameter as error:
         sys.exit(f"{'MODEL_VARIANT' if error.param_hint == '--variant' else 'MODEL'}: {error.message}")
     except JobError as error:

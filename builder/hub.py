@@ -35,6 +35,7 @@ _PLAIN = (
     "model",
     "api",
     "allow_download",
+    "accept_tencent_license",
     "job_timeout_seconds",
     "delivery",
     "bucket_endpoint_url",
@@ -79,7 +80,7 @@ _OTHERS: list[dict[str, Any]] = [
     {"key": "RUNPOD_INIT_TIMEOUT", "value": "1800"},
 ]
 
-_INITIALS = {"api", "c2pa", "id", "s3", "ttl", "url"}
+_SPELT = {word: word.upper() for word in ("api", "c2pa", "id", "s3", "ttl", "url")} | {"tencent": "Tencent"}
 
 # Small jobs of the small model that the image has: a few seconds each on two cores. The time also covers a busy
 # machine.
@@ -185,7 +186,7 @@ def _input(name: str, declared: dict[str, Any]) -> dict[str, Any]:
 
 
 def _title(name: str) -> str:
-    words = [word.upper() if word in _INITIALS else word for word in name.split("_")]
+    words = [_SPELT.get(word, word) for word in name.split("_")]
     return " ".join([words[0][0].upper() + words[0][1:], *words[1:]])
 
 

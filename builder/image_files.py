@@ -26,7 +26,8 @@ _BAKE_HEAD = f"""\
 # Made by `python -m builder.image_files`: for each model an image with its weights. `docker buildx bake` alone makes
 # the image without weights. It serves the models of this repository, RunPod's cached models, and those on a network
 # volume. A target has two variants if the one continues the clips of the other. Weights whose terms must be accepted
-# need HF_TOKEN in the environment. `videoworker models` says how many GB each has. RunPod takes images up to 80 GB.
+# need HF_TOKEN in the environment, and those under Tencent's licence ACCEPT_TENCENT_LICENSE=true. `videoworker models`
+# says how many GB each has. RunPod takes images up to 80 GB.
 
 variable "IMAGE" {{
   default = "worker-video"
@@ -35,6 +36,10 @@ variable "IMAGE" {{
 # As in src/videoworker/__init__.py.
 variable "VERSION" {{
   default = "{__version__}"
+}}
+
+variable "ACCEPT_TENCENT_LICENSE" {{
+  default = "false"
 }}
 
 target "default" {{
@@ -83,23 +88,25 @@ def _targets(variants: tuple[VideoModel, ...]) -> Iterator[str]:
     """Those of a model. Its own name stands for the variant that is meant if none is named. Each other target is of one
     variant, with the one that continues its clips if both are small enough."""
     first = variants[0]
-    yield _target(first.name, first.name)
+    yield _target(first.name, (first,))
     for variant in variants:
         both = tuple(dict.fromkeys((variant, continuing(variants, variant) or variant)))
         size = IMAGE_BYTES + sum(one.checkpoint.size for one in both)
         baked = both if size < _LARGEST_BYTES else (variant,)
         if baked != (first,):
             names = ",".join(one.variant for one in baked)
-            yield _target(f"{first.name}-{variant.variant}", first.name, names)
+            yield _target(f"{first.name}-{variant.variant}", baked, names)
 
 
-def _target(name: str, model: str, variants: str = "") -> str:
+def _target(name: str, baked: tuple[VideoModel, ...], variants: str = "") -> str:
     """bake takes no dot in a target's name."""
-    variant = f', MODEL_VARIANT = "{variants}"' if variants else ""
+    args = f'MODEL = "{baked[0].name}"' + (f', MODEL_VARIANT = "{variants}"' if variants else "")
+    if any(model.checkpoint.needs_acceptance for model in baked):
+        args += ", ACCEPT_TENCENT_LICENSE = ACCEPT_TENCENT_LICENSE"
     return f"""\
 target "{name.replace(".", "_")}" {{
   inherits = ["default"]
-  args     = {{ MODEL = "{model}"{variant} }}
+  args     = {{ {args} }}
   tags     = ["${{IMAGE}}:${{VERSION}}-{name}"]
 }}
 """

@@ -85,10 +85,16 @@ class Preset:
 
     @property
     def defaults(self) -> dict[str, str | int | bool]:
-        """Values of environment variables."""
+        """Values of environment variables. A licence that must be accepted is not: that is for the user to do."""
         if not self.model.checkpoint.repository:
             return {"MODEL": self.model.name}
-        return {"MODEL": self.model.name, "ALLOW_DOWNLOAD": True, "JOB_TIMEOUT_SECONDS": _JOB_TIMEOUT_SECONDS}
+        acceptance = {"ACCEPT_TENCENT_LICENSE": False}
+        return {
+            "MODEL": self.model.name,
+            "ALLOW_DOWNLOAD": True,
+            **(acceptance if any(model.checkpoint.needs_acceptance for model in self.models) else {}),
+            "JOB_TIMEOUT_SECONDS": _JOB_TIMEOUT_SECONDS,
+        }
 
     @property
     def pools(self) -> dict[Placement, list[str]]:

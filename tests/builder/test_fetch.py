@@ -14,6 +14,7 @@ from builder import tiny
 from tests.builder.weights_stage import copy_stage
 from tests.commands.hub import serving
 from tests.handler_process import ROOT, environment
+from videoworker.models.hunyuanvideo import HUNYUANVIDEO
 from videoworker.models.mochi import MOCHI
 
 Fetch = Callable[..., subprocess.CompletedProcess[str]]
@@ -32,10 +33,13 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fetch(stage: Path) -> Fetch:
     """Runs the command in the stage's folder. The installed packages are there, and the installed worker is not."""
 
-    def run(to: Path, model: str, variant: str = "", hub: str = NO_HUB) -> subprocess.CompletedProcess[str]:
+    def run(
+        to: Path, model: str, variant: str = "", hub: str = NO_HUB, accepted: str = "false"
+    ) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-S", "-m", "builder.fetch", "--model", model, "--variant", variant, "--to", str(to)]
         packages = str(distribution("typer").locate_file(""))
-        there = environment(HF_ENDPOINT=hub) | {"PYTHONPATH": f"{stage}{os.pathsep}{packages}"}
+        settings = environment(HF_ENDPOINT=hub, ACCEPT_TENCENT_LICENSE=accepted)
+        there = settings | {"PYTHONPATH": f"{stage}{os.pathsep}{packages}"}
         return subprocess.run(command, cwd=stage, env=there, capture_output=True, text=True, timeout=300, check=False)
 
     return run
@@ -72,6 +76,18 @@ def test_a_name_that_there_is_not_ends_the_build_with_one_line(
     done = fetch(tmp_path, model, variant)
     assert done.returncode == 1
     assert done.stderr.startswith(told) and len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("accepted", ["", "false"])
+def test_a_licence_that_is_not_accepted_ends_the_build(fetch: Fetch, tmp_path: Path, accepted: str) -> None:
+    done = fetch(tmp_path, "hunyuanvideo", accepted=accepted)
+    assert (done.returncode, done.stderr) == (1, f"{HUNYUANVIDEO.checkpoint.refusal}\n")
+
+
+def test_an_accepted_licence(fetch: Fetch, tmp_path: Path) -> None:
+    """The hub is asked then."""
+    done = fetch(tmp_path, "hunyuanvideo", accepted="true")
+    assert done.stderr.startswith("The weights of hunyuanvideo could not be fetched (ConnectError")
 
 
 def test_an_unreachable_hub_ends_the_build_with_the_reason(fetch: Fetch, tmp_path: Path) -> None:

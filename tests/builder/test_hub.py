@@ -269,6 +269,15 @@ def test_the_worker_takes_a_presets_values(model: str, monkeypatch: pytest.Monke
     assert Settings().allow_download == bool(MODELS[model].checkpoint.repository)
 
 
+@each_preset
+def test_a_licence_that_must_be_accepted_is_asked_for(preset: Preset) -> None:
+    """With a switch that is off: only a user can accept it."""
+    needs = any(model.checkpoint.needs_acceptance for model in preset.models)
+    assert listed(preset.model.name).defaults.get("ACCEPT_TENCENT_LICENSE") is (False if needs else None)
+    shown = form("ACCEPT_TENCENT_LICENSE")
+    assert (shown.type, shown.default, shown.advanced) == ("boolean", False, False)
+
+
 def chosen(preset: Preset, pool: str) -> str | None:
     """The leanest placement that a variant of the preset gets on a card of the pool, as the worker chooses it."""
     free = round(POOLS[pool] * USABLE * GIB)

@@ -13,6 +13,7 @@ from builder.presets import IMAGE_BYTES
 from tests.handler_process import ROOT
 from videoworker import __version__
 from videoworker.models import VARIANTS
+from videoworker.models.checkpoint import Checkpoint
 
 RUNPOD_LARGEST_BYTES = 80e9
 
@@ -62,13 +63,25 @@ def test_each_variant_that_runs_has_a_target() -> None:
     assert {one for target in TARGETS for one in baked(target)} >= every - first
 
 
+def checkpoints(target: str) -> list[Checkpoint]:
+    """Whose weights are in its image."""
+    return [
+        next(one for one in VARIANTS[model] if variant in ("", one.variant)).checkpoint
+        for model, variant in baked(target)
+    ]
+
+
 @pytest.mark.parametrize("target", sorted(set(TARGETS) - {"default"}))
 def test_runpod_takes_each_image(target: str) -> None:
-    size = IMAGE_BYTES
-    for model, variant in baked(target):
-        declared = {one.variant: one for one in VARIANTS[model]}
-        size += (declared[variant] if variant else VARIANTS[model][0]).checkpoint.size
-    assert size < RUNPOD_LARGEST_BYTES
+    assert IMAGE_BYTES + sum(one.size for one in checkpoints(target)) < RUNPOD_LARGEST_BYTES
+
+
+@pytest.mark.parametrize("target", sorted(TARGETS))
+def test_a_licence_is_accepted_by_the_builds_environment(target: str) -> None:
+    """And nothing changes for images that need none."""
+    needs = any(one.needs_acceptance for one in checkpoints(target))
+    assert arguments(target).get("ACCEPT_TENCENT_LICENSE") == ("ACCEPT_TENCENT_LICENSE" if needs else None)
+    assert VARIABLES["ACCEPT_TENCENT_LICENSE"] == "false"
 
 
 def test_of_two_variants_the_second_continues_the_first() -> None:

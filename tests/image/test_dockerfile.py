@@ -28,3 +28,10 @@ def test_the_sdk_wants_the_cuda_that_torch_is_built_for() -> None:
     (built_for,) = re.findall(r"^cuda-toolkit==(\d+\.\d+)", constraints, re.MULTILINE)
     assert re.findall(r"RUNPOD_MIN_CUDA_VERSION=(\S+)", DOCKERFILE) == [built_for]
     assert min(json.loads((ROOT / ".runpod" / "hub.json").read_text())["config"]["allowedCudaVersions"]) == built_for
+
+
+def test_the_licence_is_accepted_where_weights_are_fetched() -> None:
+    """And nowhere else: the image's weights need no acceptance."""
+    (stage,) = re.findall(r"^FROM \S+ AS weights$(.*?)^FROM", DOCKERFILE, re.DOTALL | re.MULTILINE)
+    accepted = r"^ARG ACCEPT_TENCENT_LICENSE=(.*)$"
+    assert re.findall(accepted, stage, re.MULTILINE) == re.findall(accepted, DOCKERFILE, re.MULTILINE) == ["false"]
