@@ -49,9 +49,13 @@ class Reader:
         return self._usable(network)
 
     def encoder(self, kind: Any, name: str) -> Any:
-        """A network of transformers' class `kind`."""
-        options = {"dtype": self.dtypes[name], "variant": self.variants.get(name)}
-        return self._usable(kind.from_pretrained(self._place(name), **options, **_SAFE))
+        """A network of transformers' class `kind`. Raises `RuntimeError` if the files lack a tensor of it, for which
+        the class would draw random numbers."""
+        options = {"dtype": self.dtypes[name], "variant": self.variants.get(name), "output_loading_info": True}
+        network, told = kind.from_pretrained(self._place(name), **options, **_SAFE)
+        if missing := sorted(told["missing_keys"]):
+            raise RuntimeError(f"{name} lacks {len(missing)} tensors: {', '.join(missing[:3])}")
+        return self._usable(network)
 
     def tokenizer(self, name: str, kind: Any = AutoTokenizer) -> Any:
         return kind.from_pretrained(self._place(name), local_files_only=True)
