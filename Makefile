@@ -9,7 +9,7 @@ LEAVE_OUT ?= yes
 # Tests run in one process more than there are cores: a sixth of their time they wait for servers and deadlines.
 SPREAD ?= -n $(shell echo $$(($$(nproc) + 1))) --dist loadscope --no-loadscope-reorder --durations=10
 
-.PHONY: run lint test image-test lock
+.PHONY: run lint test run-tests image-test lock
 
 run: .venv/installed
 	$(BIN)/python handler.py
@@ -20,11 +20,14 @@ lint: .venv/installed-for-tests
 	$(BIN)/mypy
 	$(BIN)/deptry .
 
-test: lint
+# Side by side: mypy takes a minute of one core.
+test: .venv/installed-for-tests
+	@$(MAKE) --no-print-directory --jobs=2 lint run-tests
+
 # The image alone: built from the Dockerfile, without a Docker daemon or a registry, and run.
 image-test: TESTS := tests/image
 image-test: SPREAD := --durations=8
-test image-test: .venv/installed-for-tests
+run-tests image-test: .venv/installed-for-tests
 	@missing="$$(builder/install-test-packages)"; \
 	left_out="$$(for package in $$missing; do printf 'not needs_%s and ' "$${package//-/_}"; done)"; \
 	say() { [ -z "$$missing" ] || printf '\n*** LEFT OUT: the tests that need the packages %s\n\n' "$$(echo $$missing)" >&2; }; \

@@ -36,7 +36,7 @@ ADDRESSES = ("http://127.0.0.1:8000/v2/local", "https://api.runpod.ai/v2/$ENDPOI
 # Commands that other tests run: the file that does it, and the words in it by which it does.
 ELSEWHERE = {
     "make test": (".ci/run", "exec make test"),
-    "make lint": ("Makefile", "test: lint"),
+    "make lint": ("Makefile", "lint run-tests"),
     "make lock": ("tests/builder/test_requirements.py", '"builder" / "lock"'),
     "docker build --platform linux/amd64 --tag worker-video .": ("tests/image/conftest.py", "buildah.build(ROOT"),
     "docker buildx bake sketch": ("tests/builder/test_image_files.py", "docker-bake.hcl"),

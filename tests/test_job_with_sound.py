@@ -87,15 +87,14 @@ FAMILIES = [
 
 @pytest.mark.parametrize(("model", "container"), FAMILIES)
 def test_every_family(settings: Settings, model: str, container: Container) -> None:
-    """The sound is as long as the picture. Answer and file say which model made it."""
-    result = made(settings, model=model, container=container, num_frames=9, fps=12)
+    """The sound is as long as the picture, which is one frame. Answer and file say which model made it."""
+    result = made(settings, model=model, container=container, num_frames=1, fps=2)
     assert result.video.has_audio and result.timings["sound"] > 0
     with av.open(file_of(result)) as opened:
-        (picture,), (sound,) = opened.streams.video, opened.streams.audio
+        (sound,) = opened.streams.audio
         assert sound.rate == 48_000
         assert opened.metadata.get("sound_model", opened.metadata.get("SOUND_MODEL")) == "foley"
-        assert picture.average_rate == 12
-    assert abs(len(heard(file_of(result))) / 48_000 - 9 / 12) < 1 / 12
+    assert abs(len(heard(file_of(result))) / 48_000 - 1 / 2) < 0.02
     assert heard(file_of(result)).std() > 0.001
 
 
