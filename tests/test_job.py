@@ -2,7 +2,7 @@
 
 import shutil
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,12 @@ from diffusers.models.autoencoders.autoencoder_kl_cogvideox import CogVideoXEnco
 from PIL import Image
 
 from builder.tiny import cogvideox, hunyuanvideo_1_5
+from tests import whole_job
 from tests.engine.continued_clips import IMAGE, LONGER, MOST, NAME, TEXT, request_for
 from tests.engine.pictures_shown import Picture, pictures_shown
 from tests.media.pictures import encoded
 from tests.watches import unheard, watch_that
+from tests.whole_job import settings_in
 from videoworker import job
 from videoworker.canvas import Canvas
 from videoworker.engine.engine import Engine
@@ -43,12 +45,7 @@ def weights_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def settings(weights_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Those of a worker that has only the small `sketch`; its temporary files lie beside what it delivers."""
-    for name in Settings.model_fields:
-        monkeypatch.delenv(name.upper(), raising=False)
-    (tmp_path / "temporary").mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
-    return Settings(weights_dir=weights_dir, output_dir=tmp_path / "made")
+    return settings_in(tmp_path, weights_dir, monkeypatch)
 
 
 @pytest.fixture
@@ -57,17 +54,9 @@ def shown() -> Iterator[list[Picture]]:
         yield pictures
 
 
-def made(
-    settings: Settings,
-    report: Callable[[Progress], None] = unheard,
-    watch: Watch | None = None,
-    engine: Engine | None = None,
-    **asked: Any,
-) -> Result:
-    request = VideoRequest(api="native", **{"model": "sketch", "prompt": "a red circle"} | SMALL | asked)
-    return job.run(
-        {"id": "a"}, request, watch or Watch("a", report, 1000.0), engine=engine or Engine(settings), settings=settings
-    )
+def made(settings: Settings, *given: Any, **asked: Any) -> Result:
+    """What becomes of a small job."""
+    return whole_job.made(settings, *given, **SMALL | asked)
 
 
 def files_in(folder: Path) -> list[str]:

@@ -1,6 +1,5 @@
 """Jobs whose video has sound: the whole way to the delivered file, with small checkpoints of random numbers."""
 
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,18 +14,27 @@ import torch
 from builder import tiny
 from builder.declared import FIRST_OF_FAMILY
 from builder.tiny import cogvideox, foley
+from tests import whole_job
 from tests.watches import unheard
-from videoworker import job
+from tests.whole_job import settings_in
 from videoworker.engine import sounds
 from videoworker.engine.engine import Engine
 from videoworker.errors import Code, JobError
 from videoworker.families.sound_family import waveform as true_waveform
 from videoworker.models.foley import FOLEY_XL
-from videoworker.request import AudioRequest, Container, Progress, Result, VideoRequest
+from videoworker.request import AudioRequest, Container, Progress, Result
 from videoworker.settings import Settings
 from videoworker.watch import Watch
 
 SOUND = AudioRequest(prompt="a bell", num_inference_steps=2)
+SMALL: dict[str, Any] = {
+    "width": 128,
+    "height": 128,
+    "num_inference_steps": 1,
+    "num_frames": 12,
+    "seed": 3,
+    "audio": SOUND,
+}
 
 
 @pytest.fixture(scope="module")
@@ -41,32 +49,12 @@ def weights_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def settings(weights_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    for name in Settings.model_fields:
-        monkeypatch.delenv(name.upper(), raising=False)
-    (tmp_path / "temporary").mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
-    return Settings(weights_dir=weights_dir, output_dir=tmp_path / "made")
+    return settings_in(tmp_path, weights_dir, monkeypatch)
 
 
-def made(
-    settings: Settings,
-    report: Callable[[Progress], None] = unheard,
-    watch: Watch | None = None,
-    engine: Engine | None = None,
-    **asked: Any,
-) -> Result:
-    small: dict[str, Any] = {
-        "model": "sketch",
-        "width": 128,
-        "height": 128,
-        "num_inference_steps": 1,
-        "num_frames": 12,
-        "seed": 3,
-    }
-    request = VideoRequest(api="native", prompt="a red circle", **{"audio": SOUND} | small | asked)
-    return job.run(
-        {"id": "a"}, request, watch or Watch("a", report, 1000.0), engine=engine or Engine(settings), settings=settings
-    )
+def made(settings: Settings, *given: Any, **asked: Any) -> Result:
+    """What becomes of a small job."""
+    return whole_job.made(settings, *given, **SMALL | asked)
 
 
 def file_of(result: Result) -> Path:

@@ -265,7 +265,7 @@ class Queue:
                 await self.sweep()
             except DATABASE_ERRORS as error:  # it may be usable again later
                 self.faults.tell(error)
-            except Exception:
+            except Exception:  # a fault of ours with one job must not end the watch over all others
                 _log.exception("cannot look after the jobs")
 
     async def sweep(self) -> None:

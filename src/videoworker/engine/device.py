@@ -104,6 +104,10 @@ class Device:
         self.loaded = None
         if not self._is_used:
             return
+        self.release()
+
+    def release(self) -> None:
+        """Gives back the memory of networks that nobody holds any more."""
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()

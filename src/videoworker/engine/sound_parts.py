@@ -1,12 +1,10 @@
 """The networks of a sound model on the device: those that stay, and the one part that works."""
 
-import gc
 import time
 from pathlib import Path
 from typing import Any
 
 import structlog
-import torch
 
 from videoworker.engine.device import Device
 from videoworker.engine.loading import reading
@@ -60,6 +58,4 @@ class SoundParts:
             return
         self.loaded = None
         self._parts.clear()
-        gc.collect()
-        if self._device.device.type == "cuda":
-            torch.cuda.empty_cache()
+        self._device.release()
