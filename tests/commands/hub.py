@@ -10,11 +10,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from videoworker.models import VARIANTS
+from videoworker.models import DECLARED
 
 MAIN = "0a5f4f8f5f5b7a6f2d9f4b4e1f0d6c3b2a190807"
-_CHECKPOINTS = [model.checkpoint for variants in VARIANTS.values() for model in variants]
-_PINS = {checkpoint.repository: checkpoint.revision for checkpoint in _CHECKPOINTS if checkpoint.revision}
+_CHECKPOINTS = [model.checkpoint for variants in DECLARED.values() for model in variants]
+_PINS = {
+    source.repository: source.revision
+    for checkpoint in _CHECKPOINTS
+    for source in (checkpoint, *checkpoint.origins)
+    if source.revision
+}
 
 
 class Hub(ThreadingHTTPServer):

@@ -3,13 +3,16 @@
 import re
 from pathlib import Path
 
-from tests.variants import ALL_VARIANTS
+from videoworker.models import DECLARED as MODELS
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "revisions.md"
+CHECKPOINTS = [variant.checkpoint for variants in MODELS.values() for variant in variants]
+# Of a checkpoint that is made from other repositories' files, those are fetched.
 DECLARED = {
-    variant.checkpoint.repository: variant.checkpoint.revision
-    for variant in ALL_VARIANTS
-    if variant.checkpoint.repository
+    source.repository: source.revision
+    for checkpoint in CHECKPOINTS
+    for source in checkpoint.origins or (checkpoint,)
+    if source.repository
 }
 
 

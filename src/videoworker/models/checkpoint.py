@@ -81,11 +81,12 @@ class Component:
 
 @dataclass(frozen=True)
 class Origin:
-    """A repository that is not in diffusers layout, and the files of it that networks are made from. It is pinned to
-    `revision` if that is a commit. `licence` is empty if it is the checkpoint's."""
+    """A repository that is not in diffusers layout, and the files of it that networks are made from, of about `size`
+    bytes. It is pinned to `revision` if that is a commit. `licence` is empty if it is the checkpoint's."""
 
     repository: str
     files: tuple[str, ...]
+    size: int
     revision: str | None = None
     licence: str = ""
 

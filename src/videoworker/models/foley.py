@@ -16,8 +16,15 @@ _EXTRACTORS = (
     Component("synchformer", Role.VIDEO_ENCODER, "float16", 243_700_224, dtype="float16"),
 )
 _CODEC = Component("codec", Role.AUTOENCODER, "float32", 301_923_076, dtype="float32")
+_REPOSITORY, _REVISION = "tencent/HunyuanVideo-Foley", "3abd4e833b95b8db0fc9c687afc52483a48e9a97"
 _ENCODERS = (
-    Origin("google/siglip2-base-patch16-512", ("config.json", "model.safetensors"), licence="Apache-2.0"),
+    Origin(
+        "google/siglip2-base-patch16-512",
+        ("config.json", "model.safetensors"),
+        1_500_000_000,
+        revision="a89f5c5093f902bf39d3cd4d81d2c09867f0724b",
+        licence="Apache-2.0",
+    ),
     Origin(
         "laion/larger_clap_general",
         (
@@ -29,6 +36,8 @@ _ENCODERS = (
             "vocab.json",
             "merges.txt",
         ),
+        780_000_000,
+        revision="ada0c23a36c4e8582805bb38fec3905903f18b41",
         licence="Apache-2.0",
     ),
 )
@@ -38,7 +47,7 @@ FOLEY_XXL = SoundModel(
         model="foley",
         variant="xxl",
         folder="foley",
-        repository="tencent/HunyuanVideo-Foley",
+        repository=_REPOSITORY,
         licence="tencent-hunyuan-community",
         territory="The weights are licensed outside the European Union, the United Kingdom and South Korea only.",
         pipeline="FoleyPipeline",
@@ -49,8 +58,10 @@ FOLEY_XXL = SoundModel(
         ),
         origins=(
             Origin(
-                "tencent/HunyuanVideo-Foley",
+                _REPOSITORY,
                 ("hunyuanvideo_foley.pth", "synchformer_state_dict.pth", "vae_128d_48k.pth"),
+                12_740_000_000,
+                revision=_REVISION,
             ),
             *_ENCODERS,
         ),
@@ -81,8 +92,10 @@ FOLEY_XL = replace(
         ),
         origins=(
             Origin(
-                "tencent/HunyuanVideo-Foley",
+                _REPOSITORY,
                 ("hunyuanvideo_foley_xl.pth", "synchformer_state_dict.pth", "vae_128d_48k.pth"),
+                8_290_000_000,
+                revision=_REVISION,
             ),
             *_ENCODERS,
         ),

@@ -20,7 +20,7 @@ from huggingface_hub.errors import GatedRepoError, RevisionNotFoundError
 from huggingface_hub.hf_api import RepoSibling
 
 from videoworker.errors import Code, JobError
-from videoworker.models.checkpoint import Checkpoint, Component
+from videoworker.models.checkpoint import Checkpoint, Component, Origin
 from videoworker.weights import manifest
 from videoworker.weights.convert import holds_float32, narrow
 from videoworker.weights.files import MARKS
@@ -225,11 +225,12 @@ def _narrow(checkpoint: Checkpoint, folder: Path) -> list[Path]:
 
 
 def _reason(checkpoint: Checkpoint, error: Exception) -> str:
-    at, title = f"huggingface.co/{checkpoint.repository}", checkpoint.title
+    asked, title = _asked(checkpoint, error), checkpoint.title
+    at = f"huggingface.co/{asked.repository}"
     if isinstance(error, GatedRepoError):
         return f"Accept the terms of {title} at {at}, and set HF_TOKEN."
     if isinstance(error, RevisionNotFoundError):
-        return f"{at} has no commit {checkpoint.revision}, to which {title} is pinned."
+        return f"{at} has no commit {asked.revision}, to which {title} is pinned."
     if isinstance(error, PermissionError):
         user = os.geteuid()
         return f"User {user} may not write into the folder for weights. For its owner: chown --recursive {user} FOLDER"
@@ -239,3 +240,10 @@ def _reason(checkpoint: Checkpoint, error: Exception) -> str:
         f"The weights of {title} could not be fetched ({type(error).__name__}{status}). What came is kept; "
         f"to go on: {checkpoint.how_to_fetch}"
     )
+
+
+def _asked(checkpoint: Checkpoint, error: Exception) -> Origin:
+    """The repository that the hub's answer is about."""
+    url = str(getattr(getattr(error, "response", None), "url", ""))
+    own = Origin(checkpoint.repository, (), 0, checkpoint.revision)
+    return next((origin for origin in checkpoint.origins if origin.repository in url), own)
