@@ -1,6 +1,8 @@
 # The worker's image. `docker build .` has no weights but those of this repository. With `--build-arg MODEL=...`, and
-# perhaps `--build-arg MODEL_VARIANT=...`, it brings a model's. docker-bake.hcl has the combinations that make sense. If
-# Tencent's licence covers the weights, they come only with `--build-arg ACCEPT_TENCENT_LICENSE=true`.
+# perhaps `--build-arg MODEL_VARIANT=...`, it brings a model's. With `--build-arg SOUND_MODEL=foley`, and perhaps
+# `--build-arg SOUND_MODEL_VARIANT=xl`, it brings those of a sound model besides. docker-bake.hcl has the combinations
+# that make sense. If Tencent's licence covers the weights, they come only with
+# `--build-arg ACCEPT_TENCENT_LICENSE=true`.
 
 # A Debian with Python 3.11 as `python`. Not a CUDA image: torch's wheels bring CUDA's libraries, which would lie in the
 # image twice; of the host it needs only the driver, which the NVIDIA_* variables below ask for.
@@ -48,10 +50,17 @@ COPY src/videoworker/commands/__init__.py src/videoworker/commands/model_argumen
 COPY src/videoworker/weights/__init__.py src/videoworker/weights/convert.py src/videoworker/weights/fetch.py \
      src/videoworker/weights/files.py src/videoworker/weights/manifest.py src/videoworker/weights/published.py \
      src/videoworker/weights/verify.py videoworker/weights/
+COPY src/videoworker/weights/layouts videoworker/weights/layouts
 COPY src/videoworker/models videoworker/models
 RUN --mount=type=secret,id=HF_TOKEN \
     HF_HOME=/tmp/hub HF_TOKEN_PATH=/run/secrets/HF_TOKEN \
     /opt/venv/bin/python -m builder.fetch --model "${MODEL}" --variant "${MODEL_VARIANT}" --to /weights
+ARG SOUND_MODEL=
+ARG SOUND_MODEL_VARIANT=
+RUN --mount=type=secret,id=HF_TOKEN \
+    HF_HOME=/tmp/hub HF_TOKEN_PATH=/run/secrets/HF_TOKEN \
+    /opt/venv/bin/python -m builder.fetch --sound --model "${SOUND_MODEL}" --variant "${SOUND_MODEL_VARIANT}" \
+        --to /weights
 
 
 # The worker, what changes least first.

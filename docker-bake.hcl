@@ -1,8 +1,8 @@
 # Made by `python -m builder.image_files`: for each model an image with its weights. `docker buildx bake` alone makes
 # the image without weights. It serves the models of this repository, RunPod's cached models, and those on a network
-# volume. A target has two variants if the one continues the clips of the other. Weights whose terms must be accepted
-# need HF_TOKEN in the environment, and those under Tencent's licence ACCEPT_TENCENT_LICENSE=true. `videoworker models`
-# says how many GB each has. RunPod takes images up to 80 GB.
+# volume. A target has two variants if the one continues the clips of the other. One whose name ends in that of a sound
+# model has that too. Weights whose terms must be accepted need HF_TOKEN in the environment, and those under Tencent's
+# licence ACCEPT_TENCENT_LICENSE=true. `videoworker models` says how many GB each has. RunPod takes images up to 80 GB.
 
 variable "IMAGE" {
   default = "worker-video"
@@ -33,6 +33,12 @@ target "hunyuanvideo-1_5" {
   inherits = ["default"]
   args     = { MODEL = "hunyuanvideo-1.5", ACCEPT_TENCENT_LICENSE = ACCEPT_TENCENT_LICENSE }
   tags     = ["${IMAGE}:${VERSION}-hunyuanvideo-1.5"]
+}
+
+target "hunyuanvideo-1_5-foley" {
+  inherits = ["default"]
+  args     = { MODEL = "hunyuanvideo-1.5", SOUND_MODEL = "foley", ACCEPT_TENCENT_LICENSE = ACCEPT_TENCENT_LICENSE }
+  tags     = ["${IMAGE}:${VERSION}-hunyuanvideo-1.5-foley"]
 }
 
 target "hunyuanvideo-1_5-720p-t2v" {
@@ -89,6 +95,12 @@ target "hunyuanvideo" {
   tags     = ["${IMAGE}:${VERSION}-hunyuanvideo"]
 }
 
+target "hunyuanvideo-foley" {
+  inherits = ["default"]
+  args     = { MODEL = "hunyuanvideo", SOUND_MODEL = "foley", ACCEPT_TENCENT_LICENSE = ACCEPT_TENCENT_LICENSE }
+  tags     = ["${IMAGE}:${VERSION}-hunyuanvideo-foley"]
+}
+
 target "hunyuanvideo-i2v" {
   inherits = ["default"]
   args     = { MODEL = "hunyuanvideo", MODEL_VARIANT = "i2v", ACCEPT_TENCENT_LICENSE = ACCEPT_TENCENT_LICENSE }
@@ -105,6 +117,12 @@ target "wan" {
   inherits = ["default"]
   args     = { MODEL = "wan" }
   tags     = ["${IMAGE}:${VERSION}-wan"]
+}
+
+target "wan-foley" {
+  inherits = ["default"]
+  args     = { MODEL = "wan", SOUND_MODEL = "foley", ACCEPT_TENCENT_LICENSE = ACCEPT_TENCENT_LICENSE }
+  tags     = ["${IMAGE}:${VERSION}-wan-foley"]
 }
 
 target "wan-t2v-a14b" {
@@ -125,10 +143,22 @@ target "mochi" {
   tags     = ["${IMAGE}:${VERSION}-mochi"]
 }
 
+target "mochi-foley" {
+  inherits = ["default"]
+  args     = { MODEL = "mochi", SOUND_MODEL = "foley", ACCEPT_TENCENT_LICENSE = ACCEPT_TENCENT_LICENSE }
+  tags     = ["${IMAGE}:${VERSION}-mochi-foley"]
+}
+
 target "ltx" {
   inherits = ["default"]
   args     = { MODEL = "ltx" }
   tags     = ["${IMAGE}:${VERSION}-ltx"]
+}
+
+target "ltx-foley" {
+  inherits = ["default"]
+  args     = { MODEL = "ltx", SOUND_MODEL = "foley", ACCEPT_TENCENT_LICENSE = ACCEPT_TENCENT_LICENSE }
+  tags     = ["${IMAGE}:${VERSION}-ltx-foley"]
 }
 
 target "open-sora" {
@@ -137,10 +167,22 @@ target "open-sora" {
   tags     = ["${IMAGE}:${VERSION}-open-sora"]
 }
 
+target "open-sora-foley" {
+  inherits = ["default"]
+  args     = { MODEL = "open-sora", SOUND_MODEL = "foley", ACCEPT_TENCENT_LICENSE = ACCEPT_TENCENT_LICENSE }
+  tags     = ["${IMAGE}:${VERSION}-open-sora-foley"]
+}
+
 target "cogvideox" {
   inherits = ["default"]
   args     = { MODEL = "cogvideox" }
   tags     = ["${IMAGE}:${VERSION}-cogvideox"]
+}
+
+target "cogvideox-foley" {
+  inherits = ["default"]
+  args     = { MODEL = "cogvideox", SOUND_MODEL = "foley", ACCEPT_TENCENT_LICENSE = ACCEPT_TENCENT_LICENSE }
+  tags     = ["${IMAGE}:${VERSION}-cogvideox-foley"]
 }
 
 target "cogvideox-2b" {

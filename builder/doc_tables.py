@@ -128,7 +128,7 @@ def _models() -> str:
     return (
         _table(head, map(_model, models))
         + "\n\n"
-        + _restrictions((model.checkpoint.licence, model) for model in models)
+        + _restrictions((model.checkpoint.licence, model.checkpoint) for model in models)
     )
 
 
@@ -174,11 +174,11 @@ def _default_clip(model: VideoModel) -> str:
     return f"{size}, {model.default_frames} frames, {model.default_steps} steps"
 
 
-def _restrictions(models: Iterable[tuple[str, VideoModel]]) -> str:
+def _restrictions(checkpoints: Iterable[tuple[str, Checkpoint]]) -> str:
     """What licences restrict, each with the names of those that it holds for."""
     restricted: dict[str, dict[str, None]] = {}
-    for name, model in models:
-        for note in model.checkpoint.notes:
+    for name, checkpoint in checkpoints:
+        for note in checkpoint.notes:
             restricted.setdefault(note, {})[name] = None
     return "\n".join(f"- {', '.join(names)}: {note}" for note, names in restricted.items())
 
@@ -187,7 +187,7 @@ def _presets() -> str:
     seconds = "seconds and USD for the default clip, by published figures"
     head = ("preset", "model", "default clip", "disk", "placement", "GiB needed", "GPU pools that fit", seconds)
     rows = [row for preset in PRESETS for row in _preset_rows(preset)]
-    fetched = [(model.checkpoint.title, model) for preset in PRESETS for model in preset.models]
+    fetched = [(checkpoint.title, checkpoint) for preset in PRESETS for checkpoint in preset.checkpoints]
     return _table(head, rows) + "\n\n" + _restrictions(fetched)
 
 

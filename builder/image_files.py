@@ -13,7 +13,8 @@ import typer
 from builder.declared import SHIPPED
 from builder.presets import IMAGE_BYTES
 from videoworker import __version__
-from videoworker.models import VARIANTS
+from videoworker.models import SOUND_VARIANTS, VARIANTS
+from videoworker.models.sound_model import SoundModel
 from videoworker.models.video_model import VideoModel
 from videoworker.planning.variants import continuing
 
@@ -25,9 +26,9 @@ _LARGEST_BYTES = 80_000_000_000
 _BAKE_HEAD = f"""\
 # Made by `python -m builder.image_files`: for each model an image with its weights. `docker buildx bake` alone makes
 # the image without weights. It serves the models of this repository, RunPod's cached models, and those on a network
-# volume. A target has two variants if the one continues the clips of the other. Weights whose terms must be accepted
-# need HF_TOKEN in the environment, and those under Tencent's licence ACCEPT_TENCENT_LICENSE=true. `videoworker models`
-# says how many GB each has. RunPod takes images up to 80 GB.
+# volume. A target has two variants if the one continues the clips of the other. One whose name ends in that of a sound
+# model has that too. Weights whose terms must be accepted need HF_TOKEN in the environment, and those under Tencent's
+# licence ACCEPT_TENCENT_LICENSE=true. `videoworker models` says how many GB each has. RunPod takes images up to 80 GB.
 
 variable "IMAGE" {{
   default = "worker-video"
@@ -85,10 +86,14 @@ def main(folder: Annotated[Path, typer.Argument(help="where the two files go")] 
 
 
 def _targets(variants: tuple[VideoModel, ...]) -> Iterator[str]:
-    """Those of a model. Its own name stands for the variant that is meant if none is named. Each other target is of one
-    variant, with the one that continues its clips if both are small enough."""
+    """Those of a model. Its own name stands for the variant that is meant if none is named, alone and with each sound
+    model. Each other target is of one variant, with the one that continues its clips if both are small enough."""
     first = variants[0]
     yield _target(first.name, (first,))
+    if first.checkpoint.repository:
+        for sounds in SOUND_VARIANTS.values():
+            if sounds[0].checkpoint.repository:
+                yield _target(f"{first.name}-{sounds[0].name}", (first,), sound=sounds[0])
     for variant in variants:
         both = tuple(dict.fromkeys((variant, continuing(variants, variant) or variant)))
         size = IMAGE_BYTES + sum(one.checkpoint.size for one in both)
@@ -98,10 +103,12 @@ def _targets(variants: tuple[VideoModel, ...]) -> Iterator[str]:
             yield _target(f"{first.name}-{variant.variant}", baked, names)
 
 
-def _target(name: str, baked: tuple[VideoModel, ...], variants: str = "") -> str:
+def _target(name: str, baked: tuple[VideoModel, ...], variants: str = "", sound: SoundModel | None = None) -> str:
     """bake takes no dot in a target's name."""
     args = f'MODEL = "{baked[0].name}"' + (f', MODEL_VARIANT = "{variants}"' if variants else "")
-    if any(model.checkpoint.needs_acceptance for model in baked):
+    if sound is not None:
+        args += f', SOUND_MODEL = "{sound.name}"'
+    if any(model.checkpoint.needs_acceptance for model in (*baked, *filter(None, (sound,)))):
         args += ", ACCEPT_TENCENT_LICENSE = ACCEPT_TENCENT_LICENSE"
     return f"""\
 target "{name.replace(".", "_")}" {{

@@ -4,8 +4,9 @@ arithmetic of `videoworker estimate`. Nothing here is measured."""
 import math
 from dataclasses import dataclass
 
-from videoworker.models import VARIANTS
+from videoworker.models import SOUND_VARIANTS, VARIANTS
 from videoworker.models.checkpoint import Checkpoint
+from videoworker.models.sound_model import SoundModel
 from videoworker.models.video_model import VideoModel
 from videoworker.planning.memory import GIB
 from videoworker.planning.placement import (
@@ -68,9 +69,10 @@ _JOB_TIMEOUT_SECONDS = 21_600
 @dataclass(frozen=True)
 class Preset:
     """`models` are the variants that are fetched: the one that the worker starts with, then the one that an image
-    brings, if that is another."""
+    brings, if that is another. `sound` is fetched for the first job that wants it; None if nothing is fetched."""
 
     models: tuple[VideoModel, ...]
+    sound: SoundModel | None
 
     @property
     def model(self) -> VideoModel:
@@ -84,6 +86,12 @@ class Preset:
         return f"{self.model.name}, GPU of {least} GB or more"
 
     @property
+    def checkpoints(self) -> tuple[Checkpoint, ...]:
+        """All that are fetched."""
+        sound = () if self.sound is None else (self.sound.checkpoint,)
+        return (*(model.checkpoint for model in self.models), *sound)
+
+    @property
     def defaults(self) -> dict[str, str | int | bool]:
         """Values of environment variables. A licence that must be accepted is not: that is for the user to do."""
         if not self.model.checkpoint.repository:
@@ -92,7 +100,7 @@ class Preset:
         return {
             "MODEL": self.model.name,
             "ALLOW_DOWNLOAD": True,
-            **(acceptance if any(model.checkpoint.needs_acceptance for model in self.models) else {}),
+            **(acceptance if any(checkpoint.needs_acceptance for checkpoint in self.checkpoints) else {}),
             "JOB_TIMEOUT_SECONDS": _JOB_TIMEOUT_SECONDS,
         }
 
@@ -108,10 +116,9 @@ class Preset:
 
     @property
     def disk_gb(self) -> int:
-        """For image, weights and videos, in steps of 5 GB. Networks that the hub has in another dtype lie there beside
-        their casts until all are cast. One checkpoint is fetched after the other."""
-        checkpoints = [model.checkpoint for model in self.models]
-        weights = sum(one.size for one in checkpoints) + max(map(_bytes_to_cast, checkpoints))
+        """For image, weights and videos, in steps of 5 GB. Files that the hub has in another dtype or layout lie there
+        beside what is made of them until all is made. One checkpoint is fetched after the other."""
+        weights = sum(one.size for one in self.checkpoints) + max(map(_bytes_beside, self.checkpoints))
         return 5 * math.ceil((IMAGE_BYTES + _VIDEOS_BYTES + weights) / (1 - _FREE_SHARE) / 5e9)
 
     @property
@@ -131,18 +138,23 @@ def price(estimate: Estimate) -> float:
     return estimate.seconds * PRICES[_POOL_OF[estimate.figure.gpu]]
 
 
-def _bytes_to_cast(checkpoint: Checkpoint) -> int:
+def _bytes_beside(checkpoint: Checkpoint) -> int:
     """Of the published files that are written anew."""
-    return sum(
+    return sum(origin.size for origin in checkpoint.origins) + sum(
         component.size // ITEM_BYTES[component.stored] * ITEM_BYTES[component.fetched.dtype]
         for component in checkpoint.components
         if component.is_cast
     )
 
 
+# What a worker with a GPU fetches if it has no sound model.
+_BEST_SOUND = next(iter(SOUND_VARIANTS.values()))[0]
+
+
 def _preset(variants: tuple[VideoModel, ...]) -> Preset:
     for_image = suited(variants, VideoRequest(api="native", prompt="-", image="-"))[0]
-    return Preset(tuple(dict.fromkeys((variants[0], for_image))))
+    is_fetched = bool(variants[0].checkpoint.repository)
+    return Preset(tuple(dict.fromkeys((variants[0], for_image))), _BEST_SOUND if is_fetched else None)
 
 
 PRESETS = tuple(_preset(variants) for variants in VARIANTS.values())

@@ -19,9 +19,11 @@ from videoworker import job
 from videoworker.apis import APIS
 from videoworker.engine.engine import Engine
 from videoworker.errors import JobError
-from videoworker.models import MODELS, VARIANTS
+from videoworker.models import MODELS, SOUND_VARIANTS, VARIANTS
 from videoworker.planning.memory import GIB
-from videoworker.planning.placement import LADDER, best_placement, declared_bytes, default_activations
+from videoworker.planning.placement import LADDER, best_placement, declared_bytes, declared_sizes, default_activations
+from videoworker.planning.sound import plan_sound, room_for
+from videoworker.request import AudioRequest
 from videoworker.settings import Settings
 from videoworker.watch import Watch
 from videoworker.worker.handler import Handler
@@ -272,7 +274,7 @@ def test_the_worker_takes_a_presets_values(model: str, monkeypatch: pytest.Monke
 @each_preset
 def test_a_licence_that_must_be_accepted_is_asked_for(preset: Preset) -> None:
     """With a switch that is off: only a user can accept it."""
-    needs = any(model.checkpoint.needs_acceptance for model in preset.models)
+    needs = any(checkpoint.needs_acceptance for checkpoint in preset.checkpoints)
     assert listed(preset.model.name).defaults.get("ACCEPT_TENCENT_LICENSE") is (False if needs else None)
     shown = form("ACCEPT_TENCENT_LICENSE")
     assert (shown.type, shown.default, shown.advanced) == ("boolean", False, False)
@@ -313,9 +315,23 @@ def test_every_preset_is_exact_on_the_listings_pools() -> None:
 
 @each_preset
 def test_the_disk_has_room_for_a_presets_weights(preset: Preset) -> None:
-    kept = sum(component.size for model in preset.models for component in model.checkpoint.components)
-    assert kept < 0.9e9 * preset.disk_gb
+    """A sound model is made of files that lie there too until it is whole."""
+    kept = sum(checkpoint.size for checkpoint in preset.checkpoints)
+    published = sum(origin.size for checkpoint in preset.checkpoints for origin in checkpoint.origins)
+    assert kept + published < 0.9e9 * preset.disk_gb
     assert preset.disk_gb <= hub().config.containerDiskInGb
+
+
+@each_preset
+def test_sound_fits_a_presets_pools(preset: Preset) -> None:
+    if preset.sound is None:
+        assert not listed(preset.model.name).defaults.get("ALLOW_DOWNLOAD")
+        return
+    assert preset.sound == SOUND_VARIANTS["foley"][0]
+    parts = preset.sound.bytes_by_part(declared_sizes(preset.sound.checkpoint))
+    plan = plan_sound(AudioRequest(), preset.sound, num_frames=24, fps=24)
+    for pool in (pool for pools in preset.pools.values() for pool in pools):
+        room_for(plan, parts, video=0, free=round(POOLS[pool] * USABLE * GIB))  # raises an error if there is none
 
 
 def test_both_files_allow_hosts_of_torchs_cuda() -> None:

@@ -12,7 +12,7 @@ from builder.declared import SHIPPED
 from builder.presets import IMAGE_BYTES
 from tests.handler_process import ROOT
 from videoworker import __version__
-from videoworker.models import VARIANTS
+from videoworker.models import DECLARED, SOUND_VARIANTS, VARIANTS
 from videoworker.models.checkpoint import Checkpoint
 
 RUNPOD_LARGEST_BYTES = 80e9
@@ -41,8 +41,12 @@ def arguments(target: str) -> dict[str, str]:
 def baked(target: str) -> list[tuple[str, str]]:
     """Model and variant of all weights in its image."""
     given = arguments(target)
-    variants = given.get("MODEL_VARIANT", "").split(",")
-    return [(given["MODEL"], variant) for variant in variants] if "MODEL" in given else []
+    return [
+        (given[model], variant)
+        for model in ("MODEL", "SOUND_MODEL")
+        if model in given
+        for variant in given.get(f"{model}_VARIANT", "").split(",")
+    ]
 
 
 def test_both_files_are_those_of_the_declarations() -> None:
@@ -57,6 +61,17 @@ def test_each_model_that_runs_has_a_target() -> None:
     assert baked("default") == []
 
 
+def test_each_model_that_is_fetched_has_a_target_with_each_sound_model() -> None:
+    named = {name.replace("_", "."): name for name in TARGETS}
+    sounds = [name for name, variants in SOUND_VARIANTS.items() if variants[0].checkpoint.repository]
+    assert "foley" in sounds
+    for name, variants in VARIANTS.items():
+        for sound in sounds:
+            expected = [(name, ""), (sound, "")] if variants[0].checkpoint.repository else None
+            target = named.get(f"{name}-{sound}")
+            assert (baked(target) if target else None) == expected
+
+
 def test_each_variant_that_runs_has_a_target() -> None:
     first = {(variants[0].name, variants[0].variant) for variants in VARIANTS.values()}
     every = {(one.name, one.variant) for variants in VARIANTS.values() for one in variants}
@@ -66,7 +81,7 @@ def test_each_variant_that_runs_has_a_target() -> None:
 def checkpoints(target: str) -> list[Checkpoint]:
     """Whose weights are in its image."""
     return [
-        next(one for one in VARIANTS[model] if variant in ("", one.variant)).checkpoint
+        next(one for one in DECLARED[model] if variant in ("", one.variant)).checkpoint
         for model, variant in baked(target)
     ]
 
@@ -85,7 +100,7 @@ def test_a_licence_is_accepted_by_the_builds_environment(target: str) -> None:
 
 
 def test_of_two_variants_the_second_continues_the_first() -> None:
-    pairs = [baked(target) for target in TARGETS if len(baked(target)) > 1]
+    pairs = [baked(target) for target in TARGETS if len(baked(target)) > 1 and "SOUND_MODEL" not in arguments(target)]
     assert pairs
     for (model, first), (_, second) in pairs:
         declared = {one.variant: one for one in VARIANTS[model]}

@@ -1,30 +1,29 @@
 """The arguments MODEL and --variant of a command: which variant they mean."""
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 import typer
 
-from videoworker.models import DECLARED, VARIANTS
+from videoworker.models import DECLARED
 from videoworker.models.checkpoint import Checkpoint
+from videoworker.models.sound_model import SoundModel
 from videoworker.models.video_model import VideoModel
 
+Model = TypeVar("Model", VideoModel, SoundModel, VideoModel | SoundModel)
 
-def declared_variant(model: str, variant: str | None) -> VideoModel:
-    """A video model's variant of this name; None: its first. Raises `typer.BadParameter` that says which there are."""
-    if model not in VARIANTS:
-        raise _unknown_model(model, VARIANTS)
-    return VARIANTS[model][_index(model, [declared.variant for declared in VARIANTS[model]], variant)]
+
+def declared_variant(model: str, variant: str | None, among: Mapping[str, tuple[Model, ...]]) -> Model:
+    """The variant of this name, of a model that is one of `among`; None: its first. Raises `typer.BadParameter` that
+    says which there are."""
+    if model not in among:
+        raise typer.BadParameter(f"{model!r} is not one of {', '.join(among)}", param_hint="MODEL")
+    return among[model][_index(model, [declared.variant for declared in among[model]], variant)]
 
 
 def declared_checkpoint(model: str, variant: str | None) -> Checkpoint:
-    """As `declared_variant`, of video and sound models."""
-    if model not in DECLARED:
-        raise _unknown_model(model, DECLARED)
-    return DECLARED[model][_index(model, [one.variant for one in DECLARED[model]], variant)].checkpoint
-
-
-def _unknown_model(model: str, declared: Mapping[str, object]) -> typer.BadParameter:
-    return typer.BadParameter(f"{model!r} is not one of {', '.join(declared)}", param_hint="MODEL")
+    """As `declared_variant`, of a video or sound model."""
+    return declared_variant(model, variant, DECLARED).checkpoint
 
 
 def _index(model: str, variants: list[str], wanted: str | None) -> int:
