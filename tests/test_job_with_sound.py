@@ -15,14 +15,16 @@ from builder import tiny
 from builder.declared import FIRST_OF_FAMILY
 from builder.tiny import cogvideox, foley
 from tests import whole_job
-from tests.watches import unheard
+from tests.watches import unheard, watch_that
 from tests.whole_job import settings_in
 from videoworker.engine import sounds
+from videoworker.engine.device import Device
 from videoworker.engine.engine import Engine
 from videoworker.errors import Code, JobError
 from videoworker.families.sound_family import waveform as true_waveform
 from videoworker.models.foley import FOLEY_XL
-from videoworker.request import AudioRequest, Container, Progress, Result
+from videoworker.planning.plan import make_plan
+from videoworker.request import AudioRequest, Container, Progress, Result, VideoRequest
 from videoworker.settings import Settings
 from videoworker.watch import Watch
 
@@ -168,3 +170,23 @@ def test_out_of_memory(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> N
     assert engine.loaded is None  # it made room
     assert np.array_equal(heard(file_of(again)), heard(file_of(whole)))
     assert Fraction(again.video.num_frames, again.video.fps) == 1
+
+
+def test_room_for_a_silent_job(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sound model stays on a GPU that has room for the video model beside it, and goes from one that has not."""
+    free = [100 << 30]
+    monkeypatch.setattr(Device, "is_gpu", True)
+    monkeypatch.setattr(Device, "free_bytes", property(lambda _: free[0]))
+    engine = Engine(settings)
+    made(settings, engine=engine)
+    made(settings, engine=engine, audio=None)
+    assert engine.sounds.loaded == FOLEY_XL.checkpoint
+    small = {name: value for name, value in SMALL.items() if name != "audio"}
+    plan = make_plan(VideoRequest(api="native", model="sketch", prompt="a red circle", **small), engine.survey())
+    held = sum(engine.sounds._parts.weight_bytes(FOLEY_XL, settings.weights_dir / FOLEY_XL.checkpoint.folder).values())
+    free[0] = held + engine.prepare(plan, watch_that()).video_bytes
+    made(settings, engine=engine, audio=None)
+    assert engine.sounds.loaded == FOLEY_XL.checkpoint
+    free[0] -= 1
+    made(settings, engine=engine, audio=None)
+    assert engine.sounds.loaded is None

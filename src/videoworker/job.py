@@ -45,7 +45,8 @@ def run(job: Mapping[str, Any], request: VideoRequest, watch: Watch, engine: Eng
     first_frame = _first_frame(request, plan, watch)  # a bad picture is told before weights are fetched for it
     prepared = engine.prepare(plan, watch)
     seed = secrets.randbits(32) if request.seed is None else request.seed
-    origin = Origin(plan.model.name, prepared.revision, request.prompt if request.embed_prompt else None)
+    models = ", ".join(part.model.name for part in (plan, plan.sound) if part is not None)
+    origin = Origin(models, prepared.revision, request.prompt if request.embed_prompt else None)
     clip = Clip(request.prompt, request.negative_prompt or "", first_frame, seed)
     with workspace() as folder:
         path = folder / f"video.{request.container}"

@@ -51,12 +51,13 @@ class Source:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A plan, for each checkpoint that it needs its source, and where the video's networks are to lie on the device.
-    `sound` is None if the video is silent."""
+    """A plan, for each checkpoint that it needs its source, and where the video's networks are to lie on the device,
+    of which they need `video_bytes` in all. `sound` is None if the video is silent."""
 
     plan: Plan
     sources: Mapping[Checkpoint, Source]
     placements: Mapping[Checkpoint, Placement]
+    video_bytes: int
     sound: SoundTask | None
 
     @property
@@ -112,15 +113,15 @@ class Engine:
             model.checkpoint: self._placement(model, sources[model.checkpoint], beside, plan.low_vram)
             for model in plan.models
         }
-        if plan.sound is None:
-            return Prepared(plan, sources, placements, None)
-        sources[plan.sound.model.checkpoint] = self._bring(plan.sound.model, watch)
-        in_all = max(
+        video_bytes = max(
             self._needed(model, sources[model.checkpoint], beside, placements[model.checkpoint])
             for model in plan.models
         )
-        folder = sources[plan.sound.model.checkpoint].folder
-        return Prepared(plan, sources, placements, self.sounds.prepare(plan, folder, in_all))
+        if plan.sound is None:
+            return Prepared(plan, sources, placements, video_bytes, None)
+        source = sources[plan.sound.model.checkpoint] = self._bring(plan.sound.model, watch)
+        sound = self.sounds.prepare(plan, source.folder, video_bytes)
+        return Prepared(plan, sources, placements, video_bytes, sound)
 
     def frames(self, prepared: Prepared, clip: Clip, watch: Watch) -> Iterator[Picture]:
         """The plan's frames at its native size, as they are decoded. Raises `JobError`.
@@ -128,7 +129,7 @@ class Engine:
         If memory runs out, the clip is made once more with a leaner placement. No frame is yielded twice.
         """
         num_yielded = 0
-        self.sounds.make_room(prepared.sound)
+        self.sounds.make_room(prepared.video_bytes)
         try:
             for frame in self._frames(prepared, clip, watch, None):
                 yield frame
@@ -139,6 +140,7 @@ class Engine:
             if next_placement is None or (num_yielded and not next_placement.is_exact):
                 raise self._out_of_memory() from error
             _log.warning("out of memory", placement=self._device.placement, next=next_placement)
+        self.sounds.drop()
         watch.note(f"The GPU's memory ran out; made again with the placement {next_placement}.")
         try:
             yield from islice(self._frames(prepared, clip, watch, next_placement), num_yielded, None)

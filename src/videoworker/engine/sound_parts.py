@@ -25,6 +25,7 @@ class SoundParts:
         self.loaded: Checkpoint | None = None
         self._device = device
         self._parts: dict[Part, Any] = {}
+        self._held: dict[Part, int] = {}
 
     def reader(self, model: SoundModel, folder: Path) -> Reader:
         """Reads the model's networks in the dtypes that they have here."""
@@ -34,6 +35,11 @@ class SoundParts:
         """The bytes that each part has here."""
         item_bytes = {name: dtype.itemsize for name, dtype in self._device.dtypes(model.checkpoint).items()}
         return model.bytes_by_part(network_bytes(model.checkpoint, folder, item_bytes))
+
+    @property
+    def held_bytes(self) -> int:
+        """What lies here."""
+        return sum(self._held.values())
 
     def use(self, model: SoundModel, folder: Path, part: Part, others_stay: bool, watch: Watch) -> Any:
         """The networks of a part. Other parts are freed first unless they stay.
@@ -48,6 +54,7 @@ class SoundParts:
             started = time.monotonic()
             with reading(model.checkpoint, watch):
                 self._parts[part] = family_of_sound(model.family).load(self.reader(model, folder), part)
+            self._held[part] = self.weight_bytes(model, folder)[part]
             seconds = round(time.monotonic() - started, 2)
             _log.info("sound part loaded", model=model.name, variant=model.variant, part=part, seconds=seconds)
         return self._parts[part]
@@ -58,4 +65,5 @@ class SoundParts:
             return
         self.loaded = None
         self._parts.clear()
+        self._held.clear()
         self._device.release()

@@ -58,10 +58,15 @@ class Sounds:
             _log.info("room for sound", model=model.name, variant=model.variant, room=room)
         return SoundTask(plan.sound, folder, footage, room)
 
-    def make_room(self, task: SoundTask | None) -> None:
-        """For the video model, unless this task's sound is made beside it."""
-        if task is None or task.room is not Room.BESIDE:
-            self._parts.drop()
+    def make_room(self, video_bytes: int) -> None:
+        """Frees what lies here, unless the device has room for the video model beside it. That needs `video_bytes` in
+        all."""
+        if self._device.is_gpu and self._parts.held_bytes + video_bytes > self._device.free_bytes:
+            self.drop()
+
+    def drop(self) -> None:
+        """Frees what lies here."""
+        self._parts.drop()
 
     def viewer(self, task: SoundTask, file: BinaryIO) -> Viewer:
         """What has to see every frame of the video. It keeps in `file` what it needs of them."""
