@@ -1,11 +1,15 @@
 """Breaks a running endpoint at random instants and looks at what is left: `python -m bench.faults --jobs 200 --seed 1`.
 
 The endpoint and two workers as `videoworker serve` runs them, small checkpoints, and a bucket behind a proxy. While
-jobs come in, workers and the endpoint are killed, told to end or stopped for a while, workers hang, the bucket fails,
-the disk takes no more, the database is locked, jobs are cancelled, pictures take minutes to decode, sockets are left
-half-open, and results of nobody arrive. At the end every job that was accepted must have one final state that never
-changed. Every COMPLETED one must have its video in the bucket, with the sha256 of its answer. No temporary file, no
-process and no open socket may be left. The log of the endpoint and its workers goes to stderr.
+jobs come in, with sound and without, workers and the endpoint are killed, told to end or stopped for a while, workers
+hang, the bucket fails, disk and memory run out, the database is locked, jobs are cancelled or have no time left,
+pictures take minutes to decode, sockets are left half-open, and results of nobody arrive. Some of it happens while a
+sound is made, at any moment from its picture's last frame to the upload. Last the endpoint is told to end while each
+worker has a job and another waits.
+
+At the end every job that was accepted must have one final state that never changed. Every COMPLETED one must have its
+video in the bucket, with the sha256 of its answer. No temporary file, no process and no open socket may be left. The
+log of the endpoint and its workers goes to stderr.
 """
 
 import base64
@@ -32,35 +36,44 @@ import typer
 
 from bench.hostile_pictures import jpeg_of_many_scans
 from bench.servers.attacks import HALF_HEADS, connect, wait_for_close
-from bench.servers.endpoint import AS_WORKER, FINAL, EndpointProcess
+from bench.servers.endpoint import AS_WORKER, FINAL, EndpointProcess, eventually
 from bench.servers.fault_proxy import Fault, FaultProxy
 from bench.servers.processes import VIDEOWORKER
 from bench.servers.store import ACCESS_KEY, SECRET, new_bucket, swift
 from builder import tiny
 from builder.declared import FIRST_OF_FAMILY, SHIPPED
+from builder.tiny import foley
+from videoworker.models.foley import FOLEY_XL
 
 WORKERS = 2
 AT_ONCE = 8  # jobs that are not final
 PATIENCE = 300.0  # seconds without any job becoming final, after which the rest is said to hang
 HEARTBEAT_SECONDS = 3
-HANG_SECONDS = 5
+HANG_SECONDS = 8
+LIMIT_SECONDS = 5.0  # of a job whose time runs out
 FEW_BYTES = 4096  # what a file may have while the disk is full
-MODEL = SHIPPED[0]
+LITTLE_MEMORY = 1 << 20  # bytes that a worker gets while memory is full
+MODEL, SOUND_MODEL = SHIPPED[0], FOLEY_XL
 IMAGE_MODEL = next(model for model in FIRST_OF_FAMILY.values() if model.takes_image)
 
 # Out of 100 jobs, how many meet which fault; of few jobs one at least.
 SCHEDULE = {
-    "worker killed": 4,
+    "worker killed": 2,
+    "worker killed in a sound": 2,
     "worker told to end": 3,
     "worker stopped for a while": 3,
     "worker hangs": 3,
     "endpoint killed": 3,
-    "endpoint told to end": 1,
     "bucket answers 503": 4,
     "bucket breaks off": 4,
-    "disk full": 5,
+    "disk full": 3,
+    "disk full in a sound": 2,
+    "memory full": 3,
+    "memory full in a sound": 3,
     "database locked": 4,
-    "job cancelled": 12,
+    "job cancelled": 9,
+    "job cancelled in a sound": 3,
+    "time runs out in a sound": 3,
     "hostile picture": 3,
     "result of nobody": 6,
     "sockets left half-open": 3,
@@ -73,6 +86,9 @@ BAD_INPUTS: tuple[dict[str, Any], ...] = (
 )
 BAD_SHARE = 0.1
 
+SOUND_SHARE = 0.3
+SOUND_SECONDS = 0.8  # about how long those take that faults wait for
+
 
 class Campaign:
     """One run. `problems` are what must not be."""
@@ -84,6 +100,7 @@ class Campaign:
             new.mkdir()
         for model in (MODEL, IMAGE_MODEL):
             tiny.save(model, folder / "weights" / model.checkpoint.folder)
+        foley.save(folder / "weights" / SOUND_MODEL.checkpoint.folder, SOUND_MODEL.variant)
         self._store = new_bucket(stack.enter_context(swift(folder / "swift")))
         self._bucket = stack.enter_context(FaultProxy(self._store.port))
         settings = {
@@ -123,9 +140,11 @@ class Campaign:
                 time.sleep(self._rng.uniform(0, 0.5))
                 self._fault(name)
         self._wait(0)
+        self._end_with_work()
         self._look_at_what_is_left()
 
-    def _submit(self, number: int) -> None:
+    def _job(self) -> dict[str, Any]:
+        """The input of one, with sound or without."""
         job = {
             "model": MODEL.name,
             "prompt": "A red circle moves to the right over a blue background",
@@ -133,13 +152,44 @@ class Campaign:
             "height": 64,
             "num_frames": self._rng.randrange(1, 10),
             "num_inference_steps": self._rng.randrange(1, 11),
-            "seed": number,
         }
+        if self._rng.random() < SOUND_SHARE:
+            job["audio"] = {"prompt": "a bell", "num_inference_steps": self._rng.randrange(1, 11)}
+        return job
+
+    def _submit(self, number: int) -> None:
         is_bad = self._rng.random() < BAD_SHARE
-        job_id = self._endpoint.run(job | (self._rng.choice(BAD_INPUTS) if is_bad else {}))
+        job = self._job() | {"seed": number} | (self._rng.choice(BAD_INPUTS) if is_bad else {})
+        job_id = self._endpoint.run(job)
         self.waiting.append(job_id)
         if is_bad:
             self._bad.add(job_id)
+
+    def _submit_long_sound(self, **policy: int) -> str:
+        """A job whose sound takes about as long as its picture. Returns its id."""
+        audio = {"prompt": "a bell", "num_inference_steps": 10}
+        job = self._job() | {"num_frames": 5, "fps": 1, "num_inference_steps": 1, "audio": audio}
+        job_id = self._endpoint.run(job, policy=policy)
+        self.waiting.append(job_id)
+        return job_id
+
+    def _worker_in_a_sound(self, **policy: int) -> tuple[psutil.Process, str]:
+        """A worker at some moment after its picture's last frame, and the job that it has."""
+        while True:
+            job_id = self._submit_long_sound(**policy)
+            while (state := self._endpoint.status(job_id))["status"] not in FINAL:  # another fault may end it
+                for worker in self._workers():
+                    if self._has_a_picture(worker) and worker.environ()["RUNPOD_POD_ID"] == state.get("workerId"):
+                        time.sleep(self._rng.uniform(0, SOUND_SECONDS))
+                        return worker, job_id
+                time.sleep(0.01)
+
+    def _has_a_picture(self, worker: psutil.Process) -> bool:
+        """Whether a finished picture lies in the worker's unfinished folder, on which it holds a lock."""
+        with suppress(psutil.NoSuchProcess, OSError):
+            held = [os.readlink(link) for link in Path(f"/proc/{worker.pid}/fd").iterdir()]
+            return any((folder / "video.mp4").exists() for folder in self._temporary.iterdir() if str(folder) in held)
+        return False
 
     def _submit_hostile_picture(self) -> None:
         """It would take minutes to decode. The job's time is over long before, which must free the worker."""
@@ -167,21 +217,27 @@ class Campaign:
     def _fault(self, name: str) -> None:
         acts: dict[str, Callable[[], object]] = {
             "worker killed": lambda: self._signal_worker(signal.SIGKILL),
+            "worker killed in a sound": lambda: self._worker_in_a_sound()[0].kill(),
             "worker told to end": lambda: self._signal_worker(signal.SIGTERM),
             "worker stopped for a while": self._stop_worker,
             "worker hangs": self._hang_worker,
-            "endpoint killed": lambda: self._restart(signal.SIGKILL),
-            "endpoint told to end": lambda: self._restart(signal.SIGTERM),
+            "endpoint killed": self._kill_endpoint,
             "bucket answers 503": lambda: self._fail_bucket(Fault(status=503)),
             "bucket breaks off": lambda: self._fail_bucket(Fault(cut_after=self._rng.randrange(3000))),
-            "disk full": self._fill_disk,
+            "disk full": lambda: self._fill_disk(self._some_worker()),
+            "disk full in a sound": lambda: self._fill_disk(self._worker_in_a_sound()[0]),
+            "memory full": lambda: self._fill_memory(self._some_worker()),
+            "memory full in a sound": lambda: self._fill_memory(self._worker_in_a_sound()[0]),
             "database locked": self._lock_database,
             "job cancelled": self._cancel,
+            "job cancelled in a sound": lambda: self._cancel(self._worker_in_a_sound()[1]),
+            "time runs out in a sound": self._let_time_pass,
             "hostile picture": self._submit_hostile_picture,
             "result of nobody": self._result_of_nobody,
             "sockets left half-open": self._leave_sockets,
         }
-        acts[name]()
+        with suppress(psutil.NoSuchProcess):
+            acts[name]()
         self.faults[name] += 1
 
     def _workers(self) -> list[psutil.Process]:
@@ -226,26 +282,39 @@ class Campaign:
         connection.execute("BEGIN IMMEDIATE")
         self._later(self._rng.uniform(1, 4), connection.close)
 
-    def _restart(self, number: int) -> None:
-        code = self._endpoint.kill(number)
-        if number == signal.SIGTERM and code != 0:
-            self.problems.append(f"the endpoint, told to end, ended with {code}")
+    def _kill_endpoint(self) -> None:
+        self._endpoint.kill()
         self._endpoint.start()
 
     def _fail_bucket(self, fault: Fault) -> None:
         self._bucket.fail_always(fault)
         self._later(self._rng.uniform(0.5, 3), lambda: self._bucket.fail_always(None))
 
-    def _fill_disk(self) -> None:
-        """Whatever a worker writes is cut off, as on a full disk, though with another error number."""
-        if worker := self._some_worker():
-            _, most = worker.rlimit(psutil.RLIMIT_FSIZE)
-            worker.rlimit(psutil.RLIMIT_FSIZE, (FEW_BYTES, most))
-            self._later(self._rng.uniform(0.5, 2), lambda: worker.rlimit(psutil.RLIMIT_FSIZE, (most, most)))
+    def _fill_disk(self, worker: psutil.Process | None) -> None:
+        """Whatever the worker writes is cut off, as on a full disk, though with another error number."""
+        self._limit(worker, psutil.RLIMIT_FSIZE, lambda _: FEW_BYTES)
 
-    def _cancel(self) -> None:
-        if self.waiting:
-            self._endpoint.post(f"cancel/{self._rng.choice(self.waiting)}").raise_for_status()
+    def _fill_memory(self, worker: psutil.Process | None) -> None:
+        """The worker gets no more memory than it has, and a little."""
+        self._limit(worker, psutil.RLIMIT_DATA, lambda process: process.memory_info().data + LITTLE_MEMORY)
+
+    def _limit(self, worker: psutil.Process | None, resource: int, limit: Callable[[psutil.Process], int]) -> None:
+        """For a while."""
+        if worker:
+            _, most = worker.rlimit(resource)
+            worker.rlimit(resource, (limit(worker), most))
+            self._later(self._rng.uniform(0.5, 2), lambda: worker.rlimit(resource, (most, most)))
+
+    def _cancel(self, job_id: str | None = None) -> None:
+        """This one or any."""
+        if job_id or self.waiting:
+            self._endpoint.post(f"cancel/{job_id or self._rng.choice(self.waiting)}").raise_for_status()
+
+    def _let_time_pass(self) -> None:
+        """The worker stands still until the job's time is over. Its heartbeat goes on."""
+        worker, _ = self._worker_in_a_sound(executionTimeout=round(1000 * LIMIT_SECONDS))
+        worker.suspend()
+        self._later(LIMIT_SECONDS, worker.resume)
 
     def _result_of_nobody(self) -> None:
         """As of a worker that lost the job long ago."""
@@ -265,10 +334,30 @@ class Campaign:
         timer.start()
         self._timers.append(timer)
 
-    def _look_at_what_is_left(self) -> None:
+    def _end_with_work(self) -> None:
+        """The endpoint is told to end while each worker makes a sound and one more job waits. It lets them finish, and
+        keeps the other."""
         for timer in self._timers:
             timer.join()
         self._workers_are_back()
+        job_ids = [self._submit_long_sound() for _ in range(WORKERS + 1)]
+        eventually(lambda: self._are_taken(WORKERS))
+        code = self._endpoint.kill(signal.SIGTERM)
+        if code != 0:
+            self.problems.append(f"the endpoint, told to end, ended with {code}")
+        self._endpoint.start("--workers", "0")
+        for job_id in job_ids:
+            if (state := self._endpoint.status(job_id))["status"] == "IN_QUEUE":
+                self._cancel(job_id)
+            elif state["status"] != "COMPLETED":
+                self.problems.append(f"the endpoint ended before {job_id}: {state}")
+        self.faults["endpoint told to end"] += 1
+        self._wait(0)
+
+    def _are_taken(self, count: int) -> None:
+        assert self._endpoint.get("health").json()["jobs"]["inProgress"] >= count
+
+    def _look_at_what_is_left(self) -> None:
         open_still = wait_for_close(self._half_open, PATIENCE)
         self.problems += [f"never closed: {sock}" for sock in open_still]
         for sock in self._half_open:

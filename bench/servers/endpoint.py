@@ -119,9 +119,9 @@ class EndpointProcess(Endpoint):
         self.process: subprocess.Popen[str] | None = None
         self._stack = ExitStack()
 
-    def start(self) -> None:
-        """Returns when it listens."""
-        command = [*self._command, "--port", str(self._port)]
+    def start(self, *more: str) -> None:
+        """Returns when it listens. `more` options take the place of the command's."""
+        command = [*self._command, *more, "--port", str(self._port)]
         self.process = subprocess.Popen(
             command,
             cwd=self.folder,
