@@ -46,9 +46,18 @@ def run(settings: Settings, *outcomes: Exception | None) -> tuple[list[bool], li
         ([OUT_OF_MEMORY, None, OUT_OF_MEMORY], [False, False, False]),
         ([torch.AcceleratorError("CUDA error: an illegal memory access was encountered")], [True]),
         ([RuntimeError("CUDA error: device-side assert triggered")], [True]),
+        ([RuntimeError("could not create a primitive")], [True]),
         ([JobError(Code.OUT_OF_MEMORY, "Nothing smaller is left.", refresh_worker=True)], [True]),
     ],
-    ids=["faults of jobs", "no memory twice", "no memory, but not in a row", "access", "assert", "the error says so"],
+    ids=[
+        "faults of jobs",
+        "no memory twice",
+        "no memory, but not in a row",
+        "access",
+        "assert",
+        "oneDNN",
+        "the error says so",
+    ],
 )
 def test_a_fresh_worker_is_asked_for_where_this_one_cannot_go_on(
     settings: Settings, outcomes: list[Exception | None], asked: list[bool]

@@ -136,8 +136,13 @@ def more_than_there_is() -> RuntimeError:
 
 @pytest.mark.parametrize(
     "exception",
-    [MemoryError(), torch.OutOfMemoryError("CUDA out of memory"), more_than_there_is()],
-    ids=["python", "cuda", "cpu"],
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("could not create a primitive"),
+        more_than_there_is(),
+    ],
+    ids=["python", "cuda", "onednn", "cpu"],
 )
 def test_lack_of_memory_is_out_of_memory(settings: Settings, exception: Exception) -> None:
     assert error_of(handled(settings, raising(exception)))["code"] == "OUT_OF_MEMORY"

@@ -11,6 +11,10 @@ _MOST_OUT_OF_MEMORY = 2
 # Libraries that call CUDA themselves raise a RuntimeError with one of these texts.
 _BROKEN = ("illegal memory access", "device-side assert", "misaligned address", "illegal instruction")
 
+# What oneDNN says, which computes on the CPU. If its first one finds too little memory, no later one can be created in
+# this process, however much memory there is then.
+_NO_PRIMITIVE = "could not create a primitive"
+
 
 class Condition:
     """Counts the jobs so far, and how they ended."""
@@ -43,3 +47,8 @@ def is_broken(exception: Exception) -> bool:
     """Whether the process cannot use the device any more after this error."""
     is_by_text = isinstance(exception, RuntimeError) and any(text in str(exception) for text in _BROKEN)
     return is_by_text or isinstance(exception, torch.AcceleratorError)
+
+
+def cannot_compute(exception: Exception) -> bool:
+    """Whether memory ran out on the CPU in such a way that the process cannot compute any more."""
+    return isinstance(exception, RuntimeError) and _NO_PRIMITIVE in str(exception)

@@ -23,7 +23,7 @@ from videoworker.errors import Code, JobError
 from videoworker.request import Progress, Result, VideoRequest
 from videoworker.settings import Settings
 from videoworker.watch import Watch
-from videoworker.worker.condition import Condition, is_broken
+from videoworker.worker.condition import Condition, cannot_compute, is_broken
 from videoworker.worker.job_id import file_safe
 from videoworker.worker.progress import reporter
 from videoworker.worker.record import Record
@@ -130,6 +130,8 @@ def _as_job_error(exception: Exception) -> JobError:
     if isinstance(exception, JobError):
         return exception
     _log.error("job raised", exc_info=exception)
+    if cannot_compute(exception):
+        return JobError(Code.OUT_OF_MEMORY, "The video does not fit into memory.", refresh_worker=True)
     # torch's CPU allocator has no exception type of its own
     is_cpu_allocator = isinstance(exception, RuntimeError) and "can't allocate memory" in str(exception)
     if is_cpu_allocator or isinstance(exception, (torch.OutOfMemoryError, MemoryError)):
