@@ -129,7 +129,7 @@ def stock_in(networks: Any, clip: Clip) -> Decode:
 
 def measure(way: Callable[[Any, Clip], Decode], clip: Clip, memory: float) -> Decoded:
     """Raises `OutOfMemory` if the decode takes more than `memory` GiB."""
-    ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _MMAPPED_BYTES)
+    keep_no_freed_blocks()
     model, family = clip.model, family_called(clip.model.family)
     dtypes = {component.name: torch.float32 for component in model.checkpoint.components}
     networks = family.load(Reader(clip.folder, torch.device("cpu"), dtypes, places=model.checkpoint.places))
@@ -137,15 +137,20 @@ def measure(way: Callable[[Any, Clip], Decode], clip: Clip, memory: float) -> De
     # What is there once for every clip (code, threads) is there before the measured one.
     decode(family.get_noise(networks, Shape(model.min_frames, model.grid, model.grid), _generator()))
     noise = family.get_noise(networks, clip.shape, _generator())
-    limit = _of_this_process("VmData") + int(memory * _GIB)
+    limit = of_this_process("VmData") + int(memory * _GIB)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     Path("/proc/self/clear_refs").write_text("5")  # the peak is counted anew from here
-    before, started = _of_this_process("VmHWM"), time.perf_counter()
+    before, started = of_this_process("VmHWM"), time.perf_counter()
     made = _within_memory(decode, noise)
-    seconds, peak = time.perf_counter() - started, _of_this_process("VmHWM") - before
+    seconds, peak = time.perf_counter() - started, of_this_process("VmHWM") - before
     if made != clip.shape.num_frames:
         raise RuntimeError(f"{model.name} made {made} frames, not {clip.shape.num_frames}")
     return Decoded(peak, seconds)
+
+
+def keep_no_freed_blocks() -> None:
+    """From now on this process holds no large block that it has freed."""
+    ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _MMAPPED_BYTES)
 
 
 def _within_memory(decode: Decode, latents: torch.Tensor) -> int:
@@ -161,7 +166,7 @@ def _generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
-def _of_this_process(field: str) -> int:
+def of_this_process(field: str) -> int:
     """Bytes: `VmData` that it may write to, `VmHWM` that it held at most so far."""
     (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(f"{field}:")]
     return int(line.split()[1]) * 1024

@@ -98,12 +98,14 @@ def waveform(
     """
     texts, seen = _features(family, use(Part.EXTRACTORS), viewer, wanted, watch)
     latents = _latents(family, use(Part.TRANSFORMER), (texts, seen), wanted, watch)
-    num_samples = wanted.footage.num_samples(family.sample_rate)
-    pieces = list[torch.Tensor]()
+    samples = torch.empty(1, wanted.footage.num_samples(family.sample_rate))
+    done = 0
     for piece in family.decode(use(Part.DECODER), latents):
         watch.check()
-        pieces.append(piece.float().cpu())
-    return torch.cat(pieces, dim=1)[:, :num_samples]
+        kept = piece[:, : samples.shape[1] - done]
+        samples[:, done : done + kept.shape[1]] = kept
+        done += kept.shape[1]
+    return samples[:, :done]
 
 
 def _features(

@@ -39,7 +39,7 @@ def encode(waveform: NDArray[np.float32], container: Container, watch: Watch) ->
     If they would decode into more than full scale, all of the sound is made quieter. Nothing makes it louder. Raises
     `JobError`: the watch's.
     """
-    gain = _HIGHEST_PEAK / max(float(np.abs(waveform).max()), _HIGHEST_PEAK)
+    gain = _HIGHEST_PEAK / max(float(waveform.max()), float(-waveform.min()), _HIGHEST_PEAK)
     while True:
         packets, extradata = _encode(waveform, gain, container, watch)
         peak = _peak(packets, extradata, container, watch)
