@@ -26,6 +26,7 @@ from tests.handler_process import PATIENCE, ROOT, environment
 from videoworker.apis import APIS
 from videoworker.delivery import bucket_address
 from videoworker.settings import Settings
+from videoworker.weights.revision import revision
 
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -271,6 +272,13 @@ def test_job_on_the_command_line(endpoint: str) -> None:
     assert command == [".venv/bin/python", "handler.py", "--test_input"]
     state = requests.post(f"{endpoint}/runsync?wait=300000", data=job, timeout=PATIENCE).json()
     assert state["output"]["video"]["num_frames"] == json.loads(job)["input"]["num_frames"]
+
+
+def test_shown_answers_are_of_the_shipped_weights() -> None:
+    """Of others, the shown sizes and hashes are others too."""
+    shown = re.findall(r'"model": "sketch", "model_revision": "(\w+)"', "".join(block.text for block in BLOCKS))
+    assert len(shown) == 2
+    assert set(shown) == {revision(ROOT / "weights" / "sketch")}
 
 
 def test_each_api_has_an_example() -> None:
