@@ -1,6 +1,6 @@
 """Jobs whose video has sound: the whole way to the delivered file, with small checkpoints of random numbers."""
 
-from fractions import Fraction
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,6 +10,7 @@ import av
 import numpy as np
 import pytest
 import torch
+from torch.utils.hooks import RemovableHandle
 
 from builder import tiny
 from builder.declared import FIRST_OF_FAMILY
@@ -17,16 +18,17 @@ from builder.tiny import cogvideox, foley
 from tests import whole_job
 from tests.watches import unheard, watch_that
 from tests.whole_job import settings_in
-from videoworker.engine import sounds
 from videoworker.engine.device import Device
 from videoworker.engine.engine import Engine
 from videoworker.errors import Code, JobError
-from videoworker.families.sound_family import waveform as true_waveform
+from videoworker.media import sound_codec
+from videoworker.media.sound_codec import encode as true_encode
 from videoworker.models.foley import FOLEY_XL
 from videoworker.planning.plan import make_plan
 from videoworker.request import AudioRequest, Container, Progress, Result, VideoRequest
 from videoworker.settings import Settings
 from videoworker.watch import Watch
+from videoworker.weights.revision import revision
 
 SOUND = AudioRequest(prompt="a bell", num_inference_steps=2)
 SMALL: dict[str, Any] = {
@@ -128,48 +130,108 @@ def test_silent_without_a_sound_model(settings: Settings, tmp_path: Path, weight
     assert "videoworker fetch foley" in note
 
 
-def test_the_licence_is_noted(settings: Settings) -> None:
-    assert FOLEY_XL.checkpoint.territory in made(settings).video.notes
+def test_what_is_told_of_the_sound_model(settings: Settings) -> None:
+    """Its licence in the notes. Its name and revision beside the video model's, also in the mark."""
+    result = made(settings)
+    assert FOLEY_XL.checkpoint.territory in result.video.notes
+    folders = [settings.weights_dir / folder for folder in ("sketch", FOLEY_XL.checkpoint.folder)]
+    assert result.video.model_revision == ", ".join(map(revision, folders))
+    xmp = file_of(result).read_bytes()
+    assert b'AISystemUsed="sketch, foley"' in xmp and result.video.model_revision.encode() in xmp
 
 
-@pytest.mark.parametrize("part", ["Synchformer", "FoleyTransformer", "FoleyDecoder"])
-def test_cancel_in_each_part(settings: Settings, tmp_path: Path, part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silent_if_it_is_not_asked_for(settings: Settings) -> None:
+    result = made(settings, audio=None)
+    assert not result.video.has_audio and "sound" not in result.timings
+    with av.open(file_of(result)) as opened:
+        assert not opened.streams.audio
+
+
+def when_it_runs(part: str, act: Callable[[], None]) -> RemovableHandle:
+    """`act` is called each time before a network of this class runs."""
+
+    def hook(network: torch.nn.Module, _: Any) -> None:
+        if type(network).__name__ == part:
+            act()
+
+    return torch.nn.modules.module.register_module_forward_pre_hook(hook)
+
+
+def check_that_nothing_is_left(tmp_path: Path) -> None:
+    assert list((tmp_path / "temporary").iterdir()) == [] and not list((tmp_path / "made").rglob("video.*"))
+
+
+@pytest.mark.parametrize("part", ["SiglipVisionModel", "Synchformer", "FoleyTransformer", "FoleyDecoder"])
+def test_cancel_in_each_part(settings: Settings, tmp_path: Path, part: str) -> None:
     """Nothing is left of the job, and the next one is made."""
     watch = Watch("a", unheard, 1000.0)
     engine = Engine(settings)
-
-    def cancel(network: torch.nn.Module, _: Any) -> None:
-        if type(network).__name__ == part:
-            watch.cancel.set()
-
-    handle = torch.nn.modules.module.register_module_forward_pre_hook(cancel)
+    handle = when_it_runs(part, watch.cancel.set)
     with pytest.raises(JobError) as caught:
         made(settings, watch=watch, engine=engine)
     handle.remove()
     assert caught.value.code is Code.CANCELLED
-    assert list((tmp_path / "temporary").iterdir()) == [] and not list((tmp_path / "made").rglob("video.*"))
+    check_that_nothing_is_left(tmp_path)
     assert made(settings, engine=engine).video.has_audio
 
 
-def test_out_of_memory(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The sound is made once more, by parts. It is the same sound."""
-    whole = made(settings)
-    runs = list[int]()
+@pytest.mark.parametrize("part", ["FoleyTransformer", "FoleyDecoder", "sound track"])
+def test_time_limit(settings: Settings, tmp_path: Path, part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is heard while the sound is made, and while it is laid beside the picture."""
+    now = [0.0]
 
-    def waveform(*arguments: Any) -> torch.Tensor:
-        runs.append(1)
-        if len(runs) == 1:
-            raise torch.OutOfMemoryError
-        return true_waveform(*arguments)
+    def pass_time() -> None:
+        now[0] = 1001.0
 
-    monkeypatch.setattr(sounds, "waveform", waveform)
+    def encode(*arguments: Any) -> Any:
+        pass_time()
+        return true_encode(*arguments)
+
+    if part == "sound track":
+        monkeypatch.setattr(sound_codec, "encode", encode)
+    handle = when_it_runs(part, pass_time)
+    with pytest.raises(JobError) as caught:
+        made(settings, watch=Watch("a", unheard, 1000.0, lambda: now[0]))
+    handle.remove()
+    assert caught.value.code is Code.GENERATION_TIMEOUT
+    check_that_nothing_is_left(tmp_path)
+
+
+def test_out_of_memory(settings: Settings) -> None:
+    """In whichever part: the sound is made once more, by parts. It is the same sound."""
     engine = Engine(settings)
-    again = made(settings, engine=engine)
-    assert len(runs) == 2
-    assert any("one part of its model at a time" in note for note in again.video.notes)
-    assert engine.loaded is None  # it made room
-    assert np.array_equal(heard(file_of(again)), heard(file_of(whole)))
-    assert Fraction(again.video.num_frames, again.video.fps) == 1
+    whole = heard(file_of(made(settings, engine=engine)))
+    for part in ("Synchformer", "FoleyTransformer", "FoleyDecoder"):
+        runs = list[int]()
+
+        def run_out(runs: list[int] = runs) -> None:
+            runs.append(1)
+            if len(runs) == 1:
+                raise torch.OutOfMemoryError
+
+        handle = when_it_runs(part, run_out)
+        again = made(settings, engine=engine)
+        handle.remove()
+        assert len(runs) > 1
+        assert any("one part of its model at a time" in note for note in again.video.notes)
+        assert engine.loaded is None  # it made room
+        assert np.array_equal(heard(file_of(again)), whole)
+
+
+def test_out_of_memory_twice(settings: Settings, tmp_path: Path) -> None:
+    """The job fails, and a fresh worker takes over. Nothing lies on the device."""
+
+    def run_out() -> None:
+        raise torch.OutOfMemoryError
+
+    engine = Engine(settings)
+    handle = when_it_runs("FoleyTransformer", run_out)
+    with pytest.raises(JobError) as caught:
+        made(settings, engine=engine)
+    handle.remove()
+    assert (caught.value.code, caught.value.refresh_worker) == (Code.OUT_OF_MEMORY, True)
+    assert engine.loaded is None and engine.sounds.loaded is None
+    check_that_nothing_is_left(tmp_path)
 
 
 def test_room_for_a_silent_job(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,9 @@ def refused(path: Path, form: VideoFormat) -> str:
 
 
 @both
-@pytest.mark.parametrize(("num_frames", "fps"), [(12, 24), (300, 60), (84, 7)], ids=["0.5 s", "5 s", "12 s"])
+@pytest.mark.parametrize(
+    ("num_frames", "fps"), [(12, 24), (300, 60), (84, 7), (90, 3)], ids=["0.5 s", "5 s", "12 s", "30 s"]
+)
 def test_lengths(tmp_path: Path, container: Container, num_frames: int, fps: int) -> None:
     """Picture and sound begin together and end together, and the picture's packets are as they were."""
     wanted = form(container, num_frames, fps)
