@@ -6,6 +6,7 @@ only if that changes.
 """
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,8 @@ import typer
 from videoworker.commands.model_arguments import declared_variant
 from videoworker.errors import JobError
 from videoworker.models import SOUND_VARIANTS, VARIANTS
+from videoworker.models.sound_model import SoundModel
+from videoworker.models.video_model import VideoModel
 
 
 def main(
@@ -29,7 +32,7 @@ def main(
     if not model:
         sys.exit(f"{argument}_VARIANT: {variant!r} of no {argument}" if variant else 0)
     try:
-        among = SOUND_VARIANTS if is_sound else VARIANTS
+        among: Mapping[str, tuple[VideoModel | SoundModel, ...]] = SOUND_VARIANTS if is_sound else VARIANTS
         wanted = [declared_variant(model, one or None, among).checkpoint for one in variant.split(",")]
         if all(one.repository for one in wanted):  # else they ship with the repository
             from videoworker.weights.fetch import fetch  # torch takes seconds to import

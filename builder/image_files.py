@@ -106,9 +106,11 @@ def _targets(variants: tuple[VideoModel, ...]) -> Iterator[str]:
 def _target(name: str, baked: tuple[VideoModel, ...], variants: str = "", sound: SoundModel | None = None) -> str:
     """bake takes no dot in a target's name."""
     args = f'MODEL = "{baked[0].name}"' + (f', MODEL_VARIANT = "{variants}"' if variants else "")
+    checkpoints = [model.checkpoint for model in baked]
     if sound is not None:
         args += f', SOUND_MODEL = "{sound.name}"'
-    if any(model.checkpoint.needs_acceptance for model in (*baked, *filter(None, (sound,)))):
+        checkpoints.append(sound.checkpoint)
+    if any(checkpoint.needs_acceptance for checkpoint in checkpoints):
         args += ", ACCEPT_TENCENT_LICENSE = ACCEPT_TENCENT_LICENSE"
     return f"""\
 target "{name.replace(".", "_")}" {{

@@ -24,7 +24,7 @@ def make(
     variant: Annotated[str | None, typer.Option(help="which of its variants; the first if not said")] = None,
 ) -> None:
     """Raises `typer.BadParameter` for a model or variant that there is not."""
-    declared = declared_variant(model, variant)
+    declared = declared_variant(model, variant, VARIANTS)
     tiny.save(declared, folder)
 
 
