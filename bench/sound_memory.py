@@ -3,7 +3,7 @@
 Networks are this project's small checkpoints, so that what grows with a job's length is not hidden behind weights and
 activations. Each job runs in a process of its own, from the request to the delivered file. Its memory is the most that
 the process held at any time, less what it held after a short job of the same kind. The sound's is the most from the
-last frame on, less what the process held then. Beside them stands the same job without sound.
+last frame on, less what the process held then.
 """
 
 import platform
@@ -41,14 +41,13 @@ def main(
 ) -> None:
     """Prints a row for each length, as they are measured."""
     print(f"float32 on {torch.get_num_threads()} threads, {platform.machine()}, torch {torch.__version__}\n")
-    print("| sound, s | frames | job, MiB | its sound, MiB | job without sound, MiB |")
-    print("|---|---|---|---|---|", flush=True)
+    print("| sound, s | frames | job, MiB | its sound, MiB |")
+    print("|---|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         alone(_save, Path(folder))
         for length in seconds or SECONDS:
-            heard, silent = (alone(measure, Path(folder), length, audio) for audio in (_SOUND, None))
-            cells = [f"{size / _MIB:.0f}" for size in (heard.job, heard.sound, silent.job)]
-            print(f"| {length:g} | {_frames(length)} | {' | '.join(cells)} |", flush=True)
+            taken: Taken = alone(measure, Path(folder), length)
+            print(f"| {length:g} | {_frames(length)} | {taken.job / _MIB:.0f} | {taken.sound / _MIB:.0f} |", flush=True)
 
 
 @dataclass
@@ -59,12 +58,12 @@ class Taken:
     sound: int = 0
 
 
-def measure(folder: Path, seconds: float, audio: AudioRequest | None) -> Taken:
+def measure(folder: Path, seconds: float) -> Taken:
     """What a job of so many seconds takes. `folder` has the weights."""
     keep_no_freed_blocks()
     settings = Settings(weights_dir=folder, output_dir=folder / "made")
     engine, make = Engine(settings), Sounds.make
-    _run(engine, settings, _SHORTEST, audio)  # what is there once for every job is there before the measured one
+    _run(engine, settings, _SHORTEST)  # what is there once for every job is there before the measured one
     taken, before = Taken(), _peak_from_here()
     held = before
 
@@ -74,7 +73,7 @@ def measure(folder: Path, seconds: float, audio: AudioRequest | None) -> Taken:
         return make(*arguments)
 
     with patch.object(Sounds, "make", made):
-        _run(engine, settings, seconds, audio)
+        _run(engine, settings, seconds)
     last = of_this_process("VmHWM")
     return Taken(max(taken.job, last - before), last - held)
 
@@ -94,7 +93,7 @@ def _frames(seconds: float) -> int:
     return round(seconds * _MODEL.fps)
 
 
-def _run(engine: Engine, settings: Settings, seconds: float, audio: AudioRequest | None) -> None:
+def _run(engine: Engine, settings: Settings, seconds: float) -> None:
     request = VideoRequest(
         api="native",
         prompt="a red circle",
@@ -102,7 +101,7 @@ def _run(engine: Engine, settings: Settings, seconds: float, audio: AudioRequest
         num_frames=_frames(seconds),
         num_inference_steps=1,
         seed=1,
-        audio=audio,
+        audio=_SOUND,
     )
     job.run({"id": "bench"}, request, Watch("bench", lambda _: None, float("inf")), engine, settings)
 
