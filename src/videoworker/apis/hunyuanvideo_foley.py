@@ -27,6 +27,7 @@ _ERROR_NAMES: dict[Code, str] = {
     Code.INVALID_DURATION: "InvalidParameterError",
     Code.INVALID_FIELD: "InvalidParameterError",
     Code.INVALID_IMAGE: "InvalidParameterError",
+    Code.INVALID_VIDEO: "InvalidParameterError",
     Code.CONSENT_MISSING: "ConsentRequiredError",
     Code.MODEL_NOT_LOADED: "ModelLoadError",
     Code.GPU_UNAVAILABLE: "GPUUnavailableError",

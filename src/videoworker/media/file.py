@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import av
 import numpy as np
@@ -60,17 +60,35 @@ class Finished:
     sha256: str
 
     @classmethod
-    def at(cls, path: Path, format: "VideoFormat") -> Self:
-        """The file of this format that lies at `path`."""
+    def at(cls, path: Path, content: "Content") -> Self:
+        """The file with this content that lies at `path`."""
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         return cls(
-            codec=_CODECS[format.container],
-            num_frames=format.num_frames,
-            duration=format.duration,
+            codec=content.codec,
+            num_frames=content.num_frames,
+            duration=content.duration,
             file_size=path.stat().st_size,
             sha256=sha256,
         )
+
+
+class Content(Protocol):
+    """What a finished file has, however it was made. Its sides are in pixels, of upright frames; `duration` is in
+    seconds."""
+
+    @property
+    def codec(self) -> str: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+    @property
+    def num_frames(self) -> int: ...
+    @property
+    def duration(self) -> float: ...
+    @property
+    def has_audio(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -102,6 +120,18 @@ class VideoFormat:
     def rate_factor(self) -> int:
         """The constant rate factor, on the encoder's own scale."""
         return CRF[self.container][self.quality] if self.crf is None else self.crf
+
+    @property
+    def codec(self) -> str:
+        return _CODECS[self.container]
+
+    @property
+    def width(self) -> int:
+        return self.canvas.width
+
+    @property
+    def height(self) -> int:
+        return self.canvas.height
 
     @property
     def duration(self) -> float:

@@ -1,15 +1,16 @@
 """The sound track of a file whose picture is finished. The picture's packets are copied: they are not encoded again."""
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
+from av.audio.stream import AudioStream
 from av.container import Flags as ContainerFlags
-from av.container import InputContainer
+from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 from numpy.typing import NDArray
@@ -24,9 +25,15 @@ from videoworker.watch import Watch
 _NO_TAGS = frozenset({"major_brand", "minor_version", "compatible_brands"})
 
 
-def add_sound(path: Path, container: Container, waveform: NDArray[np.float32], watch: Watch) -> None:
-    """Gives the silent file at `path` its sound: AAC in an mp4, Opus in a webm. Its tags stay. It must not have marks
-    yet: its bytes change, and boxes that are no tags go.
+def add_sound(
+    path: Path,
+    container: Container,
+    waveform: NDArray[np.float32],
+    watch: Watch,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Gives the silent file at `path` its sound: AAC in an mp4, Opus in a webm. `metadata` is added to its tags. Marks
+    come after it: what is in the file besides streams and tags is lost.
 
     `waveform` is [1, samples] at `SAMPLE_RATE`, with a full scale of 1, and as long as the picture. If it would clip,
     all of it is made quieter. The new file takes the place of the old one when it is whole.
@@ -39,7 +46,11 @@ def add_sound(path: Path, container: Container, waveform: NDArray[np.float32], w
     try:
         with av.open(path) as source:
             _check_length(source, waveform)
-            _write(source, sound_codec.encode(waveform, container, watch), partial, container, watch)
+            sound = sound_codec.encode(waveform, container, watch)
+            with av.open(partial, "w", format=container, options=_options(source, container)) as output:
+                output.flags |= ContainerFlags.bitexact.value  # same picture and sound, same bytes
+                output.metadata.update(_tags(source) | dict(metadata or {}))
+                _copy(source, sound, output, container, watch)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
@@ -52,32 +63,37 @@ def _check_length(source: InputContainer, waveform: NDArray[np.float32]) -> None
         raise JobError(Code.GENERATION_FAILED, f"The sound has {sound:.3f} seconds, and the picture {picture:.3f}.")
 
 
-def _write(
-    source: InputContainer, sound: "list[Packet[Any]]", target: Path, container: Container, watch: Watch
-) -> None:
-    """The source's picture and the sound, in the order of time."""
-    original = source.streams.video[0]
-    with av.open(target, "w", format=container, options=_options(original, container)) as output:
-        output.flags |= ContainerFlags.bitexact.value  # same picture and sound, same bytes
-        output.metadata.update({name: value for name, value in source.metadata.items() if name not in _NO_TAGS})
-        picture = output.add_stream_from_template(original, opaque=True)
-        track = output.add_stream(sound_codec.ENCODERS[container], rate=SAMPLE_RATE)
-        sound_codec.configure(track.codec_context, container)
-        for packet in heapq.merge(_of(picture, source.demux(original)), _of(track, sound), key=_time):
-            output.mux(packet)
-            watch.check()
-
-
-def _options(original: Stream, container: Container) -> dict[str, str]:
+def _options(source: InputContainer, container: Container) -> dict[str, str]:
     if container == "webm":
         return {}
-    assert original.time_base is not None
-    clock = str(original.time_base.denominator)  # of all: then no duration is rounded
+    time_base = source.streams.video[0].time_base
+    assert time_base is not None
+    clock = str(time_base.denominator)  # of all: then no duration is rounded
     return {
         "movflags": "+faststart+use_metadata_tags",
         "video_track_timescale": clock,
         "movie_timescale": clock,
     }
+
+
+def _tags(source: InputContainer) -> dict[str, str]:
+    return {name: value for name, value in source.metadata.items() if name not in _NO_TAGS}
+
+
+def _copy(
+    source: InputContainer, sound: "list[Packet[Any]]", output: OutputContainer, container: Container, watch: Watch
+) -> None:
+    """Writes the source's picture and the sound, in the order of time."""
+    original = source.streams.video[0]
+    picture = output.add_stream_from_template(original, opaque=True)
+    if container == "mp4":
+        picture.codec_context.codec_tag = original.codec_context.codec_tag  # some players tell HEVC's forms by it
+    track = output.add_stream(sound_codec.ENCODERS[container], rate=SAMPLE_RATE)
+    assert isinstance(track, AudioStream)
+    sound_codec.configure(track.codec_context, container)
+    for packet in heapq.merge(_of(picture, source.demux(original)), _of(track, sound), key=_time):
+        output.mux(packet)
+        watch.check()
 
 
 def _of(stream: Stream, packets: "Iterable[Packet[Any]]") -> "Iterator[Packet[Any]]":
