@@ -40,7 +40,7 @@ _CODECS = "a clip in H.264, HEVC, VP8, VP9 or AV1"
 _BROKEN = "a clip that is whole; this one is broken"
 
 _LOST_SECONDS = 0.1  # by which a file may be shorter than it says, beside the length of a frame
-_THREADS = 4
+_THREADS = 4  # within one frame: decoded by threads, frames would wait for a broken one for ever
 
 
 @dataclass(frozen=True)
@@ -96,13 +96,13 @@ def check(data: IO[bytes], picture: IO[bytes]) -> Verdict:
 def write_frames(picture: IO[bytes], frames: IO[bytes], fps: Fraction, num_frames: int) -> None:
     """Writes `num_frames` frames of a file that `check` has made, as bytes of RGB [height, width, 3], upright.
 
-    Frame n is what is seen at n / fps seconds.
+    Frame n is what is seen at n / fps seconds, or the first if nothing is seen yet.
     """
     written, pixels = 0, b""
     with av.open(picture) as source:
         for frame in _frames(source):
             number = round(_seconds(frame) * fps)
-            while written < min(number, num_frames):
+            while pixels and written < min(number, num_frames):
                 frames.write(pixels)
                 written += 1
             pixels = _upright(frame).tobytes()
@@ -212,7 +212,8 @@ def _decoded(picture: IO[bytes], copy: _Copy) -> Verdict:
             _check_size(frame.width, frame.height)
             times.append(_seconds(frame))
             sizes.add(_size(frame))
-        assert source.duration is not None
+        if source.duration is None or source.duration <= 0:
+            raise _Refused(_BROKEN)
         duration = Fraction(source.duration, av.time_base)
     if len(sizes) > 1:
         raise _Refused("a clip of one size", ", ".join(f"{width}x{height}" for width, height in sorted(sizes)))
@@ -236,7 +237,7 @@ def _decoded(picture: IO[bytes], copy: _Copy) -> Verdict:
 
 def _frames(source: InputContainer) -> Iterator[VideoFrame]:
     stream = source.streams.video[0]
-    stream.thread_type, stream.codec_context.thread_count = "AUTO", _THREADS
+    stream.thread_type, stream.codec_context.thread_count = "SLICE", _THREADS
     # It takes no more pixels, even if they become more on the way, and conceals nothing that is broken.
     stream.codec_context.options = {"err_detect": "explode", "max_pixels": str(2 * MAX_PIXELS)}
     yield from source.decode(stream)

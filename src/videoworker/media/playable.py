@@ -60,7 +60,7 @@ def _decoded(path: Path, watch: Watch) -> _Found:
     found = _Found()
     with av.open(path) as source:
         picture, sounds = source.streams.video[0], source.streams.audio
-        picture.thread_type = "AUTO"
+        picture.thread_type = "SLICE"  # decoded by threads, frames would wait for a broken one for ever
         for stream in (picture, *sounds):
             # Without this option the decoder conceals what is broken.
             stream.codec_context.options = {"err_detect": "explode"}
