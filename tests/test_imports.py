@@ -31,7 +31,10 @@ MAY_KNOW = {
     "media": {"canvas", "http", "origin"},
     "delivery": {"http", "origin"},
     "endpoint": {"http"},
-    "job": {"engine", "media", "delivery", "planning", "canvas", "workspace", "origin"},
+    "draft": {"engine", "media", "origin"},
+    "filming": {"draft", "engine", "media", "planning", "canvas", "origin"},
+    "dubbing": {"draft", "engine", "families", "media", "planning", "origin"},
+    "job": {"draft", "filming", "dubbing", "engine", "media", "delivery", "workspace"},
 }
 MAY_KNOW["commands"] = {"apis", "models", "planning", "weights", "engine", "endpoint", "http", "log_lines"}
 MAY_KNOW["worker"] = {"job", "engine", "media", "delivery", "apis", "workspace", "log_lines"}
@@ -59,6 +62,9 @@ MUST_NOT_IMPORT = {
     "sampling": NETWORK,
     "families": NETWORK,
     "engine": NETWORK,
+    "draft": TORCH | NETWORK,
+    "filming": TORCH | NETWORK,
+    "dubbing": TORCH | NETWORK,
     "job": TORCH | NETWORK,
 }
 EXCEPT = {name: {"torch"} for name in ("weights/convert.py", "weights/layouts/foley.py")}  # they rewrite torch's files

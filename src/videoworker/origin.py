@@ -11,6 +11,9 @@ SOFTWARE = "videoworker"
 # IPTC's digital source type of what a trained model has made: cv.iptc.org/newscodes/digitalsourcetype
 TRAINED_ALGORITHMIC_MEDIA = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 
+# And of a recording, or whatever else was given, to which such a model has added something.
+COMPOSITE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+
 # The id is that of every XMP packet (XMP Specification Part 1). It makes nothing unique.
 _PACKET = """\
 <?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
@@ -32,11 +35,18 @@ def manifest_beside(path: Path) -> Path:
 
 @dataclass(frozen=True)
 class Origin:
-    """What a file was made with. `prompt` is None if the file must not tell it."""
+    """What a file was made with. `prompt` is None if the file must not tell it. `given` has the bytes of the clip that
+    a model's sound was added to; None if the model has made all of it."""
 
     model: str
     model_revision: str
     prompt: str | None = None
+    given: bytes | None = None
+
+    @property
+    def source_type(self) -> str:
+        """IPTC's digital source type."""
+        return TRAINED_ALGORITHMIC_MEDIA if self.given is None else COMPOSITE
 
     def xmp(self) -> bytes:
         """An XMP packet with the digital source type, the software, and the model. It is the same for equal origins.
@@ -45,7 +55,7 @@ class Origin:
         """
         properties = {
             "xmp:CreatorTool": f"{SOFTWARE} {__version__}",
-            "Iptc4xmpExt:DigitalSourceType": TRAINED_ALGORITHMIC_MEDIA,
+            "Iptc4xmpExt:DigitalSourceType": self.source_type,
             "Iptc4xmpExt:AISystemUsed": self.model,
             "Iptc4xmpExt:AISystemVersionUsed": self.model_revision,
         }

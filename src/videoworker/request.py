@@ -29,8 +29,11 @@ class AudioRequest:
 class VideoRequest:
     """One video to make. Sizes are in pixels, `duration` is in seconds.
 
-    At most one of `num_frames` and `duration` is set. If neither is, the clip has the model's default length. `image`
-    and `last_image` are a URL, a data URI or base64, not yet decoded.
+    At most one of `num_frames` and `duration` is set. If neither is, the clip has the model's default length. `image`,
+    `last_image` and `video` are a URL, a data URI or base64, not yet decoded.
+
+    If `video` is set, so is `audio`: that clip gets a sound, and its picture stays as it is. Of the rest, `seed` alone
+    has an effect then.
     """
 
     api: str
@@ -49,6 +52,7 @@ class VideoRequest:
     flow_shift: float | None = None
     image: str | None = None
     last_image: str | None = None
+    video: str | None = None
     audio: AudioRequest | None = None
     low_vram: bool = False
     container: Container = "mp4"
@@ -78,6 +82,9 @@ class Video:
     """The finished file, as every answer reports it. `duration` is in seconds, `file_size` in bytes. `url` is empty
     until the file is delivered.
 
+    `fps` is whole if the picture was made here; a clip that was given may have 29.97. If it was given, `seed`, `model`,
+    `steps` and `guidance_scale` are those of its sound.
+
     `marks` says how the file tells that a model made it. `manifest_url` leads to its C2PA manifest if that does not lie
     in the file itself.
     """
@@ -88,7 +95,7 @@ class Video:
     width: int
     height: int
     num_frames: int
-    fps: int
+    fps: int | float
     duration: float
     file_size: int
     sha256: str

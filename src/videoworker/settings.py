@@ -47,7 +47,9 @@ class Settings(BaseSettings):
     max_output_bytes: int | None = Field(
         None, gt=0, description="largest file that a job may make; empty: the limit of the API's document, if any"
     )
-    allow_private_urls: bool = Field(False, description="let `image` URLs point into private networks (tests only)")
+    allow_private_urls: bool = Field(
+        False, description="let URLs in `image` and `video` point into private networks (tests only)"
+    )
     delivery: Literal["bucket", "volume", "inline", "file"] | None = Field(
         None,
         description="where videos go; empty: the bucket if one is set, else inline on RunPod, else a file; on a volume "

@@ -43,7 +43,7 @@ class _State:
     started: float
     cancel: threading.Event = field(default_factory=threading.Event)
     fraction: float = 0.0
-    has_sound: bool = False
+    picture_share: float = 1.0
     notes: list[str] = field(default_factory=list)
     timings: dict[str, float] = field(default_factory=dict)
 
@@ -95,7 +95,11 @@ class Watch:
 
     def expect_sound(self) -> None:
         """The picture's steps leave room for those of a sound."""
-        self._state.has_sound = True
+        self._state.picture_share = _PICTURE_SHARE
+
+    def expect_sound_alone(self) -> None:
+        """There are no steps of a picture."""
+        self._state.picture_share = 0.0
 
     def sound(self) -> "Watch":
         """This watch, for the sound: what it reports is of the stage "sound"."""
@@ -151,7 +155,7 @@ class Watch:
 
     def _span(self, stage: Stage) -> tuple[float, float]:
         begin, over = _SPANS[_OF_A_SEGMENT[0]][0], _SPANS[_OF_A_SEGMENT[1]][1]
-        share = _PICTURE_SHARE if self._state.has_sound else 1.0
+        share = self._state.picture_share
         if stage == "sound":
             return begin + (over - begin) * share, over
         start, end = _SPANS[stage]

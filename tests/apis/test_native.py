@@ -7,6 +7,7 @@ import pytest
 
 from tests.apis.samples import ERROR_KEYS, PROGRESS_KEYS, VIDEO_KEYS, parse, progress, refusal, refused_fields, result
 from videoworker.apis import APIS
+from videoworker.apis.text import LONGEST_TEXT
 from videoworker.errors import Code, JobError
 from videoworker.request import AudioRequest, VideoRequest
 
@@ -141,6 +142,19 @@ def test_a_conflict_is_told_beside_the_problems_of_single_fields() -> None:
         "height",
         "prmpt",
     }
+
+
+def test_a_given_video_has_its_picture() -> None:
+    """It needs a sound, and takes nothing that would say how to make a picture. Defaults that are told count too."""
+    clip = {"video": "https://example.com/clip.mp4"}
+    request = parse(NAME, **clip | {"prompt": None, "audio": {}, "seed": 3})
+    assert (request.video, request.prompt, request.audio, request.seed) == (clip["video"], "", AudioRequest(), 3)
+    error = refusal(NAME, clip | {"prompt": "A cat", "num_frames": 25, "duration": 1, "container": "mp4"})
+    assert {problem.field for problem in error.fields} == {"prompt", "num_frames", "duration", "container", "audio"}
+    assert error.message == "Prompt must be absent if video is given, because its picture stays as it is"
+    assert [problem.field for problem in refusal(NAME, clip | {"audio": {}, "model": "sketch"}).fields] == ["model"]
+    error = refusal(NAME, {"audio": {}})
+    assert (error.code, error.message) == (Code.INVALID_PROMPT, f"Prompt must be 1-{LONGEST_TEXT} characters")
 
 
 @pytest.mark.parametrize(("container", "most"), [("mp4", 51), ("webm", 63)])

@@ -329,7 +329,7 @@ def test_sound_fits_a_presets_pools(preset: Preset) -> None:
         return
     assert preset.sound == SOUND_VARIANTS["foley"][0]
     parts = preset.sound.bytes_by_part(declared_sizes(preset.sound.checkpoint))
-    plan = plan_sound(AudioRequest(), preset.sound, num_frames=24, fps=24)
+    plan = plan_sound(AudioRequest(), preset.sound, seconds=1)
     for pool in (pool for pools in preset.pools.values() for pool in pools):
         room_for(plan, parts, video=0, free=round(POOLS[pool] * USABLE * GIB))  # raises an error if there is none
 

@@ -79,7 +79,7 @@ def test_the_longest() -> None:
     there = machine(LTX.checkpoint, FOLEY_XXL.checkpoint)
     assert plan_on(there, duration=30.0).sound is not None
     with pytest.raises(JobError) as caught:
-        plan_sound(AudioRequest(), FOLEY_XXL, num_frames=721, fps=24)
+        plan_sound(AudioRequest(), FOLEY_XXL, seconds=30.0417)
     assert caught.value.code is Code.INVALID_DURATION
     assert "at most 30 s" in caught.value.fields[0].allowed
 
@@ -94,12 +94,12 @@ ONE_GIB = replace(FOLEY_XXL, extract_bytes=GIB, denoise_bytes=GIB, decode_bytes=
 )
 def test_room(free: int, room: Room) -> None:
     """The video model needs 30 GiB, 2 of them in reserve. The sound needs 12, and one beside them."""
-    plan = plan_sound(AudioRequest(), ONE_GIB, num_frames=24, fps=24)
+    plan = plan_sound(AudioRequest(), ONE_GIB, seconds=1)
     assert room_for(plan, PARTS, 30 * GIB, free * GIB) is room
 
 
 def test_no_room() -> None:
-    plan = plan_sound(AudioRequest(), ONE_GIB, num_frames=24, fps=24)
+    plan = plan_sound(AudioRequest(), ONE_GIB, seconds=1)
     with pytest.raises(JobError) as caught:
         room_for(plan, PARTS, 30 * GIB, 12 * GIB)
     assert caught.value.code is Code.OUT_OF_MEMORY
@@ -109,6 +109,6 @@ def test_no_room() -> None:
 @pytest.mark.parametrize(("model", "card"), [(FOLEY_XL, 8), (FOLEY_XXL, 12)])
 def test_cards(model: object, card: int) -> None:
     """XL fits a card of 8 GB and XXL one of 12, beside nothing else. A card has about 0.2 GiB less than its name."""
-    plan = plan_sound(AudioRequest(), model, num_frames=720, fps=24)  # type: ignore[arg-type]
+    plan = plan_sound(AudioRequest(), model, seconds=30)  # type: ignore[arg-type]
     parts = {part: sum(component.size for component in plan.model.components(part)) for part in Part}
     assert room_for(plan, parts, 10**12, round((card - 0.2) * GIB)) is Room.BY_PART

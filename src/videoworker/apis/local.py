@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 
 from videoworker.apis.api import Api
 from videoworker.apis.common_fields import code_and_fields, fraction_before_done, stage_and_remaining, video_and_timings
-from videoworker.apis.image import Image
+from videoworker.apis.given import Image
 from videoworker.apis.input import Input
 from videoworker.apis.text import CLEAN
 from videoworker.errors import JobError

@@ -1,6 +1,6 @@
 """The `native` API, our own: the superset of what the documented APIs can say, under one set of names.
 
-If a field is absent, the model's own default applies.
+If a field is absent, the model's own default applies. It can also give a clip, to which sound is added.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from pydantic import Field
 
 from videoworker.apis.api import Api
 from videoworker.apis.common_fields import code_and_fields, fraction_before_done, stage_and_remaining, video_and_timings
-from videoworker.apis.image import Image
+from videoworker.apis.given import GivenVideo, Image
 from videoworker.apis.input import Input
 from videoworker.apis.model_names import ModelName
 from videoworker.apis.quoting import quoted
@@ -22,6 +22,8 @@ from videoworker.request import AudioRequest, Container, Progress, Quality, Resu
 
 _LARGEST_SEED = 2**63 - 1  # what a generator's seed may be
 _LARGEST_CRF = {"mp4": 51, "webm": 63}  # H.264 and VP9
+_PROMPT_ALLOWED = f"1-{LONGEST_TEXT} characters"
+_WITH_VIDEO = frozenset({"video", "audio", "seed"})
 _MODEL = SKETCH.name
 
 
@@ -42,8 +44,8 @@ class AudioInput(Input):
 class NativeInput(Input):
     """Everything that can be asked for."""
 
-    prompt: Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT), CLEAN] = Field(
-        description="What is to be seen"
+    prompt: Annotated[Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT)] | None, CLEAN] = Field(
+        None, description="What is to be seen; needed unless a video is given"
     )
     negative_prompt: Annotated[Annotated[str, Field(min_length=0, max_length=LONGEST_TEXT)] | None, CLEAN] = Field(
         None, description="What is not to be seen"
@@ -64,6 +66,9 @@ class NativeInput(Input):
     flow_shift: float | None = Field(None, ge=0.0, le=20.0, description="Shift of the noise schedule")
     image: Image | None = Field(None, description="First frame")
     last_image: Image | None = Field(None, description="Last frame")
+    video: GivenVideo | None = Field(
+        None, description="A clip that gets the sound of `audio`; its picture stays as it is"
+    )
     audio: AudioInput | None = Field(None, description="Sound to go with the picture; null: silent")
     low_vram: bool = Field(False, description="Spend time to save device memory")
     container: Container = Field("mp4", description="mp4 (H.264) or webm (VP9)")
@@ -75,7 +80,9 @@ class NativeInput(Input):
 
     @classmethod
     def conflicts(cls, fields: Mapping[str, Any]) -> list[FieldProblem]:
-        problems = []
+        if "video" in fields:
+            return _conflicts_of_given(fields)
+        problems = [] if "prompt" in fields else [FieldProblem("prompt", None, _PROMPT_ALLOWED)]
         if "num_frames" in fields and "duration" in fields:
             problems.append(FieldProblem("num_frames", quoted(fields["num_frames"]), "not together with duration"))
         if "resolution" in fields and ("width" in fields or "height" in fields):
@@ -91,11 +98,23 @@ class NativeInput(Input):
         return problems
 
 
+def _conflicts_of_given(fields: Mapping[str, Any]) -> list[FieldProblem]:
+    """A clip that is given keeps its picture, so what would say how to make one is refused."""
+    problems = [
+        FieldProblem(name, quoted(value), "absent if video is given, because its picture stays as it is")
+        for name, value in fields.items()
+        if name not in _WITH_VIDEO
+    ]
+    if "audio" not in fields:
+        problems.append(FieldProblem("audio", None, "an object if video is given; {} for a sound by the picture alone"))
+    return problems
+
+
 def _request(body: NativeInput) -> VideoRequest:
     width, height = SIZES[body.resolution] if body.resolution else (body.width, body.height)
     return VideoRequest(
         api=API.name,
-        prompt=body.prompt,
+        prompt=body.prompt or "",
         model=body.model,
         negative_prompt=body.negative_prompt,
         width=width,
@@ -110,6 +129,7 @@ def _request(body: NativeInput) -> VideoRequest:
         flow_shift=body.flow_shift,
         image=body.image,
         last_image=body.last_image,
+        video=body.video,
         audio=AudioRequest(**body.audio.model_dump()) if body.audio else None,
         low_vram=body.low_vram,
         container=body.container,

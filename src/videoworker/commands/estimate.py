@@ -20,9 +20,9 @@ from videoworker.planning.placement import (
     ladder,
     needed,
 )
-from videoworker.planning.plan import Plan, make_plan
+from videoworker.planning.plan import Plan, make_plan, needed_sound_model
 from videoworker.planning.published_seconds import estimates
-from videoworker.planning.sound import SoundPlan, room_for
+from videoworker.planning.sound import SoundPlan, plan_sound, room_for
 from videoworker.settings import Settings, settings
 from videoworker.weights.places import locate
 
@@ -33,7 +33,8 @@ def estimate(
         float | None, typer.Option(min=0, help="GiB that are free on the GPU; by default those of this machine's")
     ] = None,
 ) -> None:
-    """Prints the model, the GiB that each placement of its weights needs, which one is taken, and seconds."""
+    """Prints the model, the GiB that each placement of its weights needs, which one is taken, and seconds. If the job
+    adds sound to a video, it prints what the sound needs."""
     current = settings()
     try:
         job_input = json.loads(job)
@@ -49,13 +50,17 @@ def estimate(
         may_fetch=True,
         has_gpu=device.is_gpu or memory is not None,
     )
+    free = None if memory is None else round(memory * GIB)
+    if free is None and device.is_gpu:
+        free = device.free_bytes
+    if request.video is not None and request.audio is not None:
+        for line in _sound(plan_sound(request.audio, needed_sound_model(machine), 0.0), 0, free):
+            typer.echo(line)
+        return
     plan = make_plan(request, machine, current.model)
     checkpoint = plan.model.checkpoint
     found = locate(checkpoint, current)
     weights = device.weight_bytes(checkpoint, found.folder) if found else declared_bytes(checkpoint)
-    free = None if memory is None else round(memory * GIB)
-    if free is None and device.is_gpu:
-        free = device.free_bytes
     source = f"found: {found.place}" if found else "as declared: they are not installed"
     for line in (*_needs(plan, weights, source), _placement(plan, weights, free, current), *_seconds(plan)):
         typer.echo(line)

@@ -65,6 +65,11 @@ class Device:
         free, _ = torch.cuda.mem_get_info(self.device)
         return free + torch.cuda.memory_reserved(self.device)
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of the GPU that tensors of this process lie in."""
+        return torch.cuda.memory_allocated(self.device)
+
     def weight_bytes(self, checkpoint: Checkpoint, folder: Path) -> WeightBytes:
         """The bytes that the networks of a checkpoint need here."""
         item_bytes = {name: dtype.itemsize for name, dtype in self.dtypes(checkpoint).items()}

@@ -2,6 +2,7 @@
 
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from videoworker.engine.clip import Clip, Making, segment_frames
 from videoworker.engine.device import Device
 from videoworker.engine.sounds import Sounds, SoundTask
 from videoworker.errors import Code, JobError
+from videoworker.families.sound_family import Footage
 from videoworker.models.checkpoint import Checkpoint
 from videoworker.models.sound_model import SoundModel
 from videoworker.models.video_model import VideoModel
@@ -28,6 +30,7 @@ from videoworker.planning.placement import (
     needed,
 )
 from videoworker.planning.plan import Plan
+from videoworker.planning.sound import SoundPlan
 from videoworker.sampling.seeds import seeded_generator
 from videoworker.settings import Settings
 from videoworker.watch import Watch
@@ -120,8 +123,15 @@ class Engine:
         if plan.sound is None:
             return Prepared(plan, sources, placements, video_bytes, None)
         source = sources[plan.sound.model.checkpoint] = self._bring(plan.sound.model, watch)
-        sound = self.sounds.prepare(plan, source.folder, video_bytes)
+        footage = Footage(plan.num_frames, Fraction(plan.fps))
+        sound = self.sounds.prepare(plan.sound, source.folder, footage, video_bytes)
         return Prepared(plan, sources, placements, video_bytes, sound)
+
+    def prepare_sound(self, plan: SoundPlan, footage: Footage, watch: Watch) -> tuple[SoundTask, str]:
+        """The sound of a clip that is not made here, and the revision of its model. Raises `JobError` as `prepare`
+        does."""
+        source = self._bring(plan.model, watch)
+        return self.sounds.prepare(plan, source.folder, footage, None), source.revision
 
     def frames(self, prepared: Prepared, clip: Clip, watch: Watch) -> Iterator[Picture]:
         """The plan's frames at its native size, as they are decoded. Raises `JobError`.

@@ -1,7 +1,6 @@
 """Makes the sounds of videos on the engine's device, beside the video model or in its place."""
 
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,7 +16,7 @@ from videoworker.families import family_of_sound
 from videoworker.families.sound_family import Footage, Viewer, Wanted, waveform
 from videoworker.models.checkpoint import Checkpoint
 from videoworker.models.sound_model import Part
-from videoworker.planning.plan import Plan
+from videoworker.planning.memory import RESERVE
 from videoworker.planning.sound import Room, SoundPlan, room_for
 from videoworker.watch import Watch
 
@@ -46,17 +45,17 @@ class Sounds:
         """The sound model's checkpoint of which something lies on the device."""
         return self._parts.loaded
 
-    def prepare(self, plan: Plan, folder: Path, video_bytes: int) -> SoundTask:
-        """The sound of a plan that has one. `folder` has its model's weights. The video model needs `video_bytes` in
-        all. Raises `JobError` OUT_OF_MEMORY if the device is too small for the sound."""
-        assert plan.sound is not None
-        footage, room = Footage(plan.num_frames, Fraction(plan.fps)), Room.BESIDE
+    def prepare(self, plan: SoundPlan, folder: Path, footage: Footage, video_bytes: int | None) -> SoundTask:
+        """The sound of `footage`. `folder` has its model's weights. The video model needs `video_bytes` in all; None:
+        none is used, and what lies on the device may stay there if there is room. Raises `JobError` OUT_OF_MEMORY if
+        the device is too small for the sound."""
+        room = Room.BESIDE
         if self._device.is_gpu:
-            model = plan.sound.model
-            parts = self._parts.weight_bytes(model, folder)
-            room = room_for(plan.sound, parts, video_bytes, self._device.free_bytes)
-            _log.info("room for sound", model=model.name, variant=model.variant, room=room)
-        return SoundTask(plan.sound, folder, footage, room)
+            beside = self._device.held_bytes - self._parts.held_bytes + RESERVE if video_bytes is None else video_bytes
+            parts = self._parts.weight_bytes(plan.model, folder)
+            room = room_for(plan, parts, beside, self._device.free_bytes)
+            _log.info("room for sound", model=plan.model.name, variant=plan.model.variant, room=room)
+        return SoundTask(plan, folder, footage, room)
 
     def make_room(self, video_bytes: int) -> None:
         """Frees what lies here, unless the device has room for the video model beside it. That needs `video_bytes` in

@@ -36,11 +36,12 @@ _CLIP = given.Kind(
 class GivenClip:
     """A clip that was decoded whole, and its file as it will be when it has sound.
 
-    `picture` is that file before: it has the packets of the clip's picture and nothing else. `width` and `height` are
-    of upright frames. `duration` is in seconds.
+    `data` is what was given. `picture` is the file before it has sound: it has the packets of the clip's picture and
+    nothing else. `width` and `height` are of upright frames. `duration` is in seconds.
     """
 
     field: str
+    data: bytes
     picture: bytes
     container: Container
     codec: str
@@ -76,6 +77,7 @@ def read_clip(video: str, field: str, watch: Watch) -> GivenClip:
         watch.note(note)
     return GivenClip(
         field,
+        data,
         bytes(picture),
         "webm" if verdict.container == "webm" else "mp4",
         verdict.codec,

@@ -119,12 +119,14 @@ def _demuxer(start: bytes) -> str | None:
 
 @dataclass(frozen=True)
 class _Copy:
-    """`rate` is what the clip says of itself; `shown` is how many packets have a frame that is seen."""
+    """`rate` is what the clip says of itself; `shown` is how many packets have a frame that is seen. `had_sound`: the
+    clip has a sound, which is left out."""
 
     container: str
     codec: str
     rate: Fraction | None
     shown: int
+    had_sound: bool
 
 
 def _copy(data: IO[bytes], demuxer: str, picture: IO[bytes]) -> _Copy:
@@ -145,7 +147,8 @@ def _copy(data: IO[bytes], demuxer: str, picture: IO[bytes]) -> _Copy:
             for packet in packets:
                 packet.stream = copy
                 output.mux(packet)
-        return _Copy(container, codec, stream.average_rate, sum(not packet.is_discard for packet in packets))
+        shown = sum(not packet.is_discard for packet in packets)
+        return _Copy(container, codec, stream.average_rate, shown, bool(source.streams.audio))
 
 
 def _picture_of(streams: tuple[VideoStream, ...]) -> VideoStream:
@@ -230,9 +233,11 @@ def _decoded(picture: IO[bytes], copy: _Copy) -> Verdict:
     if rate > MAX_FPS:
         raise _Refused(f"a clip has at most {MAX_FPS} frames per second", f"{float(rate):.2f}")
     varies = any(abs(time * rate - number) > Fraction(1, 2) for number, time in enumerate(times))
-    notes = (f"The video's frame rate varies. It was taken at its average, {float(rate):.2f} fps.",) if varies else ()
+    notes = [f"The video's frame rate varies. It was taken at its average, {float(rate):.2f} fps."] if varies else []
+    if copy.had_sound:
+        notes.append("The video's own sound was replaced.")
     [(width, height)] = sizes
-    return Verdict(copy.container, copy.codec, width, height, str(rate), num_frames, float(duration), notes)
+    return Verdict(copy.container, copy.codec, width, height, str(rate), num_frames, float(duration), tuple(notes))
 
 
 def _frames(source: InputContainer) -> Iterator[VideoFrame]:

@@ -51,34 +51,21 @@ _MOST_THREADS = 16  # libavcodec's limit if it sets the number itself (MAX_AUTO_
 
 @dataclass(frozen=True)
 class Finished:
-    """A file that is complete and does not change any more. `duration` is in seconds, `file_size` in bytes."""
+    """A file that is complete and does not change any more. `file_size` is in bytes."""
 
-    codec: str
-    num_frames: int
-    duration: float
     file_size: int
     sha256: str
 
     @classmethod
-    def at(cls, path: Path, content: "Content") -> Self:
-        """The file with this content that lies at `path`."""
+    def at(cls, path: Path) -> Self:
         with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        return cls(
-            codec=content.codec,
-            num_frames=content.num_frames,
-            duration=content.duration,
-            file_size=path.stat().st_size,
-            sha256=sha256,
-        )
+            return cls(path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())
 
 
 class Content(Protocol):
     """What a finished file has, however it was made. Its sides are in pixels, of upright frames; `duration` is in
     seconds."""
 
-    @property
-    def codec(self) -> str: ...
     @property
     def width(self) -> int: ...
     @property

@@ -21,9 +21,10 @@ _log = structlog.get_logger()
 _XMP = bytes.fromhex("BE7ACFCB97A942E89C71999491E3AFAC")
 
 
-def tags(settings: Settings) -> dict[str, str]:
-    """The container's tags that mark a file, for `VideoFile`. Those that record how it was made stand beside them."""
-    return {"digital_source_type": TRAINED_ALGORITHMIC_MEDIA} if settings.mark else {}
+def tags(settings: Settings, source_type: str = TRAINED_ALGORITHMIC_MEDIA) -> dict[str, str]:
+    """The container's tags that mark a file, which are written with it. Those that record how it was made stand beside
+    them."""
+    return {"digital_source_type": source_type} if settings.mark else {}
 
 
 def mark(path: Path, origin: Origin, settings: Settings, watch: Watch) -> list[Mark]:

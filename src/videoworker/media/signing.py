@@ -26,7 +26,7 @@ from videoworker import __version__
 from videoworker.canvas import Canvas
 from videoworker.errors import Code, JobError
 from videoworker.media.file import VideoFile, VideoFormat
-from videoworker.origin import SOFTWARE, TRAINED_ALGORITHMIC_MEDIA, Origin, manifest_beside
+from videoworker.origin import SOFTWARE, Origin, manifest_beside
 from videoworker.settings import Settings
 from videoworker.watch import Watch
 
@@ -35,6 +35,10 @@ _log = structlog.get_logger()
 # C2PA's names of the algorithms that sign with a key on a curve (C2PA Specification, "Digital signatures").
 _OF_CURVE = {"secp256r1": b"es256", "secp384r1": b"es384", "secp521r1": b"es512"}
 _KEYS = "a key on the curve P-256, P-384 or P-521, an RSA key, or an Ed25519 key"
+
+# The clip that sound was added to, with whatever manifest it has itself, and the action that names it.
+_GIVEN = {"title": "video", "relationship": "parentOf", "label": "given"}
+_OPENED = {"action": "c2pa.opened", "parameters": {"ingredientIds": ["given"]}}
 
 _TINY = VideoFormat("mp4", Canvas.whole(16, 16), fps=1, num_frames=1)
 
@@ -129,6 +133,9 @@ def prove(key: SigningKey, watch: Watch) -> None:
 
 def _sign(path: Path, origin: Origin, key: SigningKey, watch: Watch) -> None:
     builder, signed = c2pa.Builder(_manifest(origin)), path.with_name(f"{path.name}.signed")
+    if origin.given is not None:
+        with io.BytesIO(origin.given) as given:
+            builder.add_ingredient(_GIVEN, f"video/{path.suffix[1:]}", given)
     is_embedded = path.suffix != ".webm"
     if not is_embedded:
         builder.set_no_embed()
@@ -149,13 +156,14 @@ def _manifest(origin: Origin) -> dict[str, Any]:
     """The manifest's definition, as the library reads it."""
     agent = {"name": SOFTWARE, "version": __version__}
     made_with = {"model": origin.model, "model_revision": origin.model_revision}
-    created = {
-        "action": "c2pa.created",
-        "digitalSourceType": TRAINED_ALGORITHMIC_MEDIA,
+    made = {
+        "action": "c2pa.created" if origin.given is None else "c2pa.edited",
+        "digitalSourceType": origin.source_type,
         "softwareAgent": agent,
         "parameters": made_with | ({} if origin.prompt is None else {"prompt": origin.prompt}),
     }
-    actions = {"label": "c2pa.actions.v2", "data": {"actions": [created]}}
+    opened = [] if origin.given is None else [_OPENED]
+    actions = {"label": "c2pa.actions.v2", "data": {"actions": [*opened, made]}}
     return {"claim_generator_info": [agent], "assertions": [actions]}
 
 

@@ -14,6 +14,8 @@ from videoworker.planning.sizes import fit
 from videoworker.planning.sound import SoundPlan, plan_sound
 from videoworker.request import AudioRequest, VideoRequest
 
+_NO_SOUND_MODEL = "No sound model is installed"
+
 
 @dataclass(frozen=True)
 class Segment:
@@ -66,11 +68,23 @@ def make_plan(request: VideoRequest, machine: Machine, served: str | None = None
 def _with_sound(plan: Plan, wanted: AudioRequest, model: SoundModel | None) -> Plan:
     """The plan, with the sound that is wanted if there is a model for it."""
     if model is None:
-        best = next(iter(SOUND_VARIANTS.values()))[0]
-        note = f"No sound model is installed, so the video is silent. To fetch one: {best.checkpoint.how_to_fetch}"
+        note = f"{_NO_SOUND_MODEL}, so the video is silent. {_how_to_fetch()}"
         return replace(plan, notes=(*plan.notes, note))
     notes = dict.fromkeys((*plan.notes, *model.checkpoint.notes))
-    return replace(plan, sound=plan_sound(wanted, model, plan.num_frames, plan.fps), notes=tuple(notes))
+    return replace(plan, sound=plan_sound(wanted, model, plan.num_frames / plan.fps), notes=tuple(notes))
+
+
+def needed_sound_model(machine: Machine) -> SoundModel:
+    """The model for a job that makes nothing but a sound. Raises `JobError` MODEL_NOT_LOADED if there is none."""
+    model = machine.sound_model()
+    if model is None:
+        raise JobError(Code.MODEL_NOT_LOADED, f"{_NO_SOUND_MODEL}. {_how_to_fetch()}")
+    return model
+
+
+def _how_to_fetch() -> str:
+    best = next(iter(SOUND_VARIANTS.values()))[0]
+    return f"To fetch one: {best.checkpoint.how_to_fetch}"
 
 
 def plan_clip(request: VideoRequest, model: VideoModel, continuing: VideoModel | None = None) -> Plan:

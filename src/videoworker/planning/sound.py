@@ -34,9 +34,8 @@ class SoundPlan:
         return max(self.model.activation_bytes(part) for part in Part)
 
 
-def plan_sound(wanted: AudioRequest, model: SoundModel, num_frames: int, fps: int) -> SoundPlan:
-    """The plan of the sound of so many frames. Raises `JobError` INVALID_DURATION if the clip is too long for one."""
-    seconds = num_frames / fps
+def plan_sound(wanted: AudioRequest, model: SoundModel, seconds: float) -> SoundPlan:
+    """The plan of the sound of so many seconds. Raises `JobError` INVALID_DURATION if the clip is too long for one."""
     if seconds > model.max_seconds:
         allowed = f"at most {model.max_seconds} s with sound"
         raise JobError(

@@ -1,4 +1,4 @@
-"""A caller's picture as text. `media` fetches and decodes it later."""
+"""A caller's picture or clip as text. `media` fetches and decodes it later."""
 
 from typing import Annotated
 
@@ -13,6 +13,18 @@ Image = Annotated[
         max_length=LONGEST_IMAGE,
         json_schema_extra={
             "allowed": f"an http(s) URL, a data URI or base64 of a JPEG or PNG, 1-{LONGEST_IMAGE} characters"
+        },
+    ),
+]
+
+GivenVideo = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=LONGEST_IMAGE,
+        json_schema_extra={
+            "allowed": f"an http(s) URL, a data URI or base64 of an mp4, mov, webm or mkv clip, 1-{LONGEST_IMAGE} "
+            "characters"
         },
     ),
 ]

@@ -1,0 +1,87 @@
+"""The way of a job that adds sound to a clip that was given: from its request to a file with the clip's own picture."""
+
+import secrets
+from fractions import Fraction
+from tempfile import TemporaryFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from videoworker import __version__
+from videoworker.draft import Draft, Task
+from videoworker.engine.engine import Engine
+from videoworker.engine.sounds import SoundTask
+from videoworker.families.sound_family import Footage
+from videoworker.media import marks
+from videoworker.media.clip import GivenClip, frames_of, read_clip
+from videoworker.media.size import sound_bytes
+from videoworker.media.sound_track import add_sound
+from videoworker.origin import COMPOSITE, SOFTWARE, Origin
+from videoworker.planning.plan import needed_sound_model
+from videoworker.planning.sound import SoundPlan, plan_sound
+from videoworker.request import Video
+from videoworker.watch import Watch
+
+
+def dubbed(task: Task, video: str) -> Draft:
+    """Adds sound to the clip that the request's field `video` gives. Its picture is copied. Raises `JobError`."""
+    request, engine, watch = task.request, task.engine, task.watch
+    assert request.audio is not None  # an API sees to it
+    model = needed_sound_model(engine.survey())
+    clip = read_clip(video, "video", watch)
+    task.check_size(len(clip.picture) + sound_bytes(clip.duration, clip.container))
+    plan = plan_sound(request.audio, model, clip.duration)
+    sound, revision = engine.prepare_sound(plan, _footage(clip), watch)
+    seed = plan.seed if plan.seed is not None else request.seed
+    seed = secrets.randbits(32) if seed is None else seed
+    waveform = _heard(engine, sound, clip, seed, watch)
+    path = task.folder / f"video.{clip.container}"
+    metadata = {
+        "sound_model": plan.model.name,
+        "model_revision": revision,
+        "sound_seed": str(seed),
+        "software": f"{SOFTWARE} {__version__}",
+    }
+    with watch.stage("encode"):
+        path.write_bytes(clip.picture)
+        add_sound(path, clip.container, waveform, watch, metadata | marks.tags(task.settings, COMPOSITE))
+    origin = Origin(plan.model.name, revision, given=clip.data)
+    return Draft(path, clip, origin, _report(clip, plan, revision, seed))
+
+
+def _footage(clip: GivenClip) -> Footage:
+    """Its sound is as long as the file says, to which its rate is only near if that varies."""
+    duration = Fraction(clip.duration).limit_denominator(1_000_000)
+    return Footage(clip.num_frames, clip.num_frames / duration)
+
+
+def _heard(engine: Engine, sound: SoundTask, clip: GivenClip, seed: int, watch: Watch) -> NDArray[np.float32]:
+    watch.expect_sound_alone()
+    with TemporaryFile() as seen:
+        viewer = engine.sounds.viewer(sound, seen)
+        for frame in frames_of(clip, watch):
+            with watch.stage("sound"):
+                viewer.see(frame)
+        return engine.sounds.make(sound, viewer, seed, watch)
+
+
+def _report(clip: GivenClip, plan: SoundPlan, revision: str, seed: int) -> Video:
+    return Video(
+        url="",
+        container=clip.container,
+        codec=clip.codec,
+        width=clip.width,
+        height=clip.height,
+        num_frames=clip.num_frames,
+        fps=int(clip.fps) if clip.fps.denominator == 1 else round(float(clip.fps), 3),
+        duration=clip.duration,
+        file_size=0,
+        sha256="",
+        seed=seed,
+        model=plan.model.name,
+        model_revision=revision,
+        steps=plan.sampling.steps,
+        guidance_scale=plan.sampling.guidance_scale,
+        has_audio=True,
+        notes=list(plan.model.checkpoint.notes),
+    )

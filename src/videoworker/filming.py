@@ -1,0 +1,128 @@
+"""The way of a job that makes a clip: from its request to a file with picture and sound."""
+
+import hashlib
+import secrets
+from tempfile import TemporaryFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from videoworker import __version__
+from videoworker.canvas import Picture
+from videoworker.draft import Draft, Task
+from videoworker.engine.clip import Clip
+from videoworker.engine.engine import Engine, Prepared
+from videoworker.media import marks
+from videoworker.media.file import VideoFile, VideoFormat
+from videoworker.media.picture import decode_picture
+from videoworker.media.size import estimated_bytes
+from videoworker.media.sound_track import add_sound
+from videoworker.origin import SOFTWARE, Origin
+from videoworker.planning.plan import Plan, make_plan
+from videoworker.request import Video, VideoRequest
+from videoworker.watch import Watch
+
+
+def filmed(task: Task) -> Draft:
+    """Makes the clip. Raises `JobError`."""
+    request, engine, watch = task.request, task.engine, task.watch
+    plan = make_plan(request, engine.survey(), task.settings.model)
+    format = _format(request, plan)
+    task.check_size(estimated_bytes(format))
+    if (estimate := engine.pace.estimate(plan)) is not None:
+        watch.expect(estimate)
+    first_frame = _first_frame(request, plan, watch)  # a bad picture is told before weights are fetched for it
+    prepared = engine.prepare(plan, watch)
+    seed = secrets.randbits(32) if request.seed is None else request.seed
+    clip = Clip(request.prompt, request.negative_prompt or "", first_frame, seed)
+    path = task.folder / f"video.{request.container}"
+    with VideoFile(path, format, _metadata(request, prepared, seed) | marks.tags(task.settings)) as file:
+        sound = _film(engine, prepared, clip, file, watch)
+    if sound is not None:
+        with watch.stage("encode"):
+            add_sound(path, request.container, sound, watch)
+    engine.pace.learn(plan, watch.timings)
+    models = ", ".join(part.model.name for part in (plan, plan.sound) if part is not None)
+    origin = Origin(models, prepared.revision, request.prompt if request.embed_prompt else None)
+    return Draft(path, format, origin, _report(format, prepared, seed))
+
+
+def _film(engine: Engine, prepared: Prepared, clip: Clip, file: VideoFile, watch: Watch) -> NDArray[np.float32] | None:
+    """Writes all frames into the file as they are made, and closes it. Gives the samples of their sound, if there is
+    to be one. Its model sees the frames themselves, not those of the file."""
+    if prepared.sound is not None:
+        watch.expect_sound()
+    with TemporaryFile() as seen:
+        viewer = None if prepared.sound is None else engine.sounds.viewer(prepared.sound, seen)
+        for frame in engine.frames(prepared, clip, watch):
+            with watch.stage("encode"):
+                file.write(frame)
+            if viewer is not None:
+                with watch.stage("sound"):
+                    viewer.see(frame)
+        with watch.stage("encode"):
+            file.close()
+        if prepared.sound is None or viewer is None:
+            return None
+        return engine.sounds.make(prepared.sound, viewer, clip.seed, watch)
+
+
+def _first_frame(request: VideoRequest, plan: Plan, watch: Watch) -> Picture | None:
+    """The caller's picture as a native frame of the plan's canvas; None if the request has none."""
+    if request.image is None:
+        return None
+    picture = decode_picture(request.image, "image", watch)
+    if not plan.canvas.has_aspect_of(picture):
+        height, width = picture.shape[:2]
+        watch.note(f"The image ({width}x{height}) was cropped to the video's aspect, centred.")
+    return plan.canvas.fill(picture)
+
+
+def _format(request: VideoRequest, plan: Plan) -> VideoFormat:
+    return VideoFormat(
+        request.container,
+        plan.canvas,
+        plan.fps,
+        plan.num_frames,
+        request.quality,
+        request.crf,
+        has_audio=plan.sound is not None,
+    )
+
+
+def _metadata(request: VideoRequest, prepared: Prepared, seed: int) -> dict[str, str]:
+    metadata = {
+        "prompt_sha256": hashlib.sha256(request.prompt.encode()).hexdigest(),
+        "seed": str(seed),
+        "model": prepared.plan.model.name,
+        "model_revision": prepared.revision,
+        "steps": str(prepared.plan.sampling.steps),
+        "software": f"{SOFTWARE} {__version__}",
+    }
+    if (sound := prepared.plan.sound) is not None:
+        metadata["sound_model"] = sound.model.name
+        metadata["sound_seed"] = str(seed if sound.seed is None else sound.seed)
+    return metadata | ({"prompt": request.prompt} if request.embed_prompt else {})
+
+
+def _report(format: VideoFormat, prepared: Prepared, seed: int) -> Video:
+    plan = prepared.plan
+    return Video(
+        url="",
+        container=format.container,
+        codec=format.codec,
+        width=format.width,
+        height=format.height,
+        num_frames=format.num_frames,
+        fps=format.fps,
+        duration=format.duration,
+        file_size=0,
+        sha256="",
+        seed=seed,
+        model=plan.model.name,
+        model_revision=prepared.revision,
+        steps=plan.sampling.steps,
+        guidance_scale=plan.sampling.guidance_scale,
+        has_audio=prepared.sound is not None,
+        notes=list(plan.notes),
+    )
