@@ -68,7 +68,7 @@ def test_sound_for_a_clip(settings: Settings, tmp_path: Path, kind: Kind, contai
     assert (video.model, video.seed, video.steps, video.has_audio, video.marks) == ("foley", 7, 2, True, ["iptc"])
     assert video.model_revision == revision(settings.weights_dir / FOLEY_XL.checkpoint.folder)
     assert video.notes == [*FOLEY_XL.checkpoint.notes, "The video's own sound was replaced."]
-    assert set(result.timings) == {"load", "sound", "encode", "deliver", "total"}
+    assert set(result.timings) == {"decode", "load", "sound", "encode", "deliver", "total"}
     fractions = [report.fraction for report in reports]
     assert fractions == sorted(fractions)
     assert [report.stage for report in reports] == ["sound", "sound", "encode", "deliver", "deliver"][: len(reports)]

@@ -28,7 +28,8 @@ def dubbed(task: Task, video: str) -> Draft:
     request, engine, watch = task.request, task.engine, task.watch
     assert request.audio is not None  # an API sees to it
     model = needed_sound_model(engine.survey())
-    clip = read_clip(video, "video", watch)
+    with watch.stage("decode"):
+        clip = read_clip(video, "video", watch)
     task.check_size(len(clip.picture) + sound_bytes(clip.duration, clip.container))
     plan = plan_sound(request.audio, model, clip.duration)
     sound, revision = engine.prepare_sound(plan, _footage(clip), watch)
@@ -59,8 +60,8 @@ def _heard(engine: Engine, sound: SoundTask, clip: GivenClip, seed: int, watch: 
     watch.expect_sound_alone()
     with TemporaryFile() as seen:
         viewer = engine.sounds.viewer(sound, seen)
-        for frame in frames_of(clip, watch):
-            with watch.stage("sound"):
+        with watch.stage("sound"):
+            for frame in frames_of(clip, watch):
                 viewer.see(frame)
         return engine.sounds.make(sound, viewer, seed, watch)
 
