@@ -25,7 +25,7 @@ COLOURS: dict[str, tuple[int, int, int]] = {
 }
 MOTIONS = ("left", "right", "up", "down", "growing", "shrinking", "spinning", "bouncing", "still")
 
-_CORNERS = {"square": 4, "triangle": 3, "star": 5}
+CORNERS = {"square": 4, "triangle": 3, "star": 5}
 _STAR_INNER_RATIO = 0.45
 _SIZE = {"circle": 1.0, "square": 1.15, "triangle": 1.2, "star": 1.25}  # so that all look about equally large
 _UPRIGHT = {"circle": 0.0, "square": math.pi / 4, "triangle": -math.pi / 2, "star": -math.pi / 2}
@@ -167,17 +167,42 @@ def signed_distances(scene: Scene, width: int, height: int, frames: torch.Tensor
     w, h = width / unit, height / unit
     columns = (columns + w / 2) % w - w / 2  # [T, 1, W]: the picture's left and right sides touch
     rows = (rows + h / 2) % h - h / 2  # [T, H, 1]
+    return outline_distances(scene.shape, columns, rows, radius, angle)
+
+
+def outline_distances(
+    shape: str,
+    columns: torch.Tensor,
+    rows: torch.Tensor,
+    radius: torch.Tensor | float,
+    angle: torch.Tensor | float,
+) -> torch.Tensor:
+    """How far places, as seen from the shape's centre, lie from its outline, negative inside. `radius` is that of its
+    corners, and one of them lies at `angle`. Lengths are in any one unit."""
     distance = (columns**2 + rows**2).sqrt()
-    if scene.shape == "circle":
+    if shape == "circle":
         return distance - radius
     # Fold the plane into one wedge from a corner to the middle of the next edge; there the outline is one line.
-    sector = 2 * math.pi / _CORNERS[scene.shape]
-    inner = _STAR_INNER_RATIO if scene.shape == "star" else math.cos(sector / 2)
+    sector = 2 * math.pi / CORNERS[shape]
+    inner = _inner_ratio(shape)
     turned = (torch.atan2(rows, columns) - angle) % sector
     folded = torch.minimum(turned, sector - turned)
     end_x, end_y = inner * math.cos(sector / 2) - 1, inner * math.sin(sector / 2)  # from the corner, radius 1
     length = math.hypot(end_x, end_y)
     return ((distance * folded.cos() - radius) * end_y - distance * folded.sin() * end_x) / length
+
+
+def radius_of(shape: str, area: float) -> float:
+    """The radius of the corners of a shape of this area, of a circle its own."""
+    if shape == "circle":
+        return math.sqrt(area / math.pi)
+    corners = CORNERS[shape]
+    return math.sqrt(area / (corners * _inner_ratio(shape) * math.sin(math.pi / corners)))
+
+
+def _inner_ratio(shape: str) -> float:
+    """The distance of the outline from the centre halfway between two corners, over that of the corners."""
+    return _STAR_INNER_RATIO if shape == "star" else math.cos(math.pi / CORNERS[shape])
 
 
 def render(scene: Scene, width: int, height: int, num_frames: int, first_frame: int = 0) -> torch.Tensor:
