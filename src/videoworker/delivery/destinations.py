@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from videoworker.delivery import bucket_address, bucket_proof, volume
-from videoworker.delivery.bucket import Bucket
+from videoworker.delivery import bucket_address, volume
 from videoworker.delivery.bucket_address import Address
 from videoworker.delivery.destination import Destination
 from videoworker.delivery.file import File
@@ -24,12 +23,12 @@ def destination_for(job: Mapping[str, Any], settings: Settings, watch: Watch) ->
     """
     job_id = str(job["id"])
     if s3_config := job.get("s3Config"):
-        address = bucket_proof.prove(bucket_address.from_job(s3_config, settings), watch)
-        return Bucket(address, job_id, watch, settings.output_dir)
+        address = _proved_address(bucket_address.from_job(s3_config, settings), watch)
+        return _bucket(address, job_id, settings, watch)
     match _kind(settings):
         case "bucket":
             address = bucket_address.from_settings(settings)
-            return Bucket(_proved.get(address, address), job_id, watch, settings.output_dir)
+            return _bucket(_proved.get(address, address), job_id, settings, watch)
         case "volume":
             return File(volume.folder(settings))
         case "inline":
@@ -44,9 +43,24 @@ def prove(settings: Settings) -> None:
     match _kind(settings):
         case "bucket":
             address = bucket_address.from_settings(settings)
-            _proved[address] = bucket_proof.prove(address)
+            _proved[address] = _proved_address(address, None)
         case "volume":
             volume.prove(settings)
+
+
+# boto3 is imported only if there is a bucket.
+
+
+def _proved_address(address: Address, watch: Watch | None) -> Address:
+    from videoworker.delivery.bucket_proof import prove
+
+    return prove(address, watch)
+
+
+def _bucket(address: Address, job_id: str, settings: Settings, watch: Watch) -> Destination:
+    from videoworker.delivery.bucket import Bucket
+
+    return Bucket(address, job_id, watch, settings.output_dir)
 
 
 def _kind(settings: Settings) -> str:

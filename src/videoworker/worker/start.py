@@ -1,6 +1,9 @@
 """The start of the process. Settings are read first, so that a wrong one is told at once. Then all else is imported."""
 
+import gc
 import sys
+from importlib import import_module
+from threading import Thread
 
 from pydantic import ValidationError
 
@@ -15,6 +18,13 @@ def main() -> None:
     except ValidationError as error:
         sys.exit(what_is_wrong(error))
 
-    from videoworker.worker.serve import serve  # takes seconds to import
+    # What is imported stays. To look for garbage among it takes a second here, and as long again with every clip.
+    gc.disable()
+    # The SDK asks another process for a second which processor this is. Meanwhile the rest is imported.
+    Thread(target=import_module, args=["runpod"]).start()
+    import_module("videoworker.job")
+    from videoworker.worker.serve import serve
 
+    gc.freeze()
+    gc.enable()
     serve(current)
