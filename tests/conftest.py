@@ -4,6 +4,7 @@ None finds weights in the Hugging Face cache of whoever runs it. None has a dead
 process of tests computes on one core.
 """
 
+import gc
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -12,10 +13,8 @@ from typing import Any
 
 import hypothesis
 import pytest
-import torch
 from xdist.scheduler import LoadScopeScheduling
 
-from builder.tiny import cogvideox
 from videoworker.settings import Settings, settings
 
 Checkpoint = Callable[[str], Path]
@@ -51,12 +50,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start
-    torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"  # of torch, which is imported later, and of the processes that tests start
+    gc.disable()  # what is imported stays
     folder = tempfile.TemporaryDirectory()
     config.add_cleanup(folder.cleanup)
     os.environ.pop("HF_HUB_CACHE", None)
     os.environ["HF_HOME"] = folder.name
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture
@@ -71,6 +75,8 @@ def private_allowed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def cogvideox_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     """Where the small checkpoint of one of CogVideoX's variants lies; each is made once."""
+    from builder.tiny import cogvideox  # not by the process that only hands tests out
+
     folder = tmp_path_factory.mktemp("cogvideox")
 
     def made(variant: str) -> Path:
