@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench.imports import told, unwanted
 from tests.apis.samples import VIDEO_KEYS
 from tests.handler_process import output_of, run_job
 from tests.media import manifests
@@ -371,14 +372,30 @@ def test_late_job_leaves_no_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_first_picture(tmp_path: Path) -> None:
-    """It is seen in the first frame, whatever the prompt says: the autoencoder alone must bring its ground back."""
+@pytest.fixture(scope="module")
+def with_picture(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """Where the video of a job with a first picture lies, and its process, which tells what it imports."""
+    folder = tmp_path_factory.mktemp("worker")
     job = {"prompt": PROMPT, "image": encoded(Image.new("RGB", (320, 180), (255, 220, 0))), "num_frames": 1, "seed": 1}
-    process = run_job(tmp_path, job, OUTPUT_DIR=str(tmp_path), MODEL="sketch")
-    (path,) = tmp_path.rglob("*.mp4")
+    settings = {"OUTPUT_DIR": str(folder), "MODEL": "sketch", "PYTHONPROFILEIMPORTTIME": "1"}
+    process = run_job(folder, job, **settings)
     assert process.returncode == 0
-    with av.open(path) as source:
+    (path,) = folder.rglob("*.mp4")
+    return path, process
+
+
+def test_first_picture(with_picture: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    """It is seen in the first frame, whatever the prompt says: the autoencoder alone must bring its ground back."""
+    with av.open(with_picture[0]) as source:
         first = next(source.decode(video=0)).to_ndarray(format="rgb24")
     corners = np.stack([first[:16, :16], first[:16, -16:], first[-16:, :16], first[-16:, -16:]])
     red, green, blue = corners.mean(axis=(0, 1, 2))
     assert red > 180 and green > 150 and blue < 100
+
+
+def test_imports(with_picture: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    """From its start to the delivered video a worker imports no architecture but its own, and nothing that it does not
+    use."""
+    found = told(with_picture[1].stderr)
+    assert {"torch", "videoworker.families.cogvideox.family"} <= {one.module for one in found}
+    assert not any(unwanted(found, "cogvideox").values())

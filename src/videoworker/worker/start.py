@@ -18,9 +18,9 @@ def main() -> None:
     except ValidationError as error:
         sys.exit(what_is_wrong(error))
 
-    # What is imported stays. To look for garbage among it takes a second here, and as long again with every clip.
+    # What is imported stays. To search it for garbage takes a second here, and a moment with every clip.
     gc.disable()
-    # The SDK asks another process for a second which processor this is. Meanwhile the rest is imported.
+    # The SDK asks another process which processor this is, and waits for a second. Meanwhile the rest is imported.
     Thread(target=import_module, args=["runpod"]).start()
     import_module("videoworker.job")
     from videoworker.worker.serve import serve
