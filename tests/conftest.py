@@ -15,6 +15,7 @@ import hypothesis
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from tests.forked_handler import ForkedHandler, started
 from videoworker.settings import Settings, settings
 
 Checkpoint = Callable[[str], Path]
@@ -70,6 +71,12 @@ def private_allowed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     settings.cache_clear()
     yield
     settings.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def forked_handler() -> Iterator[ForkedHandler]:
+    with started() as handler:
+        yield handler
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from builder.make_tiny import app
-from tests.handler_process import output_of, run_job
+from tests.forked_handler import ForkedHandler
+from tests.handler_process import output_of
 from videoworker.models import MODELS, VARIANTS
 
 STEPS = 2
@@ -18,7 +19,9 @@ WITH_A_SAMPLER = [name for name in MODELS if name != "sketch"]  # that one ships
 
 
 @pytest.mark.parametrize("family", WITH_A_SAMPLER)
-def test_a_checkpoint_on_disk_becomes_a_file_that_plays(family: str, tmp_path: Path) -> None:
+def test_a_checkpoint_on_disk_becomes_a_file_that_plays(
+    family: str, tmp_path: Path, forked_handler: ForkedHandler
+) -> None:
     model = MODELS[family]
     made = CliRunner().invoke(app, [family, str(tmp_path / "weights" / model.checkpoint.folder)])
     assert made.exit_code == 0, made.output
@@ -32,7 +35,7 @@ def test_a_checkpoint_on_disk_becomes_a_file_that_plays(family: str, tmp_path: P
         "num_inference_steps": STEPS,
         "seed": 7,
     }
-    ran = run_job(tmp_path, job, MODEL=family, WEIGHTS_DIR=str(tmp_path / "weights"))
+    ran = forked_handler.run_job(tmp_path, job, MODEL=family, WEIGHTS_DIR=str(tmp_path / "weights"))
     video = output_of(ran.stdout)["video"]
     assert (video["model"], video["steps"], video["seed"]) == (family, STEPS, 7), json.dumps(video)
 
