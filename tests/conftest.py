@@ -5,6 +5,7 @@ process of tests computes on one core.
 """
 
 import gc
+import itertools
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -24,10 +25,18 @@ hypothesis.settings.register_profile("without deadline", deadline=None)
 hypothesis.settings.load_profile("without deadline")
 
 
-# Tests that share a slow fixture run in one process: those of a file, and those of these folders. What takes longest
+# Tests that share a slow fixture run in one process: those of a file, and those of each row here. What takes longest
 # comes first, so that no core waits for it at the end.
-_TOGETHER = ("tests/image/", "tests/delivery/", "tests/endpoint/")
-_LONGEST_FIRST = (*_TOGETHER, "tests/bench/test_faults.py", "tests/test_docs.py", "tests/families/", "tests/engine/")
+_TOGETHER = (
+    ("tests/image/",),
+    ("tests/delivery/",),
+    ("tests/endpoint/",),
+    ("tests/test_end_to_end.py", "tests/test_families.py", "tests/test_bad_inputs.py", "tests/worker/test_start.py"),
+)
+_LONGEST_FIRST = (
+    *itertools.chain(*_TOGETHER),
+    *("tests/bench/test_faults.py", "tests/test_docs.py", "tests/families/", "tests/engine/"),
+)
 
 
 class Spread(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist ships no types
@@ -35,7 +44,7 @@ class Spread(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist ships n
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return next((folder for folder in _TOGETHER if file.startswith(folder)), file)
+        return next((row[0] for row in _TOGETHER if file.startswith(row)), file)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Spread:
