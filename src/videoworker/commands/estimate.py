@@ -42,17 +42,17 @@ def estimate(
         raise typer.BadParameter(f"this is no JSON: {error}", param_hint="JOB") from error
     request = apis.select(job_input, current.api).parse(job_input)
 
-    from videoworker.engine.device import Device  # torch takes seconds to import, and other commands do without
+    from videoworker.engine.hardware import Hardware  # torch takes a second to import, and other commands do without
 
-    device = Device()
+    hardware = Hardware()
     machine = Machine(
         is_installed=lambda checkpoint: locate(checkpoint, current) is not None,
         may_fetch=True,
-        has_gpu=device.is_gpu or memory is not None,
+        has_gpu=hardware.is_gpu or memory is not None,
     )
     free = None if memory is None else round(memory * GIB)
-    if free is None and device.is_gpu:
-        free = device.free_bytes
+    if free is None and hardware.is_gpu:
+        free = hardware.free_bytes
     if request.video is not None and request.audio is not None:
         for line in _sound(plan_sound(request.audio, needed_sound_model(machine), 0.0), 0, free):
             typer.echo(line)
@@ -60,7 +60,7 @@ def estimate(
     plan = make_plan(request, machine, current.model)
     checkpoint = plan.model.checkpoint
     found = locate(checkpoint, current)
-    weights = device.weight_bytes(checkpoint, found.folder) if found else declared_bytes(checkpoint)
+    weights = hardware.weight_bytes(checkpoint, found.folder) if found else declared_bytes(checkpoint)
     source = f"found: {found.place}" if found else "as declared: they are not installed"
     for line in (*_needs(plan, weights, source), _placement(plan, weights, free, current), *_seconds(plan)):
         typer.echo(line)

@@ -5,7 +5,7 @@ Ownership: only the thread that runs jobs uses it. What `use` returns is valid u
 
 import gc
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,17 +16,17 @@ import structlog
 import torch
 
 from videoworker.canvas import Picture
+from videoworker.engine.hardware import Hardware
 from videoworker.engine.loading import reading
 from videoworker.engine.placing import place
 from videoworker.families import family
 from videoworker.families.family import Conditioning, Family, Networks
-from videoworker.models.checkpoint import Checkpoint, Component
+from videoworker.models.checkpoint import Checkpoint
 from videoworker.models.video_model import VideoModel
-from videoworker.planning.placement import Placement, WeightBytes, bytes_by_role
+from videoworker.planning.placement import Placement
 from videoworker.sampling.reader import Reader
 from videoworker.watch import Watch
 from videoworker.weights.files import variants
-from videoworker.weights.parameters import network_bytes
 
 # The conditioning of so many prompts stays on the device. Each has some MB.
 _PROMPTS_KEPT = 16
@@ -46,34 +46,14 @@ class Loaded(Generic[Networks, Conditioning]):
     encode: Callable[[tuple[str, ...], Picture | None], tuple[tuple[Conditioning, ...], int]]
 
 
-class Device:
-    """A GPU if there is one, else the processor. `placement` is the last one that `use` was called with."""
+class Device(Hardware):
+    """`placement` is the last one that `use` was called with."""
 
     def __init__(self) -> None:
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        super().__init__()
         self.loaded: Loaded[Any, Any] | None = None
         self.placement = Placement.RESIDENT
         self._is_used = False
-
-    @property
-    def is_gpu(self) -> bool:
-        return self.device.type != "cpu"
-
-    @property
-    def free_bytes(self) -> int:
-        """Bytes of the GPU that this process has or could have."""
-        free, _ = torch.cuda.mem_get_info(self.device)
-        return free + torch.cuda.memory_reserved(self.device)
-
-    @property
-    def held_bytes(self) -> int:
-        """Bytes of the GPU that tensors of this process lie in."""
-        return torch.cuda.memory_allocated(self.device)
-
-    def weight_bytes(self, checkpoint: Checkpoint, folder: Path) -> WeightBytes:
-        """The bytes that the networks of a checkpoint need here."""
-        item_bytes = {name: dtype.itemsize for name, dtype in self.dtypes(checkpoint).items()}
-        return bytes_by_role(checkpoint, network_bytes(checkpoint, folder, item_bytes))
 
     def use(self, model: VideoModel, folder: Path, placement: Placement, watch: Watch) -> Loaded[Any, Any]:
         """The networks of the checkpoint in `folder`, which is whole, placed.
@@ -128,16 +108,6 @@ class Device:
                 networks = place(networks, checkpoint, self.device, placement)
         return Loaded(checkpoint, placement, found, networks, _remembering(found, networks))
 
-    def dtypes(self, checkpoint: Checkpoint) -> Mapping[str, torch.dtype]:
-        """The dtype of each network, by its name: on a GPU the declared one. A processor that computes in 16 bits does
-        so in bfloat16. Others compute in float32, which is faster there."""
-        return {component.name: getattr(torch, self._dtype(component)) for component in checkpoint.components}
-
-    def _dtype(self, component: Component) -> str:
-        if self.device.type == "cuda" or component.dtype == "float32":
-            return component.dtype
-        return "bfloat16" if _computes_in_16_bits() else "float32"
-
 
 def _remembering(
     family: Family[Networks, Conditioning], networks: Networks
@@ -154,9 +124,3 @@ def _remembering(
         return encode(prompts, seen.tobytes(), seen.shape)
 
     return encode_picture
-
-
-def _computes_in_16_bits() -> bool:
-    """Whether the processor does so."""
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_tile"))

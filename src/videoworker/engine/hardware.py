@@ -1,0 +1,53 @@
+"""The hardware that networks compute on: what it can, and what it has room for."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from videoworker.models.checkpoint import Checkpoint, Component
+from videoworker.planning.placement import WeightBytes, bytes_by_role
+from videoworker.weights.parameters import network_bytes
+
+
+class Hardware:
+    """A GPU if there is one, else the processor."""
+
+    def __init__(self) -> None:
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    @property
+    def is_gpu(self) -> bool:
+        return self.device.type != "cpu"
+
+    @property
+    def free_bytes(self) -> int:
+        """Bytes of the GPU that this process has or could have."""
+        free, _ = torch.cuda.mem_get_info(self.device)
+        return free + torch.cuda.memory_reserved(self.device)
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of the GPU that tensors of this process lie in."""
+        return torch.cuda.memory_allocated(self.device)
+
+    def weight_bytes(self, checkpoint: Checkpoint, folder: Path) -> WeightBytes:
+        """The bytes that the networks of a checkpoint need here."""
+        item_bytes = {name: dtype.itemsize for name, dtype in self.dtypes(checkpoint).items()}
+        return bytes_by_role(checkpoint, network_bytes(checkpoint, folder, item_bytes))
+
+    def dtypes(self, checkpoint: Checkpoint) -> Mapping[str, torch.dtype]:
+        """The dtype of each network, by its name: on a GPU the declared one. A processor that computes in 16 bits does
+        so in bfloat16. Others compute in float32, which is faster there."""
+        return {component.name: getattr(torch, self._dtype(component)) for component in checkpoint.components}
+
+    def _dtype(self, component: Component) -> str:
+        if self.device.type == "cuda" or component.dtype == "float32":
+            return component.dtype
+        return "bfloat16" if _computes_in_16_bits() else "float32"
+
+
+def _computes_in_16_bits() -> bool:
+    """Whether the processor does so."""
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_tile"))
