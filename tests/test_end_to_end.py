@@ -1,4 +1,5 @@
-"""One job of each API, from the command line to a file that plays: the real SDK, handler, model and file."""
+"""One job of each API, from the command line to a file that plays: the real SDK, handler and file, small networks. The
+model that ships makes a video of a picture here, and what its videos show is tested in `tests/sketch`."""
 
 import hashlib
 import json
@@ -28,6 +29,7 @@ from videoworker import __version__
 from videoworker.origin import TRAINED_ALGORITHMIC_MEDIA
 
 SILENT = "No sound model is installed, so the video is silent. To fetch one: videoworker fetch foley"
+CUT = "The model read the prompt without its last"  # small networks read short prompts alone
 PROMPT = "a red circle moving right on a blue background"
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 
@@ -228,11 +230,15 @@ class Done:
 
 @pytest.fixture(scope="module", params=list(CASES))
 def done(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, forked_handler: ForkedHandler
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    forked_handler: ForkedHandler,
+    image_checkpoint: Path,
 ) -> Done:
     """Each API's job, run once for all tests of this file."""
     case, folder = CASES[request.param], tmp_path_factory.mktemp("worker")
-    settings = {"OUTPUT_DIR": str(folder / "made"), "MODEL": "sketch"} | (signer().settings() if case.is_signed else {})
+    settings = {"OUTPUT_DIR": str(folder / "made"), "MODEL": "sketch", "WEIGHTS_DIR": str(image_checkpoint.parent)}
+    settings |= signer().settings() if case.is_signed else {}
     process = forked_handler.run_job(folder, {"api": request.param} | case.job, **settings)
     assert process.returncode == 0, process.stdout + process.stderr
     answer = output_of(process.stdout)
@@ -280,8 +286,8 @@ def test_video(done: Done) -> None:
     assert video["duration"] == pytest.approx(case.num_frames / case.fps)
     assert video["seed"] == case.seed if case.seed is not None else 0 <= video["seed"] < 2**32
     assert re.fullmatch(r"[0-9a-f]{12}", video["model_revision"])
-    assert len(video["notes"]) == len(case.notes)
-    assert all(said in note for said, note in zip(case.notes, video["notes"], strict=True))
+    assert len(video["notes"]) == len(case.notes) + 1
+    assert all(said in note for said, note in zip((*case.notes, CUT), video["notes"], strict=True))
 
 
 def test_timings(done: Done) -> None:
