@@ -55,6 +55,10 @@ ELSEWHERE = {
         "tests/bench/test_decode.py",
         '"bench.decode"',
     ),
+    ".venv/bin/python -m bench.activations --family mochi": (
+        "tests/bench/test_activations.py",
+        '["--family", "mochi"]',
+    ),
     ".venv/bin/python -m bench.abuse --megabytes 50 --sockets 100 --no-bodies --seconds 1": (
         "tests/bench/test_abuse.py",
         '"--megabytes 50 --sockets 100 --no-bodies --seconds 1"',

@@ -1,8 +1,13 @@
 """What the models' files declare of memory is what is counted on networks of the published size."""
 
-import pytest
+from functools import cache
 
-from bench.activations import count, counted_models
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from bench import activations
+from bench.activations import counted_models
 from videoworker.models.checkpoint import Role
 from videoworker.models.video_model import VideoModel
 
@@ -18,6 +23,9 @@ def clip(model: VideoModel) -> int:
 COUNTED = {model.family: model for model in sorted(counted_models(), key=clip) if clip(model) < LARGEST_CLIP}
 
 
+count = cache(activations.count)
+
+
 @pytest.mark.parametrize("model", COUNTED.values(), ids=lambda model: model.checkpoint.title)
 def test_declared_memory_is_the_counted_and_at_most_a_tenth_more(model: VideoModel) -> None:
     counted = count(model)
@@ -26,3 +34,16 @@ def test_declared_memory_is_the_counted_and_at_most_a_tenth_more(model: VideoMod
     assert 1 <= model.denoise_bytes * clip(model) / counted.denoise < 1.1
     decoded = model.decoded_at_once(model.default_width * model.default_height)
     assert 1 <= model.decode_bytes * decoded / counted.decode < 1.1
+
+
+def test_the_table_has_a_row_for_each_counted_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `python -m bench.activations --family mochi` prints it."""
+    monkeypatch.setattr(activations, "count", count)
+    app = typer.Typer()
+    app.command()(activations.main)
+    printed = CliRunner().invoke(app, ["--family", "mochi"], catch_exceptions=False).output
+    (row,) = printed.splitlines()[2:]
+    model = COUNTED["mochi"]
+    pixels = model.default_width * model.default_height * model.default_frames
+    assert row.startswith(f"| mochi | {model.default_width}x{model.default_height}x{model.default_frames} | ")
+    assert f"| {count(model).denoise / pixels:.0f}, declared {model.denoise_bytes:g} |" in row

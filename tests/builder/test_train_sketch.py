@@ -15,7 +15,7 @@ from videoworker.models.sketch import SKETCH
 from videoworker.settings import Settings
 from videoworker.watch import Watch
 
-STEPS = "--text-steps 2 --autoencoder-steps 3 --joint-steps 2 --transformer-steps 2 --batch 1 --new-clips 0"
+STEPS = "--text-steps 2 --autoencoder-steps 2 --joint-steps 1 --transformer-steps 1 --batch 1 --new-clips 0"
 
 
 @pytest.fixture(scope="module")
