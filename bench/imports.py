@@ -17,8 +17,9 @@ import typer
 from bench.servers.processes import environment
 from videoworker.models import DECLARED
 
-# Packages that may be installed, and that no worker needs. boto3 is for a worker with a bucket alone.
-UNWANTED = ("boto3", "botocore", "fastapi", "gradio", "pandas", "torchvision")
+# What no worker needs, though it may be installed. The bucket's client is for a worker with a bucket alone. boto3 comes
+# without it too: accelerate imports it, which diffusers cannot do without when it moves layers to a GPU and back.
+UNWANTED = ("fastapi", "gradio", "pandas", "torchvision", "videoworker.delivery.bucket_client")
 FAMILIES = sorted({model.family for variants in DECLARED.values() for model in variants})
 
 _START = "import gc; gc.disable(); import runpod, videoworker.job, videoworker.worker.serve"

@@ -3,10 +3,8 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors.torch import load_file
 
 from videoworker.canvas import Picture
 from videoworker.sampling.pixels import to_frames
@@ -18,14 +16,6 @@ CPU = torch.device("cpu")
 def reader(folder: Path, dtype: torch.dtype = torch.float32, places: Mapping[str, str] | None = None) -> Reader:
     """Reads every network in the same dtype."""
     return Reader(folder, CPU, defaultdict(lambda: dtype), places=places or {})
-
-
-def saved(kind: Any, folder: Path) -> Any:
-    """The network of diffusers' class `kind` that was saved into the folder, read without the class's own help: that
-    wants accelerate, if the class keeps something in float32."""
-    network = kind.from_config(kind.load_config(folder))
-    network.load_state_dict(load_file(folder / "diffusion_pytorch_model.safetensors"))
-    return network.eval()
 
 
 def frames_of(pieces: Iterator[torch.Tensor]) -> Iterator[Picture]:

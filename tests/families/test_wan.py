@@ -18,7 +18,6 @@ from PIL import Image
 
 from builder.tiny import wan as tiny_wan
 from builder.tiny.wan import LATENT_CHANNELS, MAX_TEXT_TOKENS
-from tests.families.running import reader, saved
 from tests.stopping import cancelled_at
 from tests.watches import watch_that
 from videoworker.errors import Code, JobError
@@ -85,19 +84,13 @@ def networks(checkpoints: dict[str, Path]) -> Networks:
     return loaded(checkpoints["ti2v-5b"])
 
 
-def stock(kind: Any, folder: Path) -> Any:
-    """diffusers' pipeline of the class `kind`."""
-    names = [name for name in ("transformer", "transformer_2") if (folder / name).is_dir()]
-    return kind.from_pretrained(folder, **{name: saved(WanTransformer3DModel, folder / name) for name in names})
-
-
 @pytest.fixture(scope="module")
 def both(checkpoints: dict[str, Path]) -> Iterator[Callable[[Case], tuple[Networks, Any]]]:
     """The networks of a case, and the pipeline; each is loaded once."""
 
     @cache
     def load(case: Case) -> tuple[Networks, Any]:
-        pipeline = stock(case.pipeline, checkpoints[case.variant])
+        pipeline = case.pipeline.from_pretrained(checkpoints[case.variant])
         pipeline.set_progress_bar_config(disable=True)
         return loaded(checkpoints[case.variant]), pipeline
 
@@ -249,7 +242,7 @@ def test_each_transformer_has_its_steps(both: Both, steps: int, high: int) -> No
 
 
 def test_the_flow_shift_of_a_request(networks: Networks, checkpoints: dict[str, Path]) -> None:
-    pipeline = stock(WanPipeline, checkpoints["ti2v-5b"])
+    pipeline = WanPipeline.from_pretrained(checkpoints["ti2v-5b"])
     pipeline.set_progress_bar_config(disable=True)
     pipeline.scheduler = UniPCMultistepScheduler.from_config(pipeline.scheduler.config, flow_shift=2.0)
     theirs = pipeline(
@@ -365,7 +358,7 @@ def test_fetched_weights_are_the_published_ones(checkpoints: dict[str, Path], tm
     narrow(published / file, tmp_path / file, component.stored, component.float32_parts)
     assert (tmp_path / file).stat().st_size < 0.7 * (published / file).stat().st_size
     expected, fetched = (
-        reader(folder.parent, torch.bfloat16).network(WanTransformer3DModel, folder.name).state_dict()
+        WanTransformer3DModel.from_pretrained(folder, torch_dtype=torch.bfloat16).state_dict()
         for folder in (published, tmp_path)
     )
     assert all(torch.equal(fetched[name], weight) for name, weight in expected.items())
