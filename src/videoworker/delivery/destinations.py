@@ -48,7 +48,7 @@ def prove(settings: Settings) -> None:
             volume.prove(settings)
 
 
-# boto3 is imported only if there is a bucket.
+# The bucket's client is imported only if there is a bucket.
 
 
 def _proved_address(address: Address, watch: Watch | None) -> Address:
