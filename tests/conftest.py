@@ -16,7 +16,7 @@ import hypothesis
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from tests.forked_handler import ForkedHandler, started
+from tests.forks import Forks, started
 from videoworker.settings import Settings, settings
 
 Checkpoint = Callable[[str], Path]
@@ -31,7 +31,10 @@ _TOGETHER = (
     ("tests/image/",),
     ("tests/delivery/",),
     ("tests/endpoint/",),
-    ("tests/test_end_to_end.py", "tests/test_families.py", "tests/test_bad_inputs.py", "tests/worker/test_start.py"),
+    (
+        *("tests/test_end_to_end.py", "tests/test_families.py", "tests/test_bad_inputs.py"),
+        *("tests/worker/test_start.py", "tests/commands/test_estimate.py"),
+    ),
 )
 _LONGEST_FIRST = (
     *itertools.chain(*_TOGETHER),
@@ -83,9 +86,9 @@ def private_allowed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def forked_handler() -> Iterator[ForkedHandler]:
-    with started() as handler:
-        yield handler
+def forks() -> Iterator[Forks]:
+    with started() as forks:
+        yield forks
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from tests.apis.samples import SMALLEST, parse
-from tests.forked_handler import ForkedHandler
+from tests.forks import Forks
 from tests.handler_process import PATIENCE, ROOT, environment, error_of
 from tests.media.pictures import encoded
 from videoworker.models import MODELS
@@ -463,9 +463,9 @@ def test_value_at_a_limit(api: str, field: str, value: Any) -> None:
     assert parse(api, **{field: value}).api == api
 
 
-def test_configured_model_without_weights(tmp_path: Path, forked_handler: ForkedHandler) -> None:
+def test_configured_model_without_weights(tmp_path: Path, forks: Forks) -> None:
     """The worker ends with one line that says how to fetch them."""
-    process = forked_handler.run_job(tmp_path, {"prompt": "a cat"}, MODEL="hunyuanvideo", WEIGHTS_DIR=str(tmp_path))
+    process = forks.run_job(tmp_path, {"prompt": "a cat"}, MODEL="hunyuanvideo", WEIGHTS_DIR=str(tmp_path))
     assert process.returncode == 1
     line = f"The weights of hunyuanvideo are not installed. To fetch them {FETCH['hunyuanvideo']}\n"
     assert process.stderr == line

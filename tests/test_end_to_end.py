@@ -20,7 +20,7 @@ from PIL import Image
 
 from bench.imports import told, unwanted
 from tests.apis.samples import VIDEO_KEYS
-from tests.forked_handler import ForkedHandler
+from tests.forks import Forks
 from tests.handler_process import output_of, run_job
 from tests.media import manifests
 from tests.media.certificates import signer
@@ -232,14 +232,14 @@ class Done:
 def done(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
-    forked_handler: ForkedHandler,
+    forks: Forks,
     image_checkpoint: Path,
 ) -> Done:
     """Each API's job, run once for all tests of this file."""
     case, folder = CASES[request.param], tmp_path_factory.mktemp("worker")
     settings = {"OUTPUT_DIR": str(folder / "made"), "MODEL": "sketch", "WEIGHTS_DIR": str(image_checkpoint.parent)}
     settings |= signer().settings() if case.is_signed else {}
-    process = forked_handler.run_job(folder, {"api": request.param} | case.job, **settings)
+    process = forks.run_job(folder, {"api": request.param} | case.job, **settings)
     assert process.returncode == 0, process.stdout + process.stderr
     answer = output_of(process.stdout)
     return Done(request.param, case, process.stdout, answer, file_at(answer["video"]["url"]), folder)
@@ -365,17 +365,15 @@ def test_independent_reader(done: Done) -> None:
     assert float(probed["format"]["duration"]) == pytest.approx(case.num_frames / case.fps, abs=precision)
 
 
-def test_refused_job_leaves_no_file(tmp_path: Path, forked_handler: ForkedHandler) -> None:
-    process = forked_handler.run_job(
-        tmp_path, {"prompt": "a red circle", "num_frames": 0}, OUTPUT_DIR=str(tmp_path / "made")
-    )
+def test_refused_job_leaves_no_file(tmp_path: Path, forks: Forks) -> None:
+    process = forks.run_job(tmp_path, {"prompt": "a red circle", "num_frames": 0}, OUTPUT_DIR=str(tmp_path / "made"))
     assert process.returncode == 1
     assert "Traceback" not in process.stdout + process.stderr
     assert list(tmp_path.iterdir()) == []
 
 
-def test_late_job_leaves_no_file(tmp_path: Path, forked_handler: ForkedHandler) -> None:
-    process = forked_handler.run_job(
+def test_late_job_leaves_no_file(tmp_path: Path, forks: Forks) -> None:
+    process = forks.run_job(
         tmp_path, {"prompt": "a red circle"}, OUTPUT_DIR=str(tmp_path / "made"), JOB_TIMEOUT_SECONDS="0.001"
     )
     assert process.returncode == 1

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from builder.make_tiny import app
-from tests.forked_handler import ForkedHandler
+from tests.forks import Forks
 from tests.handler_process import output_of
 from videoworker.models import MODELS, VARIANTS
 
@@ -19,9 +19,7 @@ WITH_A_SAMPLER = [name for name in MODELS if name != "sketch"]  # that one ships
 
 
 @pytest.mark.parametrize("family", WITH_A_SAMPLER)
-def test_a_checkpoint_on_disk_becomes_a_file_that_plays(
-    family: str, tmp_path: Path, forked_handler: ForkedHandler
-) -> None:
+def test_a_checkpoint_on_disk_becomes_a_file_that_plays(family: str, tmp_path: Path, forks: Forks) -> None:
     model = MODELS[family]
     made = CliRunner().invoke(app, [family, str(tmp_path / "weights" / model.checkpoint.folder)])
     assert made.exit_code == 0, made.output
@@ -35,7 +33,7 @@ def test_a_checkpoint_on_disk_becomes_a_file_that_plays(
         "num_inference_steps": STEPS,
         "seed": 7,
     }
-    ran = forked_handler.run_job(tmp_path, job, MODEL=family, WEIGHTS_DIR=str(tmp_path / "weights"))
+    ran = forks.run_job(tmp_path, job, MODEL=family, WEIGHTS_DIR=str(tmp_path / "weights"))
     video = output_of(ran.stdout)["video"]
     assert (video["model"], video["steps"], video["seed"]) == (family, STEPS, 7), json.dumps(video)
 

@@ -2,12 +2,13 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from builder.tiny import mochi
-from tests.commands.command_line import run
+from tests.forks import Forks
 from videoworker.models.cogvideox import COGVIDEOX_1_5_5B, COGVIDEOX_5B
 from videoworker.models.hunyuanvideo import HUNYUANVIDEO
 from videoworker.models.hunyuanvideo_1_5 import (
@@ -26,15 +27,19 @@ from videoworker.request import VideoRequest
 HUNYUANVIDEO_JOB = json.dumps({"prompt": "a cat", "model": "hunyuanvideo"})
 
 
-def estimate(tmp_path: Path, *arguments: str, placement: str = "") -> str:
-    nowhere = str(tmp_path / "none")
-    done = run("estimate", *arguments, WEIGHTS_DIR=str(tmp_path), NETWORK_VOLUME=nowhere, PLACEMENT=placement)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@pytest.fixture
+def estimate(tmp_path: Path, forks: Forks) -> Callable[..., str]:
+    def printed(*arguments: str, placement: str = "") -> str:
+        places = {"WEIGHTS_DIR": str(tmp_path), "NETWORK_VOLUME": str(tmp_path / "none")}
+        done = forks.run_command(tmp_path, "estimate", *arguments, PLACEMENT=placement, **places)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return printed
 
 
-def test_a_model_that_is_not_installed_is_estimated_as_declared(tmp_path: Path) -> None:
-    printed = estimate(tmp_path, HUNYUANVIDEO_JOB, "--memory", "47.4")
+def test_a_model_that_is_not_installed_is_estimated_as_declared(estimate: Callable[..., str]) -> None:
+    printed = estimate(HUNYUANVIDEO_JOB, "--memory", "47.4")
     assert "1280x720, 129 frames, 50 steps" in printed and "they are not installed" in printed
     needs = dict(re.findall(r"^  (\w+) +([\d.]+) GiB$", printed, re.MULTILINE))
     assert list(needs) == [placement.value for placement in ladder(HUNYUANVIDEO.checkpoint)]
@@ -44,23 +49,25 @@ def test_a_model_that_is_not_installed_is_estimated_as_declared(tmp_path: Path) 
     assert f"\nseconds    about 1904 on an H100 with its authors' program ({clip})\n" in printed
 
 
-def test_files_that_are_here_are_measured_and_unknown_seconds_are_said_to_be_unknown(tmp_path: Path) -> None:
+def test_files_that_are_here_are_measured_and_unknown_seconds_are_said_to_be_unknown(
+    tmp_path: Path, estimate: Callable[..., str]
+) -> None:
     mochi.save(tmp_path / "mochi", mochi.VARIANTS[0])
-    printed = estimate(tmp_path, json.dumps({"prompt": "a cat", "model": "mochi"}), "--memory", "16")
+    printed = estimate(json.dumps({"prompt": "a cat", "model": "mochi"}), "--memory", "16")
     assert "weights    0.0 GiB (found: WEIGHTS_DIR)" in printed
     assert "placement  resident" in printed
     assert "seconds    not known" in printed
 
 
-def test_too_little_memory_is_told_with_both_numbers(tmp_path: Path) -> None:
-    printed = estimate(tmp_path, HUNYUANVIDEO_JOB, "--memory", "10")
+def test_too_little_memory_is_told_with_both_numbers(estimate: Callable[..., str]) -> None:
+    printed = estimate(HUNYUANVIDEO_JOB, "--memory", "10")
     leanest = re.findall(r"^  fp8 +([\d.]+) GiB$", printed, re.MULTILINE)[0]
     assert f"placement  none: Out of GPU memory: this video needs at least {leanest} GiB" in printed
     assert "10.0 GiB are free" in printed
 
 
-def test_what_the_operator_forces_is_what_is_printed(tmp_path: Path) -> None:
-    printed = estimate(tmp_path, HUNYUANVIDEO_JOB, "--memory", "10", placement="group_offload")
+def test_what_the_operator_forces_is_what_is_printed(estimate: Callable[..., str]) -> None:
+    printed = estimate(HUNYUANVIDEO_JOB, "--memory", "10", placement="group_offload")
     assert "placement  group_offload (as PLACEMENT says)" in printed
 
 
@@ -71,8 +78,8 @@ def test_what_the_operator_forces_is_what_is_printed(tmp_path: Path) -> None:
         ('{"prompt": "a cat", "model": "hunyuanvideo", "num_frames": 0}', "num_frames"),
     ],
 )
-def test_a_job_that_cannot_be_read_is_refused_in_words(tmp_path: Path, job: str, complaint: str) -> None:
-    done = run("estimate", job, WEIGHTS_DIR=str(tmp_path))
+def test_a_job_that_cannot_be_read_is_refused_in_words(tmp_path: Path, forks: Forks, job: str, complaint: str) -> None:
+    done = forks.run_command(tmp_path, "estimate", job, WEIGHTS_DIR=str(tmp_path))
     assert done.returncode != 0 and done.stdout == ""
     assert complaint in " ".join(done.stderr.replace("│", " ").split()) and "Traceback" not in done.stderr
 
@@ -127,12 +134,12 @@ SOUND_JOB = json.dumps({"prompt": "a cat", "model": "hunyuanvideo", "audio": {}}
         ("8", "room       none: Out of GPU memory: the sound needs at least 11.7 GiB, and 8.0 GiB are free."),
     ],
 )
-def test_room_for_a_sound(tmp_path: Path, memory: str, room: str) -> None:
-    printed = estimate(tmp_path, SOUND_JOB, "--memory", memory)
+def test_room_for_a_sound(estimate: Callable[..., str], memory: str, room: str) -> None:
+    printed = estimate(SOUND_JOB, "--memory", memory)
     assert "sound      foley, 50 steps" in printed
     assert [line.split()[0] for line in printed.splitlines() if line.startswith("  ")][-3:] == list(Part)
     assert printed.splitlines()[-1] == room
 
 
-def test_no_gpu_no_sound(tmp_path: Path) -> None:
-    assert "sound      none: a GPU makes it" in estimate(tmp_path, SOUND_JOB)
+def test_no_gpu_no_sound(estimate: Callable[..., str]) -> None:
+    assert "sound      none: a GPU makes it" in estimate(SOUND_JOB)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.forked_handler import ForkedHandler
+from tests.forks import Forks
 from tests.handler_process import run_job
 
 JOB = {"prompt": "a red circle"}
@@ -50,16 +50,14 @@ def test_wrong_setting(tmp_path: Path, environment: dict[str, str], told: list[s
     ],
 )
 def test_a_worker_that_cannot_serve_says_why_in_one_line_and_ends(
-    tmp_path: Path, forked_handler: ForkedHandler, environment: dict[str, str], told: list[str]
+    tmp_path: Path, forks: Forks, environment: dict[str, str], told: list[str]
 ) -> None:
-    refused_in_one_line(forked_handler.run_job(tmp_path, JOB, **environment), told)
+    refused_in_one_line(forks.run_job(tmp_path, JOB, **environment), told)
 
 
-def test_half_a_bucket_is_told_before_anything_is_loaded_and_without_its_secret(
-    tmp_path: Path, forked_handler: ForkedHandler
-) -> None:
+def test_half_a_bucket_is_told_before_anything_is_loaded_and_without_its_secret(tmp_path: Path, forks: Forks) -> None:
     half = {"BUCKET_ENDPOINT_URL": "https://s3.example.org", "BUCKET_SECRET_ACCESS_KEY": "hush-hush"}
-    process = forked_handler.run_job(tmp_path, JOB, **half, WEIGHTS_DIR=".")
+    process = forks.run_job(tmp_path, JOB, **half, WEIGHTS_DIR=".")
     assert process.returncode == 1
     assert process.stderr.splitlines()[-1] == "The bucket is only half set: BUCKET_ACCESS_KEY_ID must be set too."
     assert "hush-hush" not in process.stdout + process.stderr

@@ -1,7 +1,7 @@
-"""The entry point in forks of one process that has imported what workers import, which takes seconds.
+"""The product's programs in forks of one process that has imported what they import, which takes seconds.
 
-`python -m tests.forked_handler` forks for each line of standard input: a JSON object of an `Order`. It answers with the
-fork's exit code. The fork runs `handler.py` and ends as every process of Python does.
+`python -m tests.forks` forks for each line of standard input: a JSON object of an `Order`. It answers with the fork's
+exit code. The fork runs a program and ends as every process of Python does.
 """
 
 import gc
@@ -26,7 +26,8 @@ _FAMILIES = {model.family for variants in DECLARED.values() for model in variant
 
 @dataclass(frozen=True)
 class Order:
-    """How a fork is to run: its folder, all its variables, its arguments, and the files for what it prints."""
+    """How a fork is to run: its folder, all its variables, its program and arguments, and the files for what it
+    prints."""
 
     folder: str
     variables: dict[str, str]
@@ -35,7 +36,7 @@ class Order:
     stderr: str
 
 
-class ForkedHandler:
+class Forks:
     """The process that forks."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
@@ -43,7 +44,13 @@ class ForkedHandler:
 
     def run_job(self, folder: Path, job_input: Any, **settings: str) -> subprocess.CompletedProcess[str]:
         """As `handler_process.run_job`."""
-        arguments = ["handler.py", "--test_input", json.dumps({"input": job_input})]
+        return self._run(folder, settings, ["handler.py", "--test_input", json.dumps({"input": job_input})])
+
+    def run_command(self, folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        """The command line `videoworker`."""
+        return self._run(folder, settings, ["videoworker", *arguments])
+
+    def _run(self, folder: Path, settings: dict[str, str], arguments: list[str]) -> subprocess.CompletedProcess[str]:
         with tempfile.TemporaryDirectory() as printed:
             stdout, stderr = Path(printed, "stdout"), Path(printed, "stderr")
             order = Order(str(folder), environment(**settings), arguments, str(stdout), str(stderr))
@@ -54,16 +61,20 @@ class ForkedHandler:
 
 
 @contextmanager
-def started() -> Iterator[ForkedHandler]:
-    command = [sys.executable, "-m", "tests.forked_handler"]
+def started() -> Iterator[Forks]:
+    command = [sys.executable, "-m", "tests.forks"]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=ROOT, env=environment(), stdin=pipe, stdout=pipe, text=True) as process:
-        yield ForkedHandler(process)
+        yield Forks(process)
 
 
 def main() -> None:
     gc.disable()
-    for name in ("videoworker.worker.serve", *(f"videoworker.families.{family}" for family in sorted(_FAMILIES))):
+    for name in (
+        "videoworker.cli",
+        "videoworker.worker.serve",
+        *(f"videoworker.families.{family}" for family in sorted(_FAMILIES)),
+    ):
         import_module(name)
     gc.freeze()
     gc.enable()
@@ -83,7 +94,10 @@ def main() -> None:
     os.environ.clear()
     os.environ.update(order.variables)
     sys.argv[:] = order.arguments
-    runpy.run_path(str(ROOT / "handler.py"), run_name="__main__")
+    if order.arguments[0] == "videoworker":
+        import_module("videoworker.cli").main()
+    else:
+        runpy.run_path(str(ROOT / order.arguments[0]), run_name="__main__")
 
 
 if __name__ == "__main__":
