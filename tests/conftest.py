@@ -25,15 +25,17 @@ hypothesis.settings.register_profile("without deadline", deadline=None)
 hypothesis.settings.load_profile("without deadline")
 
 
-# Tests that share a slow fixture run in one process: those of a file, and those of each row here. What takes longest
-# comes first, so that no core waits for it at the end.
+# Tests that share a slow fixture run in one process: those of a file, and those of each row here. The last row's use
+# `forks`. What takes longest comes first, so that no core waits for it at the end.
 _TOGETHER = (
     ("tests/image/",),
     ("tests/delivery/",),
     ("tests/endpoint/",),
     (
         *("tests/test_end_to_end.py", "tests/test_families.py", "tests/test_bad_inputs.py"),
-        *("tests/worker/test_start.py", "tests/commands/test_estimate.py"),
+        *("tests/worker/test_start.py", "tests/worker/test_download.py", "tests/builder/test_train_sketch.py"),
+        *("tests/engine/test_another_device.py", "tests/engine/test_stopped_jobs.py"),
+        *("tests/commands/test_estimate.py", "tests/commands/test_convert.py"),
     ),
 )
 _LONGEST_FIRST = (

@@ -26,12 +26,12 @@ _FAMILIES = {model.family for variants in DECLARED.values() for model in variant
 
 @dataclass(frozen=True)
 class Order:
-    """How a fork is to run: its folder, all its variables, its program and arguments, and the files for what it
-    prints."""
+    """What a fork runs: the module, its folder, all its variables, its arguments, and the files for what it prints."""
 
+    module: str
     folder: str
     variables: dict[str, str]
-    arguments: list[str]
+    arguments: tuple[str, ...]
     stdout: str
     stderr: str
 
@@ -44,16 +44,19 @@ class Forks:
 
     def run_job(self, folder: Path, job_input: Any, **settings: str) -> subprocess.CompletedProcess[str]:
         """As `handler_process.run_job`."""
-        return self._run(folder, settings, ["handler.py", "--test_input", json.dumps({"input": job_input})])
+        return self.run_module("handler", folder, "--test_input", json.dumps({"input": job_input}), **settings)
 
     def run_command(self, folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
         """The command line `videoworker`."""
-        return self._run(folder, settings, ["videoworker", *arguments])
+        return self.run_module("tests.commands.videoworker", folder, *arguments, **settings)
 
-    def _run(self, folder: Path, settings: dict[str, str], arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    def run_module(
+        self, module: str, folder: Path, *arguments: str, **settings: str
+    ) -> subprocess.CompletedProcess[str]:
+        """As `python -m module`, in a folder."""
         with tempfile.TemporaryDirectory() as printed:
             stdout, stderr = Path(printed, "stdout"), Path(printed, "stderr")
-            order = Order(str(folder), environment(**settings), arguments, str(stdout), str(stderr))
+            order = Order(module, str(folder), environment(**settings), arguments, str(stdout), str(stderr))
             assert self._process.stdin is not None and self._process.stdout is not None
             print(json.dumps(asdict(order)), file=self._process.stdin, flush=True)
             code = int(self._process.stdout.readline())
@@ -93,11 +96,8 @@ def main() -> None:
     os.chdir(order.folder)
     os.environ.clear()
     os.environ.update(order.variables)
-    sys.argv[:] = order.arguments
-    if order.arguments[0] == "videoworker":
-        import_module("videoworker.cli").main()
-    else:
-        runpy.run_path(str(ROOT / order.arguments[0]), run_name="__main__")
+    sys.argv[1:] = order.arguments
+    runpy.run_module(order.module, run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Runs many jobs through the real start and the real SDK: loads once, then gives each job a process of its own.
 
-`python many_jobs.py INPUTS FOLDER`: INPUTS is a JSON list of job inputs; what the process of number n printed comes to
-FOLDER/n.txt, its exit code to FOLDER/n.code. The processes are forks, which torch's threads do not
-survive: it gets none.
+`python -m tests.many_jobs INPUTS FOLDER`: INPUTS is a JSON list of job inputs; what the process of number n printed
+comes to FOLDER/n.txt, its exit code to FOLDER/n.code. The processes are forks, which torch's threads do not survive: it
+gets none.
 """
 
 import json

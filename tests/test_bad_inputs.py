@@ -3,8 +3,6 @@
 import base64
 import json
 import struct
-import subprocess
-import sys
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +14,7 @@ from PIL import Image
 
 from tests.apis.samples import SMALLEST, parse
 from tests.forks import Forks
-from tests.handler_process import PATIENCE, ROOT, environment, error_of
+from tests.handler_process import ROOT, error_of
 from tests.media.pictures import encoded
 from videoworker.models import MODELS
 
@@ -402,21 +400,15 @@ class Refused:
 
 
 @pytest.fixture(scope="module")
-def refused(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Refused]:
+def refused(tmp_path_factory: pytest.TempPathFactory, forks: Forks) -> dict[str, Refused]:
     """All bad inputs, each given to a worker of its own that has loaded `sketch` and has no other weights."""
     folder = tmp_path_factory.mktemp("refused")
     (folder / "weights").mkdir()
     (folder / "weights" / "sketch").symlink_to(ROOT / "weights" / "sketch")
     inputs = folder / "inputs.json"
     inputs.write_text(json.dumps([case.job_input for case in CASES.values()]))
-    process = subprocess.run(
-        [sys.executable, str(ROOT / "tests" / "many_jobs.py"), str(inputs), str(folder)],
-        cwd=folder,
-        env=environment(WEIGHTS_DIR=str(folder / "weights"), OUTPUT_DIR=str(folder / "made")),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-    )
+    settings = {"WEIGHTS_DIR": str(folder / "weights"), "OUTPUT_DIR": str(folder / "made")}
+    process = forks.run_module("tests.many_jobs", folder, str(inputs), str(folder), **settings)
     assert process.returncode == 0, process.stderr
     assert not (folder / "made").exists()
     return {

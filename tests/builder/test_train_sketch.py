@@ -1,7 +1,5 @@
 """The making of `sketch`, from nothing to files that the worker loads, at a few steps."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from builder.sketch import networks, text_stage
+from tests.forks import Forks
 from tests.handler_process import ROOT
 from videoworker.engine.engine import Engine
 from videoworker.models.sketch import SKETCH
@@ -19,11 +18,11 @@ STEPS = "--text-steps 2 --autoencoder-steps 2 --joint-steps 1 --transformer-step
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(tmp_path_factory: pytest.TempPathFactory, forks: Forks) -> Path:
     folder = tmp_path_factory.mktemp("made")
-    command = [sys.executable, "-m", "builder.train_sketch", *STEPS.split()]
-    command += ["--folder", str(folder / "build"), "--weights", str(folder / "weights" / "sketch")]
-    subprocess.run(command, cwd=ROOT, check=True, timeout=600)
+    options = [*STEPS.split(), "--folder", str(folder / "build"), "--weights", str(folder / "weights" / "sketch")]
+    ran = forks.run_module("builder.train_sketch", ROOT, *options)
+    assert ran.returncode == 0, ran.stderr
     return folder
 
 
@@ -56,9 +55,10 @@ def test_the_same_seed_gives_the_same_losses(tmp_path: Path) -> None:
     assert losses(tmp_path / "once") == pytest.approx(losses(tmp_path / "again"), rel=1e-5)
 
 
-def test_training_goes_on_from_the_transformer_that_ships(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "builder.train_sketch", "--stage", "transformer", "--go-on", "--batch", "1"]
-    subprocess.run([*command, "--transformer-steps", "1", "--folder", tmp_path], cwd=ROOT, check=True, timeout=600)
+def test_training_goes_on_from_the_transformer_that_ships(tmp_path: Path, forks: Forks) -> None:
+    options = ["--stage", "transformer", "--go-on", "--batch", "1", "--transformer-steps", "1"]
+    ran = forks.run_module("builder.train_sketch", ROOT, *options, "--folder", str(tmp_path))
+    assert ran.returncode == 0, ran.stderr
     kept = load_file(ROOT / "weights" / "sketch" / "transformer" / "diffusion_pytorch_model.safetensors")
     trained = torch.load(tmp_path / "transformer.pt", weights_only=True)["model"]
     assert kept.keys() == trained.keys()

@@ -1,13 +1,12 @@
 """The command line in a process of its own."""
 
 import subprocess
-from pathlib import Path
 
 from bench.servers.processes import VIDEOWORKER, environment
 
 
-def run(*arguments: str, cwd: Path | None = None, **settings: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     command = [*VIDEOWORKER, *arguments]
     return subprocess.run(
-        command, env=environment(**settings), cwd=cwd, capture_output=True, text=True, timeout=300, check=False
+        command, env=environment(**settings), capture_output=True, text=True, timeout=300, check=False
     )

@@ -1,15 +1,14 @@
 """Every family's sampler on a device that is not the host: what goes wrong on a GPU first, shown without one."""
 
 import json
-import subprocess
-import sys
 from typing import Any
 
 import pytest
 
 from builder.make_tiny import FAMILIES
 from tests.engine.another_device import STEPS
-from tests.handler_process import ROOT, environment
+from tests.forks import Forks
+from tests.handler_process import ROOT
 
 # Other variants of HunyuanVideo-1.5 differ from these in nothing that a device would see.
 ALIKE = {f"{size}-{kind}" for size in ("480p", "720p") for kind in ("t2v-distilled", "i2v-distilled")} | {
@@ -24,9 +23,8 @@ IN_A_PREDICTION = 13
 
 
 @pytest.fixture(scope="module")
-def made() -> dict[str, dict[str, Any]]:
-    command = [sys.executable, "-m", "tests.engine.another_device", *VARIANTS]
-    ran = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=900)
+def made(forks: Forks) -> dict[str, dict[str, Any]]:
+    ran = forks.run_module("tests.engine.another_device", ROOT, *VARIANTS)
     assert ran.returncode == 0, ran.stderr
     by_variant: dict[str, dict[str, Any]] = json.loads(ran.stdout.splitlines()[-1])
     return by_variant

@@ -1,8 +1,6 @@
 """A job that is stopped on its way stops within a step, and leaves nothing behind that the next one could meet."""
 
 import math
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +9,8 @@ import pytest
 from builder.make_tiny import FAMILIES
 from tests.engine.clips import STEPS, clip
 from tests.engine.making import loaded
-from tests.handler_process import ROOT, environment
+from tests.forks import Forks
+from tests.handler_process import ROOT
 from videoworker.engine.engine import Engine
 from videoworker.errors import Code, JobError
 from videoworker.models import MODELS
@@ -32,11 +31,10 @@ def weights_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def made_anew(weights_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made_anew(weights_dir: Path, tmp_path_factory: pytest.TempPathFactory, forks: Forks) -> Path:
     """Clips of a process in which no job was ever stopped, one file per family."""
     folder = tmp_path_factory.mktemp("clips")
-    command = [sys.executable, "-m", "tests.engine.clips", str(weights_dir), str(folder), *WITH_A_SAMPLER]
-    ran = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=900)
+    ran = forks.run_module("tests.engine.clips", ROOT, str(weights_dir), str(folder), *WITH_A_SAMPLER)
     assert ran.returncode == 0, ran.stderr
     return folder
 

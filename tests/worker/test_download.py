@@ -7,6 +7,7 @@ import pytest
 
 from builder.tiny import cogvideox
 from tests.commands.hub import Hub, serving
+from tests.forks import Forks
 from tests.handler_process import output_of, run_job
 from videoworker.models.cogvideox import COGVIDEOX
 
@@ -20,10 +21,10 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
         yield hub
 
 
-def test_allow_download(hub: Hub, tmp_path: Path) -> None:
+def test_allow_download(hub: Hub, tmp_path: Path, forks: Forks) -> None:
     """Weights are fetched only if ALLOW_DOWNLOAD says so."""
     settings = {"MODEL": "cogvideox", "WEIGHTS_DIR": str(tmp_path / "weights"), "HF_ENDPOINT": hub.url}
-    refused = run_job(tmp_path, JOB, **settings)
+    refused = forks.run_job(tmp_path, JOB, **settings)
     assert refused.returncode == 1 and "To fetch them (Apache-2.0): videoworker fetch cogvideox" in refused.stderr
     assert hub.sent == []
 
