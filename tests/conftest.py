@@ -21,6 +21,8 @@ from videoworker.settings import Settings, settings
 
 Checkpoint = Callable[[str], Path]
 
+pytest_plugins = ["tests.databases"]
+
 hypothesis.settings.register_profile("without deadline", deadline=None)
 hypothesis.settings.load_profile("without deadline")
 

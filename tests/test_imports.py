@@ -22,6 +22,7 @@ MAY_KNOW = {
     "origin": set[str](),
     "models": set[str](),
     "http": set[str](),
+    "database": set[str](),
     "apis": {"models"},
     "planning": {"models", "canvas"},
     "weights": {"models"},
@@ -30,13 +31,13 @@ MAY_KNOW = {
     "engine": {"families", "sampling", "weights", "planning", "models", "canvas"},
     "media": {"canvas", "http", "origin"},
     "delivery": {"http", "origin"},
-    "endpoint": {"http"},
+    "endpoint": {"http", "database"},
     "draft": {"engine", "media", "origin"},
     "filming": {"draft", "engine", "media", "planning", "canvas", "origin"},
     "dubbing": {"draft", "engine", "families", "media", "planning", "origin"},
     "job": {"draft", "filming", "dubbing", "engine", "media", "delivery", "workspace"},
 }
-MAY_KNOW["commands"] = {"apis", "models", "planning", "weights", "engine", "endpoint", "http", "log_lines"}
+MAY_KNOW["commands"] = {"apis", "models", "planning", "weights", "engine", "endpoint", "http", "database", "log_lines"}
 MAY_KNOW["worker"] = {"job", "engine", "media", "delivery", "apis", "workspace", "log_lines"}
 MAY_KNOW["cli"] = {"commands"}
 
@@ -54,6 +55,7 @@ MUST_NOT_IMPORT = {
     "planning": HEAVY | NETWORK,
     "weights": HEAVY,
     "http": HEAVY,
+    "database": HEAVY | NETWORK,
     "endpoint": HEAVY,
     "canvas": TORCH | NETWORK,
     "origin": HEAVY | NETWORK,

@@ -11,8 +11,8 @@ from typing import Any, Self, TypeVar
 import requests
 
 from bench.servers.endpoint import AS_WORKER, PATIENCE, TOKEN, Endpoint
+from videoworker.database.database import Database
 from videoworker.endpoint.app import make_app
-from videoworker.endpoint.database import Database
 from videoworker.endpoint.queue import Queue
 from videoworker.endpoint.settings import EndpointSettings
 from videoworker.endpoint.worker_access import WorkerAccess
@@ -66,7 +66,7 @@ class EndpointHere(Endpoint):
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE)
 
     async def _start(self, sock: socket.socket) -> None:
-        self._database = Database(self._settings.database_url.get_secret_value())
+        self._database = Database(self._settings.database_url.get_secret_value(), "endpoint")
         self.queue = Queue(self._database, self._settings, lambda: time.monotonic() + self._ahead)
         app = make_app(self.queue, self._settings, WorkerAccess(TOKEN), self.files)
         await self.queue.open()

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from bench.servers.endpoint import AS_WORKER, PATIENCE, TOKEN
-from tests.endpoint.conftest import Start, on_sqlite
+from tests.databases import on_sqlite
+from tests.endpoint.conftest import Start
 from tests.endpoint.running_endpoint import EndpointHere, Worker
 from videoworker.endpoint import video_links, worker_routes
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.endpoint.conftest import Start, on_sqlite
+from tests.databases import on_sqlite
+from tests.endpoint.conftest import Start
 from tests.endpoint.running_endpoint import EndpointHere, Worker
 
 

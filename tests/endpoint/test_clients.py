@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.endpoint.conftest import Start, on_sqlite
+from tests.databases import on_sqlite
+from tests.endpoint.conftest import Start
 from tests.endpoint.running_endpoint import EndpointHere, Worker
 
 pytestmark = on_sqlite

@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from bench.servers.endpoint import EndpointProcess, eventually
-from tests.endpoint.conftest import on_sqlite
+from tests.databases import on_sqlite
 
 
 @pytest.fixture

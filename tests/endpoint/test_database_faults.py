@@ -10,8 +10,9 @@ import pytest
 import structlog
 from sqlalchemy.exc import DataError, OperationalError
 
-from tests.endpoint.conftest import Start, on_sqlite
-from videoworker.endpoint.database_faults import FaultLog
+from tests.databases import on_sqlite
+from tests.endpoint.conftest import Start
+from videoworker.database.faults import FaultLog
 
 SECRET = "hunter2"
 

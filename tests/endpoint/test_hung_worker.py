@@ -9,7 +9,8 @@ import pytest
 import structlog
 
 from bench.servers.endpoint import eventually
-from tests.endpoint.conftest import Start, on_sqlite
+from tests.databases import on_sqlite
+from tests.endpoint.conftest import Start
 from tests.endpoint.running_endpoint import EndpointHere, Worker
 
 pytestmark = on_sqlite

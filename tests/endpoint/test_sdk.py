@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from bench.servers.endpoint import PATIENCE, eventually
-from tests.endpoint.conftest import Start, on_sqlite
+from tests.databases import on_sqlite
+from tests.endpoint.conftest import Start
 from tests.endpoint.running_endpoint import EndpointHere
 
 pytestmark = on_sqlite

@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import Engine, create_engine, event, make_url, text
 
 from bench.servers.endpoint import eventually
-from tests.endpoint.conftest import Start, on_sqlite
+from tests.databases import on_sqlite
+from tests.endpoint.conftest import Start
 from tests.endpoint.running_endpoint import Worker
 
 # As the jobs' table was when it held the bodies.

@@ -15,7 +15,8 @@ import structlog
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from bench.servers.endpoint import PATIENCE, eventually
-from tests.endpoint.conftest import Start, on_sqlite
+from tests.databases import on_sqlite
+from tests.endpoint.conftest import Start
 from tests.endpoint.running_endpoint import EndpointHere, Worker
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

@@ -13,8 +13,8 @@ import typer
 from sqlalchemy.exc import SQLAlchemyError
 
 from videoworker import apis
+from videoworker.database.database import DatabaseInUseError
 from videoworker.endpoint import server, video_links
-from videoworker.endpoint.database import DatabaseInUseError
 from videoworker.endpoint.settings import settings as endpoint_settings
 from videoworker.http.caller_access import is_loopback
 from videoworker.log_lines import to_stderr
@@ -69,7 +69,7 @@ def serve(
     try:
         server.serve(sock, at, server.Workers(command, environments), current.output_dir.resolve(), endpoint)
     except DatabaseInUseError as error:
-        sys.exit(str(error))
+        sys.exit(f"DATABASE_URL: {error}")
     except (SQLAlchemyError, OSError) as error:
         sys.exit(f"DATABASE_URL: {str(getattr(error, 'orig', error)).splitlines()[0]}")
 

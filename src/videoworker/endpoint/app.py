@@ -12,8 +12,8 @@ from fastapi.staticfiles import StaticFiles
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
+from videoworker.database.faults import DatabaseReplacedError
 from videoworker.endpoint import caller_routes, video_links, worker_routes
-from videoworker.endpoint.database_faults import DatabaseReplacedError
 from videoworker.endpoint.queue import Queue, QueueFullError
 from videoworker.endpoint.settings import EndpointSettings
 from videoworker.endpoint.webhooks import Webhooks

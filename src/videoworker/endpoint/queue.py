@@ -12,9 +12,9 @@ from functools import partial
 
 import structlog
 
+from videoworker.database.database import Database
+from videoworker.database.faults import DATABASE_ERRORS, FaultLog
 from videoworker.endpoint import jobs
-from videoworker.endpoint.database import Database
-from videoworker.endpoint.database_faults import DATABASE_ERRORS, FaultLog
 from videoworker.endpoint.jobs import AssignedJob, Job, JobCounts, JobResult, JobState, JobStream, Submission
 from videoworker.endpoint.queue_room import QueueRoom
 from videoworker.endpoint.settings import EndpointSettings

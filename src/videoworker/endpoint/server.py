@@ -10,8 +10,8 @@ from pathlib import Path
 
 import structlog
 
+from videoworker.database.database import Database
 from videoworker.endpoint.app import make_app
-from videoworker.endpoint.database import Database
 from videoworker.endpoint.queue import Queue
 from videoworker.endpoint.settings import EndpointSettings
 from videoworker.endpoint.supervisor import Supervisor
@@ -52,7 +52,7 @@ def serve(sock: socket.socket, base_url: str, workers: Workers, files: Path, set
     # Accepted connections inherit the option. asyncio sets it only if the socket names its protocol, and this one may
     # not.
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    database = Database(settings.database_url.get_secret_value())
+    database = Database(settings.database_url.get_secret_value(), "endpoint")
     try:
         queue = Queue(database, settings)
         token = settings.worker_token

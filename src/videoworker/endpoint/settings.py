@@ -4,10 +4,10 @@ from functools import cache
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
 from standardwebhooks import Webhook
 from standardwebhooks.webhooks import EmptyWebhookSecretError
+
+from videoworker.database.url import DatabaseUrl
 
 
 class EndpointSettings(BaseSettings):
@@ -19,7 +19,7 @@ class EndpointSettings(BaseSettings):
 
     endpoint_id: str = Field("local", pattern=r"^[A-Za-z0-9_-]+$", description="id of the endpoint, in `/v2/<id>/run`")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; a Pod of RunPod's Hub is called at 80")
-    database_url: SecretStr = Field(
+    database_url: DatabaseUrl = Field(
         SecretStr("sqlite:///jobs.db"), description="database of the jobs: `sqlite:///<path>` or `postgresql://...`"
     )
     api_keys: SecretStr | None = Field(
@@ -52,22 +52,6 @@ class EndpointSettings(BaseSettings):
     webhook_private_addresses: bool | None = Field(
         None, description="let webhooks go to private addresses; empty: only if API_KEYS is empty"
     )
-
-    @field_validator("database_url")
-    @classmethod
-    def _known_database(cls, value: SecretStr) -> SecretStr:
-        try:
-            url = make_url(value.get_secret_value())
-        except (ArgumentError, ValueError):
-            url = make_url("unknown://")
-        if (
-            url.get_backend_name() not in {"sqlite", "postgresql"}
-            or url.database in {None, "", ":memory:"}
-            or "@" in (url.host or "")  # of a password: it must be written as %40, since drivers' errors name hosts
-            or (url.get_backend_name() == "sqlite" and url.query)
-        ):
-            raise ValueError("must be sqlite:///<path> or postgresql://<user>:<password>@<host>/<database>")
-        return value
 
     @field_validator("webhook_secret")
     @classmethod

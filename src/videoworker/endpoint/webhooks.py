@@ -18,8 +18,8 @@ import structlog
 from standardwebhooks import Webhook
 from tenacity import AsyncRetrying, RetryError, retry_if_exception_type, stop_after_attempt, wait_fixed
 
+from videoworker.database.faults import DATABASE_ERRORS
 from videoworker.endpoint.answers import job_fields, json_object
-from videoworker.endpoint.database_faults import DATABASE_ERRORS
 from videoworker.endpoint.jobs import Job
 from videoworker.endpoint.queue import Queue
 from videoworker.endpoint.settings import EndpointSettings

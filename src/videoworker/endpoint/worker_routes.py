@@ -4,10 +4,8 @@ What comes from a worker that no longer has the job is discarded. That is no err
 it, so the answer is as for any other.
 """
 
-import asyncio
 import json
-from collections.abc import Coroutine
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import structlog
 from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
@@ -17,6 +15,7 @@ from videoworker.endpoint.caller_routes import JobId
 from videoworker.endpoint.jobs import AssignedJob, JobResult
 from videoworker.endpoint.queue import Queue
 from videoworker.http.body import limited_body, parse_json
+from videoworker.http.disconnect import while_connected
 
 WorkerId = Annotated[str, Path(pattern=r"^[A-Za-z0-9._-]{1,255}$")]
 
@@ -33,8 +32,6 @@ OPERATIONS = ("job-take", "job-take-batch", "job-stop", "job-done", "job-stream"
 
 _NO_CONTENT = Response(status_code=204)
 
-Item = TypeVar("Item")
-
 _log = structlog.get_logger()
 
 
@@ -44,7 +41,7 @@ def routes(queue: Queue) -> APIRouter:
     @router.get("/job-take/{worker_id}")
     async def take(request: Request, worker_id: WorkerId, job_in_progress: str = "1") -> Response:
         work = queue.take(worker_id, 1, job_in_progress == "0", POLL_SECONDS)
-        taken = await _while_connected(request, work)
+        taken = await while_connected(request, work)
         return json_response(_job_object(taken[0])) if taken else _NO_CONTENT
 
     @router.get("/job-take-batch/{worker_id}")
@@ -55,13 +52,13 @@ def routes(queue: Queue) -> APIRouter:
         job_in_progress: str = "1",
     ) -> Response:
         work = queue.take(worker_id, batch_size, job_in_progress == "0", POLL_SECONDS)
-        if not (taken := await _while_connected(request, work)):
+        if not (taken := await while_connected(request, work)):
             return _NO_CONTENT
         return json_response(f"[{','.join(map(_job_object, taken))}]")
 
     @router.get("/job-stop/{worker_id}")
     async def stop(request: Request, worker_id: WorkerId) -> Response:
-        job_ids = await _while_connected(request, queue.workers.jobs_to_stop(worker_id, POLL_SECONDS))
+        job_ids = await while_connected(request, queue.workers.jobs_to_stop(worker_id, POLL_SECONDS))
         return json_response(json.dumps({"jobsToStop": job_ids})) if job_ids else _NO_CONTENT
 
     @router.post("/job-done/{worker_id}/{job_id}")
@@ -112,20 +109,3 @@ def _result(body: dict[str, Any]) -> JobResult:
         output=json.dumps(body["output"]) if "output" in body else None,
         error=json.dumps(body["error"]) if body.get("error") else None,
     )
-
-
-async def _while_connected(request: Request, work: Coroutine[Any, Any, list[Item]]) -> list[Item]:
-    """What `work` returns. Cancels it if the worker disconnects first, because the worker would never get it."""
-    task, disconnected = asyncio.create_task(work), asyncio.create_task(_disconnected(request))
-    try:
-        await asyncio.wait({task, disconnected}, return_when=asyncio.FIRST_COMPLETED)
-        return await task if task.done() else []
-    finally:
-        disconnected.cancel()
-        task.cancel()
-        await asyncio.gather(task, disconnected, return_exceptions=True)
-
-
-async def _disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

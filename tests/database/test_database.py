@@ -1,4 +1,4 @@
-"""Changes that are committed together, and which endpoint may use a database."""
+"""Changes that are committed together, and which process may use a database."""
 
 import asyncio
 import gc
@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
-from videoworker.endpoint.database import Database, DatabaseInUseError
+from videoworker.database.database import Database, DatabaseInUseError
 
 PROMPT = "a-private-prompt"
 
@@ -26,7 +26,7 @@ def numbers(connection: Connection) -> list[int]:
 
 def test_group_commit(database_url: str) -> None:
     """Changes that wait together are committed together. One that fails harms no other."""
-    database = Database(database_url)
+    database = Database(database_url, "endpoint")
     commits = 0
     blocked, go = threading.Event(), threading.Event()
 
@@ -72,7 +72,7 @@ def test_group_commit(database_url: str) -> None:
 
 def test_fault_of_the_database(tmp_path: Path) -> None:
     """All changes that wait fail together, at once. The error holds nothing of what a statement was given."""
-    database = Database(f"sqlite:///{tmp_path}/jobs.db")
+    database = Database(f"sqlite:///{tmp_path}/jobs.db", "endpoint")
     blocked, go = threading.Event(), threading.Event()
     tries = 0
 
@@ -106,7 +106,7 @@ def test_fault_of_the_database(tmp_path: Path) -> None:
 
 def test_caller_that_is_gone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A change that fails after its caller has gone is no error of asyncio's."""
-    database = Database(f"sqlite:///{tmp_path}/jobs.db")
+    database = Database(f"sqlite:///{tmp_path}/jobs.db", "endpoint")
 
     async def run() -> None:
         writing = database.write(lambda connection: connection.execute(text("SELECT * FROM absent")))
@@ -122,14 +122,14 @@ def test_file_of_an_earlier_version(tmp_path: Path) -> None:
     """It becomes its user's alone."""
     file = tmp_path / "jobs.db"
     file.touch(mode=0o644)
-    Database(f"sqlite:///{file}").close()
+    Database(f"sqlite:///{file}", "endpoint").close()
     assert file.stat().st_mode & 0o777 == 0o600
 
 
-def test_one_endpoint_at_a_time(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = Database(database_url)
-    monkeypatch.setattr("videoworker.endpoint.database._CLAIM_SECONDS", 0.0)
+def test_one_process_at_a_time(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = Database(database_url, "endpoint")
+    monkeypatch.setattr("videoworker.database.database._CLAIM_SECONDS", 0.0)
     with pytest.raises(DatabaseInUseError):
-        Database(database_url)
+        Database(database_url, "endpoint")
     first.close()
-    Database(database_url).close()
+    Database(database_url, "endpoint").close()

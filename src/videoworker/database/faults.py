@@ -15,7 +15,7 @@ class DatabaseReplacedError(Exception):
     """SQLite's files are no longer those that were opened."""
 
     def __init__(self) -> None:
-        super().__init__("The jobs' database was deleted or replaced. The endpoint must be started again.")
+        super().__init__("The jobs' database was deleted or replaced. This service must be started again.")
 
 
 # What a change or a query raises if it cannot be done. What is asked of SQLite alone raises the driver's own errors.

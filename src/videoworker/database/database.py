@@ -1,8 +1,8 @@
-"""The database: which endpoint may use it, and how changes are committed.
+"""The database: which service may use it, and how changes are committed.
 
 Ownership: one thread writes. It takes all changes that are waiting and runs them in one transaction. It reports each
 change only after the commit is on the disk, so many callers share one flush. Reads run on a few threads of their own.
-A database belongs to one endpoint at a time.
+A service's tables belong to one process at a time. On PostgreSQL, the endpoint and the gateway may share a database.
 
 If the database itself is at fault, all changes that wait together fail together, so none waits for the timeouts of the
 others. Nothing is logged here: whoever awaits a change tells of its error.
@@ -20,15 +20,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from filelock import FileLock, Timeout
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from videoworker.endpoint.database_faults import FAULTS, DatabaseReplacedError
+from videoworker.database.faults import FAULTS, DatabaseReplacedError
 
 Value = TypeVar("Value")
+Service = Literal["endpoint", "gateway"]
 
 _MAX_GROUP = 256  # changes in one transaction: limits how long the first of them waits for the others
 _READERS = 2
@@ -36,13 +37,17 @@ _OWNER_ONLY = 0o600
 _BUSY_SECONDS = 30.0  # how long another program's lock on SQLite's file is waited for
 _KEPT_FREE_BYTES = 1 << 22  # free room in SQLite's file, and in its write-ahead log, that is left for the next jobs
 _SHRINK_BYTES = 1 << 24  # by how much the file shrinks at once, which keeps changes waiting
-_CLAIM_SECONDS = 10.0  # PostgreSQL may take a moment to notice that an endpoint was killed
+_CLAIM_SECONDS = 10.0  # PostgreSQL may take a moment to notice that a process was killed
 _INCREMENTAL = 2  # SQLite's number of the mode in which its file shrinks when it is told to
-_CLAIM_KEY = 0x766964656F  # "video": the key of PostgreSQL's advisory lock
+# The keys of PostgreSQL's advisory locks: "video" and "gateway".
+_CLAIM_KEYS: dict[Service, int] = {"endpoint": 0x766964656F, "gateway": 0x67617465776179}
 
 
 class DatabaseInUseError(Exception):
-    """Another endpoint already serves from this database."""
+    """Another process of this service already serves from this database."""
+
+    def __init__(self, service: Service) -> None:
+        super().__init__(f"Another {service} serves from this database.")
 
 
 @dataclass(frozen=True)
@@ -70,10 +75,10 @@ class Database:
     """A change or a query is a function of a `Connection`. Its errors are raised where it is awaited. So is
     `DatabaseReplacedError`."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, service: Service) -> None:
         """Raises `DatabaseInUseError`, `OSError`, and SQLAlchemy's errors if the database cannot be reached."""
         parsed = make_url(url)
-        self._release = _claim(parsed)
+        self._release = _claim(parsed, service)
         self.engine, self._reader = _engine(parsed, "BEGIN IMMEDIATE"), _engine(parsed, "BEGIN")
         self._files = _SqliteFiles(self.engine) if parsed.get_backend_name() == "sqlite" else None
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="database-read")
@@ -111,7 +116,7 @@ class Database:
             self._files.check()
 
     def close(self) -> None:
-        """Commits the changes that are waiting. After that another endpoint can claim the database."""
+        """Commits the changes that are waiting. After that another process can claim the database."""
         self._pending.put(None)
         self._thread.join()
         self._readers.shutdown()
@@ -221,7 +226,7 @@ def _keep_private(path: str) -> None:
             file.chmod(_OWNER_ONLY)
 
 
-def _claim(url: URL) -> Callable[[], None]:
+def _claim(url: URL, service: Service) -> Callable[[], None]:
     """Claims the database for this process. The claim ends when the returned function is called or the process ends.
 
     Raises `DatabaseInUseError` if another process has claimed it."""
@@ -230,7 +235,7 @@ def _claim(url: URL) -> Callable[[], None]:
         try:
             lock.acquire()
         except Timeout as error:
-            raise DatabaseInUseError("Another endpoint serves from this DATABASE_URL.") from error
+            raise DatabaseInUseError(service) from error
         _keep_private(str(url.database))
         return lock.release
 
@@ -244,8 +249,8 @@ def _claim(url: URL) -> Callable[[], None]:
         reraise=True,
     )
     def take_lock() -> None:
-        if not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": _CLAIM_KEY}):
-            raise DatabaseInUseError("Another endpoint serves from this DATABASE_URL.")
+        if not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": _CLAIM_KEYS[service]}):
+            raise DatabaseInUseError(service)
 
     def release() -> None:
         connection.close()
