@@ -32,12 +32,24 @@ MAY_KNOW = {
     "media": {"canvas", "http", "origin"},
     "delivery": {"http", "origin"},
     "endpoint": {"http", "database"},
+    "gateway": {"apis", "http", "database", "delivery"},
     "draft": {"engine", "media", "origin"},
     "filming": {"draft", "engine", "media", "planning", "canvas", "origin"},
     "dubbing": {"draft", "engine", "families", "media", "planning", "origin"},
     "job": {"draft", "filming", "dubbing", "engine", "media", "delivery", "workspace"},
 }
-MAY_KNOW["commands"] = {"apis", "models", "planning", "weights", "engine", "endpoint", "http", "database", "log_lines"}
+MAY_KNOW["commands"] = {
+    "apis",
+    "models",
+    "planning",
+    "weights",
+    "engine",
+    "endpoint",
+    "gateway",
+    "http",
+    "database",
+    "log_lines",
+}
 MAY_KNOW["worker"] = {"job", "engine", "media", "delivery", "apis", "workspace", "log_lines"}
 MAY_KNOW["cli"] = {"commands"}
 
@@ -57,6 +69,7 @@ MUST_NOT_IMPORT = {
     "http": HEAVY,
     "database": HEAVY | NETWORK,
     "endpoint": HEAVY,
+    "gateway": HEAVY,
     "canvas": TORCH | NETWORK,
     "origin": HEAVY | NETWORK,
     "media": TORCH | {"runpod"},

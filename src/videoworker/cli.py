@@ -10,6 +10,7 @@ from videoworker import __version__
 from videoworker.commands.convert import convert
 from videoworker.commands.estimate import estimate
 from videoworker.commands.fetch import fetch
+from videoworker.commands.gateway import gateway
 from videoworker.commands.models import models
 from videoworker.commands.serve import serve
 from videoworker.commands.verify import verify
@@ -34,7 +35,7 @@ def videoworker(
     """A RunPod Serverless worker for open video models."""
 
 
-for _command in (models, estimate, fetch, verify, convert, serve):
+for _command in (models, estimate, fetch, verify, convert, serve, gateway):
     app.command()(_command)
 
 

@@ -24,7 +24,7 @@ def main(port: Annotated[int, typer.Option()]) -> None:
     print(f"serving {at}/v2/local", flush=True)
     worker_routes.POLL_SECONDS = 2.0
     command = [sys.executable, NULL_HANDLER]
-    server.serve(sock, at, server.Workers(command, [{"HOME": os.devnull}] * 2), Path("files"), settings())
+    server.serve(server.Place(sock, at, Path("files")), server.Workers(command, [{"HOME": os.devnull}] * 2), settings())
 
 
 if __name__ == "__main__":

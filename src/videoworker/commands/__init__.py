@@ -1,1 +1,1 @@
-"""The commands of `videoworker`. Each has a file of its name. `model_arguments` is what several of them take."""
+"""The commands of `videoworker`. Each has a file of its name. The other files hold what several of them share."""

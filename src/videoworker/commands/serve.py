@@ -1,77 +1,122 @@
-"""`videoworker serve`: RunPod's job API and the workers behind it, on this machine."""
+"""`videoworker serve`: RunPod's job API, the workers behind it and HTTP APIs before it, on this machine."""
 
-import logging
+import asyncio
 import os
 import shutil
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from typing import Annotated
 
-import structlog
 import typer
+from pydantic import SecretStr
 from sqlalchemy.exc import SQLAlchemyError
 
 from videoworker import apis
+from videoworker.commands.api_arguments import ALL, chosen, listen, url_of
+from videoworker.commands.service_log import configure_log
 from videoworker.database.database import DatabaseInUseError
 from videoworker.endpoint import server, video_links
+from videoworker.endpoint.settings import EndpointSettings
 from videoworker.endpoint.settings import settings as endpoint_settings
+from videoworker.gateway import server as gateway_server
+from videoworker.gateway.apis.form import HttpForm
+from videoworker.gateway.server import CannotStartError, opened
+from videoworker.gateway.settings import settings as gateway_settings
 from videoworker.http.caller_access import is_loopback
-from videoworker.log_lines import to_stderr
 from videoworker.settings import ROOT, settings
 
 # What this process and its workers write is for this user alone: jobs and videos are their callers' own.
 _PRIVATE = 0o077
 
+_GATEWAYS_OWN = ("ENDPOINT_API_KEY", "GATEWAY_DATABASE_URL")
+
 
 def serve(
-    api: Annotated[str | None, typer.Option(help="request format if a job names none; takes the place of API")] = None,
+    api: Annotated[
+        list[str] | None,
+        typer.Option(help=f"serve this HTTP API, at its own port; may be repeated; several, or {ALL}: under /<name>/"),
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=0, help="how many; by default one per GPU, at least one")] = None,
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="0: any that is free; by default PORT, else 8000")
     ] = None,
     host: Annotated[
-        str, typer.Option(help="address to listen on; this machine's, unless API_KEYS is set")
-    ] = "127.0.0.1",
+        str | None,
+        typer.Option(help="address to listen on; by default this machine's; others need --api or API_KEYS"),
+    ] = None,
 ) -> None:
-    """Serves RunPod's job API on one machine, with workers that are kept running."""
+    """Serves RunPod's job API on one machine, with workers that are kept running.
+
+    With --api, an HTTP API takes its place. The job API then moves to a port that only this machine reaches.
+    """
     current, endpoint = settings(), endpoint_settings()
-    port = endpoint.port if port is None else port
-    apis.select({}, api or current.api)
-    if not endpoint.keys and not is_loopback(host):
-        sys.exit(f"--host {host}: set API_KEYS to serve beyond this machine.")
+    apis.select({}, current.api)
     count = max(1, len(_gpus())) if workers is None else workers
     if current.metrics_port is not None and current.metrics_port + count > 65536:
         last = current.metrics_port + count - 1
         sys.exit(f"METRICS_PORT: {count} workers need {current.metrics_port} to {last}; the highest port is 65535.")
+    forms = chosen(api or [])
     os.umask(_PRIVATE)
-    _configure_log()
-    try:
-        sock = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except OSError as error:
-        sys.exit(f"--host {host} --port {port}: {error.strerror or error}")
-
-    at = f"http://{'127.0.0.1' if host == '0.0.0.0' else f'[{host}]' if ':' in host else host}:{sock.getsockname()[1]}"
+    configure_log()
+    files = current.output_dir.resolve()
+    if forms:
+        fronts = listen(host or "localhost", port, forms)
+        sock = socket.create_server(("127.0.0.1", 0))
+        base_url = at = url_of(sock)
+        endpoint = endpoint.model_copy(update={"webhook_private_addresses": True})  # the gateway's
+    else:
+        sock = _socket(host or "127.0.0.1", endpoint.port if port is None else port, endpoint)
+        at = url_of(sock)
+        base_url = current.public_base_url or at
     links = video_links.path(endpoint.keys) if endpoint.keys else ""
-    common = {
-        "PUBLIC_BASE_URL": f"{current.public_base_url or at}{links}",
-        "OUTPUT_DIR": str(current.output_dir.resolve()),
-    }
-    if "metrics_host" not in current.model_fields_set:
+    common = {"PUBLIC_BASE_URL": f"{base_url}{links}", "OUTPUT_DIR": str(files)}
+    if "metrics_host" not in current.model_fields_set and host is not None:
         common["METRICS_HOST"] = host
-    if api:
-        common["API"] = api
     environments = [
         common | device | _metrics(current.metrics_port, index) for index, device in enumerate(_devices(count))
     ]
     command = [sys.executable, "-u", str(ROOT / "handler.py")]
     typer.echo(f"serving {at}/v2/{endpoint.endpoint_id} with {count} worker{'' if count == 1 else 's'}")
+    beside = _gateway(forms, fronts, f"{at}/v2/{endpoint.endpoint_id}", files) if forms else None
     try:
-        server.serve(sock, at, server.Workers(command, environments), current.output_dir.resolve(), endpoint)
-    except DatabaseInUseError as error:
-        sys.exit(f"DATABASE_URL: {error}")
+        server.serve(server.Place(sock, at, files), server.Workers(command, environments), endpoint, beside)
+    except (DatabaseInUseError, CannotStartError) as error:
+        sys.exit(str(error))
     except (SQLAlchemyError, OSError) as error:
         sys.exit(f"DATABASE_URL: {str(getattr(error, 'orig', error)).splitlines()[0]}")
+
+
+def _socket(host: str, port: int, endpoint: EndpointSettings) -> socket.socket:
+    """Where the job API listens. Ends the process with one line if it may not or cannot."""
+    if not endpoint.keys and not is_loopback(host):
+        sys.exit(f"--host {host}: set API_KEYS to serve beyond this machine.")
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        sys.exit(f"--host {host} --port {port}: {error.strerror or error}")
+
+
+def _gateway(forms: list[HttpForm], sockets: list[socket.socket], endpoint_url: str, files: Path) -> server.Beside:
+    """Serves the APIs over the endpoint of this process. What the workers make is the gateway's alone."""
+    keys, read = endpoint_settings().keys, gateway_settings()
+    for name in _GATEWAYS_OWN:
+        os.environ.pop(name, None)  # workers inherit the rest
+    own = read.model_copy(
+        update={
+            "endpoint_url": endpoint_url,
+            "endpoint_api_key": SecretStr(keys[0]) if keys else None,
+            "webhook_base_url": url_of(sockets[0]),
+        }
+    )
+
+    async def run(ending: asyncio.Event) -> None:
+        async with opened(own, settings(), files) as core:
+            typer.echo(f"serving {url_of(sockets[0])} with {', '.join(form.api.name for form in forms)}")
+            await gateway_server.serve(sockets, forms, core, ending)
+
+    return run
 
 
 def _gpus() -> list[str]:
@@ -94,22 +139,3 @@ def _devices(count: int) -> list[dict[str, str]]:
 def _metrics(first_port: int | None, index: int) -> dict[str, str]:
     """The environment that gives worker `index` a port of its own; none if metrics are not served."""
     return {} if first_port is None else {"METRICS_PORT": str(first_port + index)}
-
-
-def _configure_log() -> None:
-    lines = to_stderr()
-    # plain tracebacks: the richer ones show local variables, prompts and secrets among them
-    readable = structlog.dev.ConsoleRenderer(
-        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-    )
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S", utc=False),
-            readable,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=lambda *_: lines,
-    )
-    logging.basicConfig(level=logging.WARNING)

@@ -39,6 +39,7 @@ _KEPT_FREE_BYTES = 1 << 22  # free room in SQLite's file, and in its write-ahead
 _SHRINK_BYTES = 1 << 24  # by how much the file shrinks at once, which keeps changes waiting
 _CLAIM_SECONDS = 10.0  # PostgreSQL may take a moment to notice that a process was killed
 _INCREMENTAL = 2  # SQLite's number of the mode in which its file shrinks when it is told to
+_VARIABLES: dict[Service, str] = {"endpoint": "DATABASE_URL", "gateway": "GATEWAY_DATABASE_URL"}
 # The keys of PostgreSQL's advisory locks: "video" and "gateway".
 _CLAIM_KEYS: dict[Service, int] = {"endpoint": 0x766964656F, "gateway": 0x67617465776179}
 
@@ -47,7 +48,7 @@ class DatabaseInUseError(Exception):
     """Another process of this service already serves from this database."""
 
     def __init__(self, service: Service) -> None:
-        super().__init__(f"Another {service} serves from this database.")
+        super().__init__(f"Another {service} serves from this {_VARIABLES[service]}.")
 
 
 @dataclass(frozen=True)

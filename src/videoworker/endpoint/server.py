@@ -1,12 +1,12 @@
 """The whole endpoint in one process: HTTP server, queue and workers, and how they start and end together."""
 
 import asyncio
-import contextlib
 import signal
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -26,6 +26,16 @@ _log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where the endpoint serves: a listening socket, the scheme, host and port by which the workers reach it, and the
+    folder that is served."""
+
+    sock: socket.socket
+    base_url: str
+    files: Path
+
+
+@dataclass(frozen=True)
 class Workers:
     """The workers to run: the command that starts one, and the environment that each of them has.
 
@@ -35,38 +45,39 @@ class Workers:
     environments: Sequence[dict[str, str]]
 
 
-class _Server(Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leaves the signals to `_run`, since the workers must finish before the server ends."""
-        yield
+# What else runs in the process. It ends soon after the event is set.
+Beside = Callable[[asyncio.Event], Awaitable[None]]
 
 
-def serve(sock: socket.socket, base_url: str, workers: Workers, files: Path, settings: EndpointSettings) -> None:
-    """Serves on the listening socket until SIGTERM or SIGINT. Then it lets the workers finish their jobs. A second
-    signal ends them at once.
+def serve(place: Place, workers: Workers, settings: EndpointSettings, beside: Beside | None = None) -> None:
+    """Serves until SIGTERM or SIGINT. Then it lets the workers finish their jobs. A second signal ends them at once.
 
-    `base_url`: scheme, host and port by which the workers reach this endpoint. `files`: the folder that is served.
-    Raises `DatabaseInUseError`, `OSError`, and SQLAlchemy's errors if the database cannot be reached.
+    `beside` runs until then, and is told to end before the endpoint does. If it ends earlier, everything does. Raises
+    what it raises, `DatabaseInUseError`, `OSError`, and SQLAlchemy's errors if the database cannot be reached.
     """
     # Accepted connections inherit the option. asyncio sets it only if the socket names its protocol, and this one may
     # not.
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    place.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     database = Database(settings.database_url.get_secret_value(), "endpoint")
     try:
         queue = Queue(database, settings)
         token = settings.worker_token
         access = WorkerAccess(token.get_secret_value() if token else None)
-        server = _Server(make_app(queue, settings, access, files), Limits(idle_seconds=_KEEP_ALIVE_SECONDS))
-        wiring = wire(f"{base_url}/v2/{settings.endpoint_id}", settings)
+        app, limits = make_app(queue, settings, access, place.files), Limits(idle_seconds=_KEEP_ALIVE_SECONDS)
+        server = Server(app, limits)
+        wiring = wire(f"{place.base_url}/v2/{settings.endpoint_id}", settings)
         supervisor = Supervisor(workers.command, [wiring | one for one in workers.environments], queue, access)
-        asyncio.run(_run(server, sock, queue, supervisor))
+        asyncio.run(_run(server, place.sock, queue, supervisor, beside or _nothing))
     finally:
         database.close()
 
 
-async def _run(server: _Server, sock: socket.socket, queue: Queue, supervisor: Supervisor) -> None:
-    first, second = asyncio.Event(), asyncio.Event()
+async def _nothing(ending: asyncio.Event) -> None:
+    await ending.wait()
+
+
+async def _run(server: Server, sock: socket.socket, queue: Queue, supervisor: Supervisor, beside: Beside) -> None:
+    first, second, ending = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     def signalled() -> None:
         (second if first.is_set() else first).set()
@@ -77,18 +88,23 @@ async def _run(server: _Server, sock: socket.socket, queue: Queue, supervisor: S
     await queue.open()
     serving = asyncio.create_task(server.serve([sock]))
     supervising = asyncio.create_task(supervisor.run())
+    serving_beside = asyncio.ensure_future(beside(ending))
     # Without workers the supervisor is done at once, which is no reason to end.
-    await _first_of(serving, asyncio.create_task(first.wait()), *([supervising] if supervisor.has_workers else []))
+    working = [supervising] if supervisor.has_workers else []
+    await _first_of(serving, serving_beside, asyncio.create_task(first.wait()), *working)
     _log.info("ending", workers="finish their jobs; a second signal ends them at once")
     supervisor.finish()
     await _first_of(supervising, asyncio.create_task(second.wait()), serving)
     supervising.cancel()
     await asyncio.wait({supervising})
+    ending.set()
+    await asyncio.wait({serving_beside})
     queue.close()
     server.should_exit = True
     await serving
     if not supervising.cancelled():
         supervising.result()
+    serving_beside.result()
 
 
 def wire(url: str, settings: EndpointSettings) -> dict[str, str]:
@@ -111,5 +127,5 @@ def wire(url: str, settings: EndpointSettings) -> dict[str, str]:
     }
 
 
-async def _first_of(*tasks: asyncio.Task[object]) -> None:
+async def _first_of(*tasks: asyncio.Future[Any]) -> None:
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import uvicorn
 from fastapi import FastAPI
@@ -22,13 +24,19 @@ _lines = OnePerKind()
 
 
 class Server(uvicorn.Server):
-    """Serves `app` over HTTP/1.1. WebSockets are not spoken."""
+    """Serves `app` over HTTP/1.1. WebSockets are not spoken.
 
-    def __init__(self, app: FastAPI, limits: Limits) -> None:
+    `proxies`: addresses, separated by commas, whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
+    Signals are left to whoever runs it. It ends when `should_exit` is set.
+    """
+
+    def __init__(self, app: FastAPI, limits: Limits, proxies: str = "") -> None:
         config = uvicorn.Config(
             app,
             http=Connection,
             ws="none",
+            proxy_headers=bool(proxies),
+            forwarded_allow_ips=proxies,
             log_config=None,
             access_log=False,
             backlog=_ACCEPTED_AT_ONCE,
@@ -46,6 +54,10 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         for sock in sockets or ():
             sock.listen(_QUEUE)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
 
     async def on_tick(self, counter: int) -> bool:
         """uvicorn calls it ten times a second."""

@@ -1,0 +1,107 @@
+"""What an API's HTTP form is, and what the JSON forms share: bodies, errors, and documents."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import DBAPIError
+from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.responses import Response
+
+from videoworker.apis.api import Api
+from videoworker.apis.quoting import quoted
+from videoworker.database.faults import DatabaseReplacedError
+from videoworker.errors import Code, FieldProblem, JobError
+from videoworker.gateway.service import QueueFullError, Service
+from videoworker.http.body import limited_body, parse_json
+
+MAX_BODY_BYTES = 10_000_000  # of a request in JSON: what RunPod takes for a job
+
+_RETRY_SECONDS = 30  # told with every 503
+
+
+@dataclass(frozen=True)
+class HttpForm:
+    """An API over HTTP. `port` is its document's. `app` makes the ASGI application, whose paths are the document's."""
+
+    api: Api[Any]
+    port: int
+    app: Callable[[Service], FastAPI]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """An answer that is an error. `error` is what it comes from, if it is one of ours: HTTP has others."""
+
+    status: int
+    message: str
+    error: JobError | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+Body = Callable[[Refusal], dict[str, Any]]
+
+
+def json_app(service: Service, title: str, body: Body, invalid: int = 400) -> FastAPI:
+    """An application without routes. Whatever goes wrong is answered with `body` of it, in the document's form. A
+    request whose fields are wrong has the status `invalid`.
+
+    Any site's pages may call it: the documents' clients run in browsers too, and no cookie is looked at.
+    """
+    app = FastAPI(title=title, version="1.0.0")
+    app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"])
+
+    def answered(refusal: Refusal) -> Response:
+        headers = refusal.headers | ({"Retry-After": str(_RETRY_SECONDS)} if refusal.status == 503 else {})
+        return JSONResponse(body(refusal), refusal.status, headers)
+
+    def refused(error: JobError) -> Response:
+        return answered(Refusal(invalid if error.status == 400 else error.status, error.message, error))
+
+    @app.exception_handler(StarletteHTTPException)
+    async def http_error(request: Request, error: StarletteHTTPException) -> Response:
+        return answered(Refusal(error.status_code, error.detail, headers=dict(error.headers or {})))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid_parameter(request: Request, error: RequestValidationError) -> Response:
+        problems = tuple(FieldProblem(str(one["loc"][-1]), quoted(one["input"]), one["msg"]) for one in error.errors())
+        return refused(JobError(Code.INVALID_FIELD, "; ".join(map(str, problems)), problems))
+
+    @app.exception_handler(JobError)
+    async def job_error(request: Request, error: JobError) -> Response:
+        return refused(error)
+
+    @app.exception_handler(QueueFullError)
+    async def queue_full(request: Request, error: QueueFullError) -> Response:
+        return answered(Refusal(503, "The queue is full. Please try again later."))
+
+    @app.exception_handler(DBAPIError)
+    @app.exception_handler(DatabaseReplacedError)
+    async def database_fault(request: Request, error: Exception) -> Response:
+        service.tell(error)
+        return answered(Refusal(503, "The service cannot reach its jobs now."))
+
+    @app.exception_handler(Exception)
+    async def fault(request: Request, error: Exception) -> Response:
+        return answered(Refusal(500, "Internal server error"))
+
+    return app
+
+
+async def json_body(request: Request) -> Any:
+    """The request's body, whatever its content type says. Raises `HTTPException`."""
+    return parse_json(await limited_body(request, MAX_BODY_BYTES))
+
+
+def described_body(api: Api[Any]) -> dict[str, Any]:
+    """For a route's `openapi_extra`: that its body is a request of the API."""
+    schema = api.schema.model_json_schema(ref_template="#/components/schemas/{model}")
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def not_found(message: str) -> HTTPException:
+    return HTTPException(404, message)

@@ -1,0 +1,68 @@
+"""The gateway as an ASGI application: its APIs, the endpoint's webhooks, and the tasks that run beside requests."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from pydantic import BaseModel, ValidationError
+
+from videoworker.gateway import jobs
+from videoworker.gateway.apis.form import HttpForm
+from videoworker.gateway.service import Core, Service
+from videoworker.http.body import limited_body
+
+_WEBHOOK_BYTES = 20_000_000  # RunPod's limit of a job's answer, which a webhook has in it
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+class _Webhook(BaseModel):
+    """What is read of RunPod's webhook: its id of the job. The rest is asked for."""
+
+    id: str
+
+
+def make_app(core: Core, forms: Sequence[HttpForm]) -> FastAPI:
+    """The application. Open the core's follower before it serves.
+
+    One API has its document's paths. Several have them under `/<name>/` each, and are listed at `/`.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        following = asyncio.create_task(core.follower.run())
+        try:
+            yield
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+
+    app = FastAPI(title="Video APIs", lifespan=lifespan, openapi_url=None)
+
+    @app.post("/webhooks/{token}")
+    async def webhook(token: str, request: Request) -> Response:
+        """Nothing in it is believed but the id, and only from who knows the token: the endpoint."""
+        job = await core.database.read(partial(jobs.find_by_token, token=token)) if _TOKEN.fullmatch(token) else None
+        if job is None:
+            return Response(status_code=404)
+        try:
+            told = _Webhook.model_validate_json(await limited_body(request, _WEBHOOK_BYTES))
+        except ValidationError:
+            return Response(status_code=400)
+        await core.follower.announced(job, told.id)
+        return Response()
+
+    if len(forms) == 1:
+        app.mount("/", forms[0].app(Service(core, forms[0].api)))
+        return app
+
+    @app.api_route("/", methods=["GET", "HEAD"])
+    async def listed() -> dict[str, Any]:
+        return {"apis": {form.api.name: f"/{form.api.name}/" for form in forms}}
+
+    for form in forms:
+        app.mount(f"/{form.api.name}", form.app(Service(core, form.api)))
+    return app

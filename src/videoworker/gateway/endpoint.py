@@ -1,0 +1,160 @@
+"""The endpoint behind the gateway, by RunPod's job API: RunPod itself, or ours on one machine.
+
+RunPod's API has no way to submit a job twice and have it once. Ours knows the header `Idempotency-Key`: jobs with the
+same key are one job. RunPod ignores it.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+import httpx2
+from pydantic import BaseModel, ValidationError
+
+from videoworker.gateway.settings import GatewaySettings
+
+MAX_RUN_BYTES = 10_000_000  # RunPod's documented limit of a body of /run
+
+Model = TypeVar("Model", bound=BaseModel)
+Status = Literal["IN_QUEUE", "IN_PROGRESS", "COMPLETED", "FAILED", "CANCELLED", "TIMED_OUT"]
+
+_WRONG_BODY = (httpx2.codes.BAD_REQUEST, httpx2.codes.REQUEST_ENTITY_TOO_LARGE, httpx2.codes.UNPROCESSABLE_ENTITY)
+_CONNECT_SECONDS = 5.0
+_ANSWER_SECONDS = 30.0
+_CONNECTIONS = 32  # more than the follower's requests in flight; the rest is for those of callers
+
+
+class EndpointAwayError(Exception):
+    """The endpoint cannot be reached, or fails. `may_have_heard`: whether what was sent may have arrived."""
+
+    def __init__(self, may_have_heard: bool) -> None:
+        super().__init__("The endpoint does not answer.")
+        self.may_have_heard = may_have_heard
+
+
+class ThrottledError(Exception):
+    """The endpoint answers 429: it takes no more of these requests now."""
+
+
+class RefusedError(Exception):
+    """The endpoint refuses a request, and would do so again: its key or its URL is wrong, or the body."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"The endpoint answers {status}.")
+        self.status = status
+
+    @property
+    def is_of_the_body(self) -> bool:
+        """Whether it is what was sent that is wrong."""
+        return self.status in _WRONG_BODY
+
+
+class _Submitted(BaseModel):
+    id: str
+
+
+class EndpointState(BaseModel):
+    """A job as the endpoint tells it. `output` is its progress while it is not final."""
+
+    id: str
+    status: Status
+    output: Any = None
+    error: Any = None
+
+
+class Workers(BaseModel):
+    """How many workers the endpoint has in each state."""
+
+    idle: int = 0
+    initializing: int = 0
+    ready: int = 0
+    running: int = 0
+    throttled: int = 0
+    unhealthy: int = 0
+
+
+class _Health(BaseModel):
+    workers: Workers = Workers()
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What `/run` is sent. `key`: jobs with the same one are one job."""
+
+    input: Mapping[str, Any]
+    key: str
+    webhook: str | None
+
+    @property
+    def body(self) -> bytes:
+        fields: dict[str, Any] = {"input": dict(self.input)}
+        if self.webhook is not None:
+            fields["webhook"] = self.webhook
+        return json.dumps(fields, separators=(",", ":")).encode()
+
+
+class Endpoint:
+    """Every method raises `EndpointAwayError`, `ThrottledError` and `RefusedError`. Belongs to one event loop."""
+
+    def __init__(self, settings: GatewaySettings) -> None:
+        key = settings.endpoint_api_key
+        self._client = httpx2.AsyncClient(
+            base_url=f"{settings.endpoint_url}/",
+            headers={"Authorization": f"Bearer {key.get_secret_value()}"} if key else {},
+            timeout=httpx2.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS),
+            limits=httpx2.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS),
+            trust_env=False,
+        )
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def run(self, submission: Submission) -> str:
+        """The endpoint's id of the job."""
+        headers = {"Content-Type": "application/json", "Idempotency-Key": submission.key}
+        answer = await self._ask("POST", "run", content=submission.body, headers=headers)
+        return _read(_Submitted, answer).id
+
+    async def status(self, endpoint_id: str) -> EndpointState | None:
+        """None if the endpoint does not know the job, or no longer."""
+        try:
+            return _read(EndpointState, await self._ask("GET", f"status/{endpoint_id}"))
+        except RefusedError as error:
+            if error.status == httpx2.codes.NOT_FOUND:
+                return None
+            raise
+
+    async def cancel(self, endpoint_id: str) -> None:
+        """Nothing happens if the job is final, or the endpoint does not know it."""
+        try:
+            await self._ask("POST", f"cancel/{endpoint_id}")
+        except RefusedError as error:
+            if error.status not in (httpx2.codes.NOT_FOUND, httpx2.codes.BAD_REQUEST):
+                raise
+
+    async def workers(self) -> Workers:
+        return _read(_Health, await self._ask("GET", "health")).workers
+
+    async def _ask(self, method: str, path: str, **options: Any) -> httpx2.Response:
+        try:
+            answer = await self._client.request(method, path, **options)
+        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
+            raise EndpointAwayError(may_have_heard=False) from error
+        except httpx2.TransportError as error:
+            raise EndpointAwayError(may_have_heard=True) from error
+        if answer.status_code == httpx2.codes.TOO_MANY_REQUESTS:
+            raise ThrottledError
+        if answer.is_server_error:
+            raise EndpointAwayError(may_have_heard=True)
+        if not answer.is_success:
+            raise RefusedError(answer.status_code)
+        return answer
+
+
+def _read(model: type[Model], answer: httpx2.Response) -> Model:
+    """Raises `EndpointAwayError` if the answer is none of RunPod's API: a proxy's page, for example."""
+    try:
+        return model.model_validate_json(answer.content)
+    except ValidationError as error:
+        raise EndpointAwayError(may_have_heard=True) from error

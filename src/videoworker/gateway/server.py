@@ -1,0 +1,92 @@
+"""The gateway in a process: what it opens, and how it starts and ends."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from videoworker.database.database import Database, DatabaseInUseError
+from videoworker.gateway import bucket
+from videoworker.gateway.apis.form import HttpForm
+from videoworker.gateway.app import make_app
+from videoworker.gateway.endpoint import Endpoint
+from videoworker.gateway.follower import Follower
+from videoworker.gateway.health import HealthWatch
+from videoworker.gateway.service import Core
+from videoworker.gateway.settings import GatewaySettings
+from videoworker.gateway.videos import Videos
+from videoworker.http.limits import Limits
+from videoworker.http.server import Server
+from videoworker.settings import Settings
+
+
+class CannotStartError(Exception):
+    """The gateway cannot start. The message names the variable that is to blame."""
+
+
+async def serve(sockets: Sequence[socket.socket], forms: Sequence[HttpForm], core: Core, ending: asyncio.Event) -> None:
+    """Serves the APIs on the listening sockets until `ending` is set."""
+    server = Server(make_app(core, forms), Limits(), core.settings.forwarded_allow_ips)
+    serving = asyncio.create_task(server.serve(list(sockets)))
+    ended = asyncio.create_task(ending.wait())
+    await asyncio.wait({serving, ended}, return_when=asyncio.FIRST_COMPLETED)
+    server.should_exit = True
+    ended.cancel()
+    await serving
+
+
+@asynccontextmanager
+async def opened(settings: GatewaySettings, worker: Settings, served: Path | None = None) -> AsyncIterator[Core]:
+    """What a gateway's APIs share, closed at the end of the block.
+
+    `worker`: the bucket's variables. `served`: the folder that the endpoint serves, if that is in this process and the
+    gateway's alone. Raises `CannotStartError`, and `JobError` if the bucket cannot be used.
+    """
+    database = _database(settings)
+    try:
+        endpoint, videos = Endpoint(settings), await _videos(settings, worker, served)
+        follower = Follower(database, endpoint, videos, settings.webhooks_at)
+        await follower.open()
+        try:
+            yield Core(settings, database, follower, videos, HealthWatch(endpoint), served is not None)
+        finally:
+            await endpoint.close()
+            await videos.close()
+    finally:
+        database.close()
+
+
+def _database(settings: GatewaySettings) -> Database:
+    try:
+        return Database(settings.gateway_database_url.get_secret_value(), "gateway")
+    except DatabaseInUseError as error:
+        raise CannotStartError(str(error)) from error
+    except (SQLAlchemyError, OSError) as error:
+        line = str(getattr(error, "orig", error)).splitlines()[0]
+        raise CannotStartError(f"GATEWAY_DATABASE_URL: {line}") from error
+
+
+async def _videos(settings: GatewaySettings, worker: Settings, served: Path | None) -> Videos:
+    kept_in = await asyncio.to_thread(bucket.from_settings, worker)
+    try:
+        return Videos(settings.gateway_folder, kept_in, served)
+    except OSError as error:
+        raise CannotStartError(f"GATEWAY_FOLDER: {error.strerror}") from error
+
+
+def sockets_for(host: str, port: int) -> list[socket.socket]:
+    """Listening sockets. `localhost` stands for both loopback addresses, `::` for all addresses of both kinds. Raises
+    `OSError`."""
+    if host != "localhost":
+        is_ipv6 = ":" in host
+        family = socket.AF_INET6 if is_ipv6 else socket.AF_INET
+        dualstack = host == "::" and socket.has_dualstack_ipv6()
+        return [socket.create_server((host, port), family=family, dualstack_ipv6=dualstack)]
+    first = socket.create_server(("127.0.0.1", port))
+    try:
+        return [first, socket.create_server(("::1", first.getsockname()[1]), family=socket.AF_INET6)]
+    except OSError:  # this machine has no IPv6
+        return [first]

@@ -1,0 +1,232 @@
+"""What an API's HTTP form can ask for. It is all that the files in `videoworker.gateway.apis` need.
+
+A form checks what HTTP says, calls these methods, and writes the document's answers. It knows nothing of the endpoint,
+the database or the bucket.
+"""
+
+import asyncio
+import json
+import re
+import secrets
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from fastapi import Request
+from sqlalchemy import Connection
+from starlette.responses import Response
+
+from videoworker.apis.api import Api
+from videoworker.database.database import Database
+from videoworker.errors import Code, JobError
+from videoworker.gateway import jobs
+from videoworker.gateway.endpoint import MAX_RUN_BYTES, EndpointAwayError, RefusedError
+from videoworker.gateway.estimates import Estimates
+from videoworker.gateway.follower import Follower
+from videoworker.gateway.health import Health, HealthWatch
+from videoworker.gateway.jobs import Job, NewJob, Page, Query, State
+from videoworker.gateway.settings import GatewaySettings
+from videoworker.gateway.videos import VideoAwayError, Videos
+from videoworker.request import Progress, Result, VideoRequest
+
+_JOB_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_NAME = re.compile(r"[\w.-]{1,255}")
+
+_NOT_READY = "Model not initialized yet. Please try again in a few moments."
+
+
+class QueueFullError(Exception):
+    """As many jobs of this API wait as may."""
+
+
+@dataclass(frozen=True)
+class Core:
+    """What all APIs of a gateway share."""
+
+    settings: GatewaySettings
+    database: Database
+    follower: Follower
+    videos: Videos
+    health: HealthWatch
+    waits_for_worker: bool = False
+    """Whether jobs are refused until a worker is past its start: if the workers are on this machine, they are always
+    there or on their way. RunPod's come when there is a job."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a form wants for a new job, beside the request.
+
+    `name`: its video's file name; None for the job's id. `extra`: what the form keeps with it. `most_queued`: how many
+    jobs of the API may wait; None for any number."""
+
+    name: str | None = None
+    extra: Mapping[str, Any] | None = None
+    most_queued: int | None = None
+
+
+_ANY = Wish()
+
+
+class Service:
+    """The jobs of one API."""
+
+    def __init__(self, core: Core, api: Api[Any]) -> None:
+        self.api, self.settings, self._core = api, core.settings, core
+        self._estimates = Estimates(core.database, api.name)
+
+    async def submit(self, job_input: Mapping[str, Any], wish: Wish = _ANY) -> Job:
+        """Accepts a job. `job_input` is a request in the API's form. What is returned outlives this process.
+
+        Raises `JobError`: what `Api.parse` raises, INVALID_IMAGE if the request is too large for the endpoint, and
+        MODEL_NOT_LOADED if the endpoint cannot be reached. Raises `QueueFullError`.
+        """
+        self.api.parse(job_input)
+        if self._core.waits_for_worker and not (await self.health()).is_loaded:
+            raise JobError(Code.MODEL_NOT_LOADED, _NOT_READY)
+        job = await self._add(job_input, wish)
+        try:
+            await self._core.follower.submit(job)
+        except (EndpointAwayError, RefusedError) as error:
+            await self._core.database.write(partial(jobs.discard, job_id=job.id))
+            raise JobError(Code.MODEL_NOT_LOADED, _NOT_READY) from error
+        return job
+
+    async def find(self, job_id: str) -> Job | None:
+        """None if this API has no such job, whatever the id is."""
+        if not _JOB_ID.fullmatch(job_id):
+            return None
+        return self._own(await self._core.database.read(partial(jobs.find, job_id=job_id)))
+
+    async def find_named(self, name: str) -> Job | None:
+        """The job whose video has this file name; None if there is none, whatever the name is."""
+        if not _NAME.fullmatch(name):
+            return None
+        return self._own(await self._core.database.read(partial(jobs.find_by_name, api=self.api.name, name=name)))
+
+    async def page(self, query: Query) -> Page:
+        """Nothing if `query.after` is no job's id."""
+        if query.after is not None and await self.find(query.after) is None:
+            return Page([], has_more=False)
+        page = await self._core.database.read(partial(jobs.page, api=self.api.name, query=query))
+        for job in page.jobs:
+            self._core.follower.watch(job)
+        return page
+
+    async def counts(self) -> dict[State, int]:
+        """How many jobs are in each state. One that no job is in is absent."""
+        return await self._core.database.read(partial(jobs.counts, api=self.api.name))
+
+    async def cancel(self, job_id: str) -> Job | None:
+        """Cancels the job unless it is final. Returns it as it was; None if there is no such job."""
+        if await self.find(job_id) is None:
+            return None
+        before = await self._core.database.write(partial(jobs.cancel, job_id=job_id, now=time.time()))
+        if before is not None and not before.state.is_final:
+            self._core.follower.ended_here(before)
+        return before
+
+    async def delete(self, job_id: str, states: frozenset[State] = frozenset(State)) -> Job | None:
+        """Deletes the job and its video if it is in one of `states`; cancels it first. Returns it as it was; None if
+        there is no such job."""
+        if await self.find(job_id) is None:
+            return None
+        change = partial(jobs.remove, job_id=job_id, states=states, now=time.time())
+        before = await self._core.database.write(change)
+        if before is not None and before.state in states:
+            self._core.follower.ended_here(before)
+        return before
+
+    async def result(self, job_id: str) -> Job:
+        """The job once it is final. If this is cancelled, because the caller is gone, so is the job: unless the setting
+        CANCEL_ON_DISCONNECT is false."""
+        try:
+            await self._core.follower.ended(job_id)
+        except asyncio.CancelledError:
+            if self.settings.cancel_on_disconnect:
+                await self.cancel(job_id)
+            raise
+        job = await self.find(job_id)
+        if job is None:
+            raise JobError(Code.CANCELLED, "The job was deleted.")
+        return job
+
+    async def video(self, job: Job, request: Request, as_attachment: bool = False) -> Response:
+        """The bytes of a COMPLETED job's video, for GET and HEAD, with ranges.
+
+        Raises `JobError` DELIVERY_FAILED if they cannot be had now."""
+        try:
+            return await self._core.videos.response(job, request, as_attachment)
+        except VideoAwayError as error:
+            raise JobError(Code.DELIVERY_FAILED, "The video's bytes cannot be had now.") from error
+
+    async def health(self) -> Health:
+        """What is known of the endpoint and its workers."""
+        health = await self._core.health.now()
+        if health.workers is not None:
+            self._core.follower.workers = max(health.workers.running + health.workers.idle, 1)
+        return health
+
+    def tell(self, error: Exception) -> None:
+        """Logs a fault of the database."""
+        self._core.follower.faults.tell(error)
+
+    # A job in the words of the API's document
+
+    def request(self, job: Job) -> VideoRequest:
+        """What was asked for, without its picture."""
+        return self.api.parse(job.request)
+
+    def progress(self, job: Job) -> dict[str, Any]:
+        """The document's progress of a job that is QUEUED or RUNNING."""
+        waiting = Progress(job.id, "load", 0, 1, 0.0, 0.0, None, job.updated_at)
+        return self.api.progress(job.progress or waiting)
+
+    def answer(self, job: Job, url: str) -> dict[str, Any]:
+        """The document's answer of a COMPLETED job whose video is at `url`."""
+        assert job.video is not None and job.timings is not None and job.finished_at is not None
+        made = Result(job.id, self.request(job), job.video, job.timings, job.created_at, job.finished_at)
+        return self.api.answer(made.at(url))
+
+    def error(self, job: Job) -> dict[str, Any]:
+        """The document's error of a job that is FAILED or CANCELLED."""
+        assert job.error is not None
+        return self.api.error(job.error, job.id)
+
+    async def estimate(self, request: VideoRequest) -> float | None:
+        """Seconds that a worker will take for the request, by what others of this API took; None if none did yet."""
+        return await self._estimates.seconds(request)
+
+    async def _add(self, job_input: Mapping[str, Any], wish: Wish) -> Job:
+        job_id = str(uuid.uuid4())
+        new = NewJob(
+            id=job_id,
+            api=self.api.name,
+            name=wish.name or f"{job_id}.{self.api.parse(job_input).container}",
+            token=secrets.token_urlsafe(32),
+            input=job_input,
+            extra=wish.extra or {},
+        )
+        size = len(json.dumps(job_input))
+        if size > MAX_RUN_BYTES:
+            message = f"The request takes {size} bytes as JSON; at most {MAX_RUN_BYTES} can be sent to the endpoint."
+            raise JobError(Code.INVALID_IMAGE, message)
+
+        def add(connection: Connection) -> Job | None:
+            is_added = jobs.add(connection, new, wish.most_queued, time.time())
+            return jobs.find(connection, job_id) if is_added else None
+
+        job = await self._core.database.write(add)
+        if job is None:
+            raise QueueFullError
+        return job
+
+    def _own(self, job: Job | None) -> Job | None:
+        """The job if it is this API's. A caller asks about it, so the endpoint is asked more often for a while."""
+        if job is None or job.api != self.api.name:
+            return None
+        self._core.follower.watch(job)
+        return job

@@ -1,0 +1,59 @@
+"""Every environment variable that the gateway reads. Those of a bucket are the worker's, in `videoworker.settings`."""
+
+from functools import cache
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from videoworker.database.url import DatabaseUrl
+from videoworker.settings import BaseUrl
+
+
+class GatewaySettings(BaseSettings):
+    """Read once from the environment. Raises `pydantic.ValidationError` naming the variable that is wrong."""
+
+    model_config = SettingsConfigDict(
+        env_ignore_empty=True, frozen=True, extra="ignore", validate_default=True, hide_input_in_errors=True
+    )
+
+    endpoint_url: BaseUrl | None = Field(
+        None,
+        pattern=r"^https?://",
+        description="URL of the endpoint, such as `https://api.runpod.ai/v2/<id>`; `videoworker serve` sets it",
+    )
+    endpoint_api_key: SecretStr | None = Field(None, description="key with which the endpoint is called")
+    gateway_database_url: DatabaseUrl = Field(
+        SecretStr("sqlite:///gateway.db"),
+        description="database of the gateway's jobs: `sqlite:///<path>` or `postgresql://...`",
+    )
+    gateway_folder: Path = Field(
+        Path("gateway"), description="folder for the videos that are not in a bucket whose key the gateway has"
+    )
+    public_base_url: BaseUrl | None = Field(
+        None, pattern=r"^https?://", description="URL at which callers reach the gateway, for absolute links"
+    )
+    webhook_base_url: BaseUrl | None = Field(
+        None,
+        pattern=r"^https?://",
+        description="URL at which the endpoint reaches the gateway; empty: PUBLIC_BASE_URL; both empty: no webhooks",
+    )
+    forwarded_allow_ips: str = Field(
+        "", description="addresses of proxies whose `X-Forwarded-For` and `-Proto` are believed, separated by commas"
+    )
+    cancel_on_disconnect: bool = Field(
+        True, description="whether a job is cancelled if its caller hangs up while it waits for the video"
+    )
+    hunyuan_max_queue_size: int = Field(
+        10, ge=1, description="how many jobs of `hunyuanvideo-1.5` may wait; then the answer is 503"
+    )
+
+    @property
+    def webhooks_at(self) -> str | None:
+        """Where the endpoint reaches this gateway. None: it cannot, so it is only polled."""
+        return self.webhook_base_url or self.public_base_url
+
+
+@cache
+def settings() -> GatewaySettings:
+    return GatewaySettings()
