@@ -126,6 +126,15 @@ def test_file_of_an_earlier_version(tmp_path: Path) -> None:
     assert file.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.needs_postgresql
+@pytest.mark.parametrize("new_database", ["postgresql"], indirect=True)
+def test_two_services(database_url: str) -> None:
+    """On PostgreSQL, an endpoint and a gateway may share a database."""
+    endpoint = Database(database_url, "endpoint")
+    Database(database_url, "gateway").close()
+    endpoint.close()
+
+
 def test_one_process_at_a_time(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     first = Database(database_url, "endpoint")
     monkeypatch.setattr("videoworker.database.database._CLAIM_SECONDS", 0.0)

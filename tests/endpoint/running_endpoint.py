@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import requests
+from fastapi import FastAPI
 
 from bench.servers.endpoint import AS_WORKER, PATIENCE, TOKEN, Endpoint
 from videoworker.database.database import Database
@@ -65,10 +66,13 @@ class EndpointHere(Endpoint):
     def _here(self, work: Coroutine[Any, Any, Answer]) -> Answer:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE)
 
+    def _app(self) -> FastAPI:
+        return make_app(self.queue, self._settings, WorkerAccess(TOKEN), self.files)
+
     async def _start(self, sock: socket.socket) -> None:
         self._database = Database(self._settings.database_url.get_secret_value(), "endpoint")
         self.queue = Queue(self._database, self._settings, lambda: time.monotonic() + self._ahead)
-        app = make_app(self.queue, self._settings, WorkerAccess(TOKEN), self.files)
+        app = self._app()
         await self.queue.open()
         self._server = Server(app, self._limits)
         self._serving = asyncio.create_task(self._server.serve([sock]))

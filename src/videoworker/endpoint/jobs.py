@@ -183,6 +183,8 @@ class Submission:
     ttl: float
     """How long after its arrival it expires."""
     retention: float
+    is_keyed: bool = False
+    """Whether it may have been submitted before, under the same id."""
 
 
 @dataclass(frozen=True)
@@ -253,7 +255,9 @@ def add_if_room(connection: Connection, submission: Submission, max_bytes: int, 
 
 
 def add(connection: Connection, submission: Submission, now: float, retries: int = 0) -> None:
-    """Puts a new job at the end of the queue."""
+    """Puts a new job at the end of the queue. Nothing happens if it is there already."""
+    if submission.is_keyed and _state(connection, submission.id) is not None:
+        return
     expires_at = now + submission.ttl
     connection.execute(insert(_bodies), {"job_id": submission.id, "body": submission.body})
     connection.execute(

@@ -15,6 +15,9 @@ from videoworker.http.body import limited_body, parse_json
 # RunPod's documented limits.
 MAX_RUN_BYTES = 10_000_000
 MAX_RUNSYNC_BYTES = 20_000_000
+# Ids of jobs that came with a key (IETF draft-ietf-httpapi-idempotency-key-header) are named in this UUID's space.
+_KEYS = uuid.UUID("7f1a4a9e-0b0c-4d43-9a35-8f9a0c3d6b52")
+
 _WEEK = 7 * 24 * 3600 * 1000  # milliseconds
 
 _FOR_WORKER = ("input", "webhook", "policy", "s3Config")  # the fields that a worker gets
@@ -46,6 +49,8 @@ class _Body(BaseModel):
 async def read(request: Request, settings: EndpointSettings, is_sync: bool) -> Submission:
     """The job that the request submits. `is_sync`: by `/runsync`.
 
+    Requests with the same header `Idempotency-Key` submit the same job, for as long as that is kept.
+
     Raises `HTTPException` 413 if the body is too large, and 400 for anything else that is wrong with it.
     """
     payload = parse_json(await limited_body(request, MAX_RUNSYNC_BYTES if is_sync else MAX_RUN_BYTES))
@@ -63,8 +68,11 @@ async def read(request: Request, settings: EndpointSettings, is_sync: bool) -> S
     execution_timeout = settings.execution_timeout_seconds if timeout is None else timeout / 1000
     # The worker is told the time that counts, so that it refuses at once what would not be done by then.
     payload["policy"] = {**(payload.get("policy") or {}), "executionTimeout": round(execution_timeout * 1000)}
+    key = request.headers.get("idempotency-key")
+    number = uuid.uuid4() if key is None else uuid.uuid5(_KEYS, key)
     return Submission(
-        id=f"sync-{uuid.uuid4()}" if is_sync else str(uuid.uuid4()),
+        id=f"sync-{number}" if is_sync else str(number),
+        is_keyed=key is not None,
         body=json.dumps({name: payload[name] for name in _FOR_WORKER if name in payload}, separators=(",", ":")),
         webhook=webhook,
         execution_timeout=execution_timeout,

@@ -10,7 +10,7 @@ A request goes through these files:
   `counts()`, `cancel(job_id)`, `delete(job_id, states)`, `await result(job_id)`, `video(job, request)`, `health()`,
   `estimate(request)`; and a job in the document's words: `progress(job)`, `answer(job, url)`, `error(job)`.
 - `jobs.py`, the table: a job is written there before the endpoint hears of it. `extra` is what a form keeps with a job.
-- `follower.py`, the one loop that sees every job to its end, by `pace.py`. `endpoint.py` calls the endpoint; `outcome.py`
+- `follower.py`, the one loop that sees every job to its end, by `pace.py`. It calls `endpoint.py`, and `outcome.py`
   reads what it says.
 - `videos.py`, the bytes: in `files.py`'s folder or in `bucket.py`'s bucket.
 - `app.py` and `server.py` put it together; `links.py` makes absolute URLs; `health.py` and `estimates.py` say what is

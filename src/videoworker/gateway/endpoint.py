@@ -19,7 +19,7 @@ MAX_RUN_BYTES = 10_000_000  # RunPod's documented limit of a body of /run
 Model = TypeVar("Model", bound=BaseModel)
 Status = Literal["IN_QUEUE", "IN_PROGRESS", "COMPLETED", "FAILED", "CANCELLED", "TIMED_OUT"]
 
-_WRONG_BODY = (httpx2.codes.BAD_REQUEST, httpx2.codes.REQUEST_ENTITY_TOO_LARGE, httpx2.codes.UNPROCESSABLE_ENTITY)
+_WRONG_BODY = (400, 413, 422)
 _CONNECT_SECONDS = 5.0
 _ANSWER_SECONDS = 30.0
 _CONNECTIONS = 32  # more than the follower's requests in flight; the rest is for those of callers
