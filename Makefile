@@ -42,12 +42,13 @@ lock: .venv/installed-for-tests
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 
-# The two commands that install what the worker runs on. Hashes are for all packages of a command or for none, so torch,
+# The commands that install what the worker runs on, and then the gateway. Hashes are for all packages of a command or for none, so torch,
 # whose CPU and CUDA builds share a version, has a command of its own.
-.venv/installed: builder/requirements.txt builder/requirements-torch.txt builder/constraints-torch.txt pyproject.toml \
-		| .venv/bin/python
+.venv/installed: builder/requirements.txt builder/requirements-torch.txt builder/constraints-torch.txt \
+		builder/requirements-gateway.txt pyproject.toml | .venv/bin/python
 	$(INSTALL) --require-hashes --no-deps --only-binary :all: -r builder/requirements.txt
 	$(INSTALL) -r builder/requirements-torch.txt -c builder/constraints-torch.txt
+	$(INSTALL) --require-hashes --no-deps --only-binary :all: -r builder/requirements-gateway.txt
 	$(INSTALL) --no-deps --no-build-isolation --editable .
 	touch $@
 

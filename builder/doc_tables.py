@@ -20,6 +20,7 @@ from videoworker.apis.input import Input
 from videoworker.apis.schema_fields import SchemaField, schema_fields
 from videoworker.endpoint.settings import EndpointSettings
 from videoworker.errors import RETRYABLE, STATUS
+from videoworker.gateway.settings import GatewaySettings
 from videoworker.models import VARIANTS
 from videoworker.models.checkpoint import Checkpoint, Component
 from videoworker.models.video_model import VideoModel
@@ -34,7 +35,7 @@ TABLES_OF = {
     "fields.md": ("errors", "requests"),
     "models.md": ("apis", "models"),
     "published-files.md": ("published",),
-    "settings.md": ("settings", "endpoint"),
+    "settings.md": ("settings", "endpoint", "gateway"),
 }
 
 
@@ -44,6 +45,7 @@ def tables() -> dict[str, str]:
         "apis": _apis(),
         "endpoint": _settings(EndpointSettings),
         "errors": _errors(),
+        "gateway": _settings(GatewaySettings),
         "models": _models(),
         "presets": _presets(),
         "prices": _prices(),

@@ -1,14 +1,17 @@
-"""The environment variables of the worker and of the endpoint, when one is wrong."""
+"""The environment variables of the worker, the endpoint and the gateway, when one is wrong."""
 
 import pytest
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
 from videoworker.endpoint.settings import EndpointSettings
+from videoworker.gateway.settings import GatewaySettings
 from videoworker.settings import SdkSettings, Settings, what_is_wrong
 
 SECRET = "hunter2:\n@{[\x7f"
-EVERY = [(kind, name) for kind in (Settings, SdkSettings, EndpointSettings) for name in kind.model_fields]
+EVERY = [
+    (kind, name) for kind in (Settings, SdkSettings, EndpointSettings, GatewaySettings) for name in kind.model_fields
+]
 
 
 @pytest.mark.parametrize(("kind", "name"), EVERY)

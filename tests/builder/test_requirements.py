@@ -20,6 +20,7 @@ from tests.handler_process import ROOT
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 NAMED = {
     "requirements.txt": PROJECT["project"]["dependencies"],
+    "requirements-gateway.txt": PROJECT["dependency-groups"]["gateway"],
     "requirements-test.txt": PROJECT["dependency-groups"]["test"],
 }
 
@@ -39,7 +40,11 @@ def pins(file: str | Path) -> dict[str, str]:
 
 
 TORCH = pins("requirements-torch.txt")
-HASHED = pins("requirements.txt") | pins("requirements-test.txt")
+HASHED = pins("requirements.txt") | pins("requirements-gateway.txt") | pins("requirements-test.txt")
+# What holds in place of what packages say of these.
+OVERRIDES = {
+    canonicalize_name(one.name): one for one in map(Requirement, PROJECT["tool"]["uv"]["override-dependencies"])
+}
 # What torch brings may differ by its build; the rest is the same everywhere.
 ALL = pins("constraints-torch.txt") | HASHED | TORCH
 
@@ -76,12 +81,18 @@ def test_everything_needed_is_pinned_to_an_accepted_version() -> None:
     named = [Requirement(line) for lines in NAMED.values() for line in lines]
     seen: set[tuple[str, str]] = set()
     for requirement in (further for name in named for further in needed(name, seen)):
-        assert Version(ALL[canonicalize_name(requirement.name)]) in requirement.specifier, requirement
+        name = canonicalize_name(requirement.name)
+        assert Version(ALL[name]) in OVERRIDES.get(name, requirement).specifier, requirement
+
+
+def test_gradio_is_the_one_that_the_gateway_is_written_for() -> None:
+    """Asked without a bound, the resolvers take version 3, which asks for little."""
+    assert Version(pins("requirements-gateway.txt")["gradio"]).major == 6
 
 
 def test_one_name_has_one_version_in_all_files() -> None:
     worker = pins("requirements.txt")
-    for file in ("requirements-test.txt", "constraints-torch.txt"):
+    for file in ("requirements-gateway.txt", "requirements-test.txt", "constraints-torch.txt"):
         pinned = pins(file)
         assert {name: pinned[name] for name in pinned.keys() & worker} == {
             name: worker[name] for name in pinned.keys() & worker
@@ -121,6 +132,7 @@ version = "1"
 dependencies = ["direct", "torch"]
 
 [dependency-groups]
+gateway = ["direct", "page"]
 test = ["check"]
 
 [[tool.uv.dependency-metadata]]
@@ -137,7 +149,14 @@ def test_the_command_pins_and_moves_no_pin_untold(tmp_path: Path) -> None:
     (checkout / "pyproject.toml").write_text(PYPROJECT)
     (checkout / "builder" / "requirements-torch.txt").write_text("torch==2.0\n")
     wheels.mkdir()
-    for name, *needs in (("direct", "deep"), ("deep",), ("check", "deep"), ("everywhere",), ("cuda",)):
+    for name, *needs in (
+        ("direct", "deep"),
+        ("deep",),
+        ("check", "deep"),
+        ("page", "deep"),
+        ("everywhere",),
+        ("cuda",),
+    ):
         wheel(wheels, name, "1.0", *needs)
     wheel(wheels, "torch", "2.0", "everywhere", "cuda")
     wheel(wheels, "torch", "3.0", "everywhere", "cuda")
@@ -153,6 +172,7 @@ def test_the_command_pins_and_moves_no_pin_untold(tmp_path: Path) -> None:
 
     old = {
         "requirements.txt": {"deep": "1.0", "direct": "1.0", "everywhere": "1.0"},
+        "requirements-gateway.txt": {"deep": "1.0", "direct": "1.0", "page": "1.0"},
         "requirements-test.txt": {"check": "1.0", "deep": "1.0"},
         "constraints-torch.txt": {"cuda": "1.0", "everywhere": "1.0"},
     }
@@ -162,6 +182,7 @@ def test_the_command_pins_and_moves_no_pin_untold(tmp_path: Path) -> None:
     assert lock() == old
     assert lock("--upgrade") == {
         "requirements.txt": old["requirements.txt"] | {"deep": "1.1"},
+        "requirements-gateway.txt": old["requirements-gateway.txt"] | {"deep": "1.1"},
         "requirements-test.txt": old["requirements-test.txt"] | {"deep": "1.1"},
         "constraints-torch.txt": old["constraints-torch.txt"] | {"cuda": "1.1"},
     }

@@ -18,9 +18,10 @@ from tests.endpoint.running_endpoint import EndpointHere, Worker
 from videoworker.apis import APIS
 from videoworker.errors import JobError
 from videoworker.gateway.apis import FORMS
-from videoworker.gateway.server import opened, serve, sockets_for
+from videoworker.gateway.server import opened, serve
 from videoworker.gateway.settings import GatewaySettings
-from videoworker.request import Progress, Result, Video
+from videoworker.http.listening import listening
+from videoworker.request import Container, Progress, Result, Video
 from videoworker.settings import Settings
 
 VIDEO = b"the bytes of a video, which nobody here looks at" * 100
@@ -86,7 +87,7 @@ class GatewayHere:
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> Self:
-        self._sockets = sockets_for("localhost", 0)
+        self._sockets = listening("localhost", 0)
         self.url = f"http://127.0.0.1:{self._sockets[0].getsockname()[1]}"
         if self._settings.webhooks_at is None:
             self._settings = self._settings.model_copy(update={"webhook_base_url": self.url})
@@ -144,7 +145,7 @@ class FakeWorker(Worker):
         progress = Progress(job["id"], "denoise", 5, 10, fraction, 4.0, 6.0)
         self.progress(job["id"], APIS[job["input"]["api"]].progress(progress))
 
-    def finish(self, job: dict[str, Any], url: str | None = None, container: str = "mp4") -> None:
+    def finish(self, job: dict[str, Any], url: str | None = None, container: Container = "mp4") -> None:
         """The video is done. `url` None: it comes within the answer."""
         api = APIS[job["input"]["api"]]
         inline = f"data:video/{container};base64,{base64.b64encode(VIDEO).decode()}"

@@ -8,10 +8,8 @@ from typing import Annotated
 
 import typer
 
-from videoworker.commands.api_arguments import ALL, chosen, listen, url_of
 from videoworker.commands.service_log import configure_log
-from videoworker.gateway.server import CannotStartError, opened, serve
-from videoworker.gateway.settings import settings as gateway_settings
+from videoworker.http.listening import CannotStartError
 from videoworker.settings import settings
 
 # What this process writes is for this user alone: prompts and videos are their callers' own.
@@ -19,29 +17,32 @@ _PRIVATE = 0o077
 
 
 def gateway(
-    api: Annotated[list[str], typer.Option(help=f"which API; may be repeated; several, or {ALL}, are under /<name>/")],
+    api: Annotated[list[str], typer.Option(help="which API; may be repeated; several, or all, are under /<name>/")],
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="0: any that is free; by default that of the API's document")
     ] = None,
     host: Annotated[str, typer.Option(help="address to listen on; localhost: IPv4 and IPv6; `::`: all")] = "localhost",
 ) -> None:
     """Serves the documented HTTP APIs over the endpoint at ENDPOINT_URL."""
-    current, forms = gateway_settings(), chosen(api)
+    # what these import is not in the worker's image, which has this command too
+    from videoworker.commands.front import Front
+    from videoworker.gateway.server import opened
+    from videoworker.gateway.settings import settings as gateway_settings
+
+    current = gateway_settings()
     if current.endpoint_url is None:
         sys.exit("ENDPOINT_URL: must be the URL of an endpoint, such as https://api.runpod.ai/v2/<id>")
     os.umask(_PRIVATE)
     configure_log()
-    sockets = listen(host, port, forms)
 
     async def run() -> None:
         ending = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, ending.set)
-        async with opened(current, settings()) as core:
-            typer.echo(f"serving {url_of(sockets[0])} with {', '.join(form.api.name for form in forms)}")
-            await serve(sockets, forms, core, ending)
+        await front.serve(opened(current, settings()), ending)
 
     try:
+        front = Front(api, host, port)
         asyncio.run(run())
     except CannotStartError as error:
         sys.exit(str(error))

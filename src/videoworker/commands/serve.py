@@ -1,12 +1,10 @@
 """`videoworker serve`: RunPod's job API, the workers behind it and HTTP APIs before it, on this machine."""
 
-import asyncio
 import os
 import shutil
 import socket
 import subprocess
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,17 +12,13 @@ from pydantic import SecretStr
 from sqlalchemy.exc import SQLAlchemyError
 
 from videoworker import apis
-from videoworker.commands.api_arguments import ALL, chosen, listen, url_of
 from videoworker.commands.service_log import configure_log
 from videoworker.database.database import DatabaseInUseError
 from videoworker.endpoint import server, video_links
 from videoworker.endpoint.settings import EndpointSettings
 from videoworker.endpoint.settings import settings as endpoint_settings
-from videoworker.gateway import server as gateway_server
-from videoworker.gateway.apis.form import HttpForm
-from videoworker.gateway.server import CannotStartError, opened
-from videoworker.gateway.settings import settings as gateway_settings
 from videoworker.http.caller_access import is_loopback
+from videoworker.http.listening import CannotStartError, listening, url_of
 from videoworker.settings import ROOT, settings
 
 # What this process and its workers write is for this user alone: jobs and videos are their callers' own.
@@ -36,7 +30,7 @@ _GATEWAYS_OWN = ("ENDPOINT_API_KEY", "GATEWAY_DATABASE_URL")
 def serve(
     api: Annotated[
         list[str] | None,
-        typer.Option(help=f"serve this HTTP API, at its own port; may be repeated; several, or {ALL}: under /<name>/"),
+        typer.Option(help="serve this HTTP API, at its own port; may be repeated; several, or all: under /<name>/"),
     ] = None,
     workers: Annotated[int | None, typer.Option(min=0, help="how many; by default one per GPU, at least one")] = None,
     port: Annotated[
@@ -57,19 +51,22 @@ def serve(
     if current.metrics_port is not None and current.metrics_port + count > 65536:
         last = current.metrics_port + count - 1
         sys.exit(f"METRICS_PORT: {count} workers need {current.metrics_port} to {last}; the highest port is 65535.")
-    forms = chosen(api or [])
     os.umask(_PRIVATE)
     configure_log()
     files = current.output_dir.resolve()
-    if forms:
-        fronts = listen(host or "localhost", port, forms)
-        sock = socket.create_server(("127.0.0.1", 0))
-        base_url = at = url_of(sock)
-        endpoint = endpoint.model_copy(update={"webhook_private_addresses": True})  # the gateway's
-    else:
-        sock = _socket(host or "127.0.0.1", endpoint.port if port is None else port, endpoint)
-        at = url_of(sock)
-        base_url = current.public_base_url or at
+    beside = None
+    try:
+        if api:
+            sock = listening("127.0.0.1", 0)[0]
+            base_url = at = url_of(sock)
+            beside = _front(api, host or "localhost", port, f"{at}/v2/{endpoint.endpoint_id}")
+            endpoint = endpoint.model_copy(update={"webhook_private_addresses": True})  # those of the gateway
+        else:
+            sock = _socket(host or "127.0.0.1", endpoint.port if port is None else port, endpoint)
+            at = url_of(sock)
+            base_url = current.public_base_url or at
+    except CannotStartError as error:
+        sys.exit(str(error))
     links = video_links.path(endpoint.keys) if endpoint.keys else ""
     common = {"PUBLIC_BASE_URL": f"{base_url}{links}", "OUTPUT_DIR": str(files)}
     if "metrics_host" not in current.model_fields_set and host is not None:
@@ -79,7 +76,6 @@ def serve(
     ]
     command = [sys.executable, "-u", str(ROOT / "handler.py")]
     typer.echo(f"serving {at}/v2/{endpoint.endpoint_id} with {count} worker{'' if count == 1 else 's'}")
-    beside = _gateway(forms, fronts, f"{at}/v2/{endpoint.endpoint_id}", files) if forms else None
     try:
         server.serve(server.Place(sock, at, files), server.Workers(command, environments), endpoint, beside)
     except (DatabaseInUseError, CannotStartError) as error:
@@ -89,34 +85,31 @@ def serve(
 
 
 def _socket(host: str, port: int, endpoint: EndpointSettings) -> socket.socket:
-    """Where the job API listens. Ends the process with one line if it may not or cannot."""
+    """Where the job API listens. Raises `CannotStartError`."""
     if not endpoint.keys and not is_loopback(host):
-        sys.exit(f"--host {host}: set API_KEYS to serve beyond this machine.")
-    try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except OSError as error:
-        sys.exit(f"--host {host} --port {port}: {error.strerror or error}")
+        raise CannotStartError(f"--host {host}: set API_KEYS to serve beyond this machine.")
+    return listening(host, port)[0]
 
 
-def _gateway(forms: list[HttpForm], sockets: list[socket.socket], endpoint_url: str, files: Path) -> server.Beside:
-    """Serves the APIs over the endpoint of this process. What the workers make is the gateway's alone."""
-    keys, read = endpoint_settings().keys, gateway_settings()
-    for name in _GATEWAYS_OWN:
-        os.environ.pop(name, None)  # workers inherit the rest
-    own = read.model_copy(
+def _front(api: list[str], host: str, port: int | None, endpoint_url: str) -> server.Beside:
+    """Serves the APIs over the endpoint of this process. What the workers make is the gateway's alone. Raises
+    `CannotStartError`."""
+    # what these import is not in the worker's image, which has this command too
+    from videoworker.commands.front import Front
+    from videoworker.gateway.server import opened
+    from videoworker.gateway.settings import settings as gateway_settings
+
+    front, keys = Front(api, host, port), endpoint_settings().keys
+    own = gateway_settings().model_copy(
         update={
             "endpoint_url": endpoint_url,
             "endpoint_api_key": SecretStr(keys[0]) if keys else None,
-            "webhook_base_url": url_of(sockets[0]),
+            "webhook_base_url": front.url,
         }
     )
-
-    async def run(ending: asyncio.Event) -> None:
-        async with opened(own, settings(), files) as core:
-            typer.echo(f"serving {url_of(sockets[0])} with {', '.join(form.api.name for form in forms)}")
-            await gateway_server.serve(sockets, forms, core, ending)
-
-    return run
+    for name in _GATEWAYS_OWN:
+        os.environ.pop(name, None)  # workers inherit the rest
+    return lambda ending: front.serve(opened(own, settings(), settings().output_dir.resolve()), ending)
 
 
 def _gpus() -> list[str]:

@@ -19,12 +19,9 @@ from videoworker.gateway.service import Core
 from videoworker.gateway.settings import GatewaySettings
 from videoworker.gateway.videos import Videos
 from videoworker.http.limits import Limits
+from videoworker.http.listening import CannotStartError
 from videoworker.http.server import Server
 from videoworker.settings import Settings
-
-
-class CannotStartError(Exception):
-    """The gateway cannot start. The message names the variable that is to blame."""
 
 
 async def serve(sockets: Sequence[socket.socket], forms: Sequence[HttpForm], core: Core, ending: asyncio.Event) -> None:
@@ -75,18 +72,3 @@ async def _videos(settings: GatewaySettings, worker: Settings, served: Path | No
         return Videos(settings.gateway_folder, kept_in, served)
     except OSError as error:
         raise CannotStartError(f"GATEWAY_FOLDER: {error.strerror}") from error
-
-
-def sockets_for(host: str, port: int) -> list[socket.socket]:
-    """Listening sockets. `localhost` stands for both loopback addresses, `::` for all addresses of both kinds. Raises
-    `OSError`."""
-    if host != "localhost":
-        is_ipv6 = ":" in host
-        family = socket.AF_INET6 if is_ipv6 else socket.AF_INET
-        dualstack = host == "::" and socket.has_dualstack_ipv6()
-        return [socket.create_server((host, port), family=family, dualstack_ipv6=dualstack)]
-    first = socket.create_server(("127.0.0.1", port))
-    try:
-        return [first, socket.create_server(("::1", first.getsockname()[1]), family=socket.AF_INET6)]
-    except OSError:  # this machine has no IPv6
-        return [first]

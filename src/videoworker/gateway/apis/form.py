@@ -8,6 +8,7 @@ from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
+from fastapi_offline import FastAPIOffline
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.responses import Response
@@ -50,9 +51,10 @@ def json_app(service: Service, title: str, body: Body, invalid: int = 400) -> Fa
     """An application without routes. Whatever goes wrong is answered with `body` of it, in the document's form. A
     request whose fields are wrong has the status `invalid`.
 
-    Any site's pages may call it: the documents' clients run in browsers too, and no cookie is looked at.
+    Its `/docs` and `/redoc` need no internet. Any site's pages may call it: the documents' clients run in browsers too,
+    and no cookie is looked at.
     """
-    app = FastAPI(title=title, version="1.0.0")
+    app = FastAPIOffline(title=title, version="1.0.0")
     app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"])
 
     def answered(refusal: Refusal) -> Response:
