@@ -63,6 +63,13 @@ ELSEWHERE = {
         "tests/bench/test_abuse.py",
         '"--megabytes 50 --sockets 100 --no-bodies --seconds 1"',
     ),
+    ".venv/bin/videoworker serve --api hunyuanvideo": ("tests/gateway/test_commands.py", '"--api", "hunyuanvideo"'),
+    ".venv/bin/videoworker gateway --api hunyuanvideo": ("tests/gateway/test_commands.py", '"gateway", "--api"'),
+    "curl --fail --silent http://127.0.0.1:10000/api/generate "
+    """--json '{"prompt": "a yellow star", "video_length": 25}'""": (
+        "tests/gateway/test_commands.py",
+        """'{"prompt": "a yellow star", "video_length": 25}'""",
+    ),
     ".venv/bin/python -m bench.faults": ("tests/bench/test_faults.py", '"bench.faults"'),
 }
 
@@ -95,7 +102,7 @@ def blocks(document: Path) -> list[Block]:
 BLOCKS = [block for document in DOCUMENTS for block in blocks(document)]
 COMMANDS = [command for block in BLOCKS if block.language == "sh" for command in block.commands]
 (HANDLER,) = [command for command in COMMANDS if "handler.py" in command]
-CALLS = [command for command in COMMANDS if command.startswith("curl ")]
+CALLS = [command for command in COMMANDS if command.startswith("curl ") and command not in ELSEWHERE]
 RUN_HERE = [command for command in COMMANDS if command not in (SERVE, HANDLER, *CALLS, *ELSEWHERE)]
 PROGRAMS = [block.text for block in BLOCKS if block.language == "python"]
 

@@ -26,7 +26,7 @@ from videoworker.settings import Settings
 
 async def serve(sockets: Sequence[socket.socket], forms: Sequence[HttpForm], core: Core, ending: asyncio.Event) -> None:
     """Serves the APIs on the listening sockets until `ending` is set."""
-    server = Server(make_app(core, forms), Limits(), core.settings.forwarded_allow_ips)
+    server = Server(make_app(core, forms), Limits(), core.settings.forwarded_allow_ips or "")
     serving = asyncio.create_task(server.serve(list(sockets)))
     ended = asyncio.create_task(ending.wait())
     await asyncio.wait({serving, ended}, return_when=asyncio.FIRST_COMPLETED)

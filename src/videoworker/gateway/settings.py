@@ -38,8 +38,10 @@ class GatewaySettings(BaseSettings):
         pattern=r"^https?://",
         description="URL at which the endpoint reaches the gateway; empty: PUBLIC_BASE_URL; both empty: no webhooks",
     )
-    forwarded_allow_ips: str = Field(
-        "", description="addresses of proxies whose `X-Forwarded-For` and `-Proto` are believed, separated by commas"
+    forwarded_allow_ips: str | None = Field(
+        None,
+        description="addresses of proxies whose `X-Forwarded-For` and `-Proto` are believed, separated by commas; "
+        "empty: none",
     )
     cancel_on_disconnect: bool = Field(
         True, description="whether a job is cancelled if its caller hangs up while it waits for the video"
