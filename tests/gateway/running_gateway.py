@@ -145,21 +145,24 @@ class FakeWorker(Worker):
         progress = Progress(job["id"], "denoise", 5, 10, fraction, 4.0, 6.0)
         self.progress(job["id"], APIS[job["input"]["api"]].progress(progress))
 
-    def finish(self, job: dict[str, Any], url: str | None = None, container: Container = "mp4") -> None:
+    content = VIDEO
+    container: Container = "mp4"
+
+    def finish(self, job: dict[str, Any], url: str | None = None) -> None:
         """The video is done. `url` None: it comes within the answer."""
         api = APIS[job["input"]["api"]]
-        inline = f"data:video/{container};base64,{base64.b64encode(VIDEO).decode()}"
+        inline = f"data:video/{self.container};base64,{base64.b64encode(self.content).decode()}"
         made = Video(
             url=url or inline,
-            container=container,
+            container=self.container,
             codec="h264",
             width=64,
             height=64,
             num_frames=8,
             fps=8,
             duration=1.0,
-            file_size=len(VIDEO),
-            sha256=hashlib.sha256(VIDEO).hexdigest(),
+            file_size=len(self.content),
+            sha256=hashlib.sha256(self.content).hexdigest(),
             seed=7,
             model="sketch",
             model_revision="0",

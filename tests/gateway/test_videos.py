@@ -1,0 +1,138 @@
+"""Where a finished video's bytes come from, where they are kept, how callers get them, and how they go."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.servers.endpoint import eventually
+from bench.servers.fault_proxy import Fault, FaultProxy
+from bench.servers.store import Store, new_bucket, swift
+from tests.gateway.conftest import Start
+from tests.gateway.running_gateway import VIDEO, FakeWorker, FaultyEndpoint, GatewayHere
+
+API = "hunyuanvideo"
+
+
+@pytest.fixture(scope="module")
+def s3_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    with swift(tmp_path_factory.mktemp("swift")) as port:
+        yield port
+
+
+def submitted(gateway: GatewayHere) -> str:
+    job_id: str = gateway.post("/api/generate", {"prompt": "a cat"}).json()["job_id"]
+    return job_id
+
+
+def delivered(endpoint: FaultyEndpoint, job: dict[str, Any], content: bytes = VIDEO) -> str:
+    """The URL of a video that a worker has put where the endpoint serves it."""
+    folder = endpoint.files / job["id"]
+    folder.mkdir(parents=True)
+    (folder / "video.mp4").write_bytes(content)
+    return f"{endpoint.url.partition('/v2/')[0]}/files/{job['id']}/video.mp4"
+
+
+def test_url(start: Start, endpoint: FaultyEndpoint, worker: FakeWorker, tmp_path: Path) -> None:
+    """Without the bucket's key the video is copied, so it outlives its link. It goes with its job."""
+    gateway = start(API)
+    job_id = submitted(gateway)
+    job = worker.take()
+    worker.finish(job, delivered(endpoint, job))
+    gateway.until(f"/api/status/{job_id}", status="completed")
+    (endpoint.files / job["id"] / "video.mp4").unlink()
+    assert gateway.get(f"/api/videos/{job_id}.mp4").content == VIDEO
+    (kept,) = (tmp_path / "gateway").iterdir()
+    gateway.delete(f"/api/jobs/{job_id}")
+    eventually(lambda: is_gone(kept))
+
+
+def is_gone(path: Path) -> None:
+    assert not path.exists()
+
+
+def test_bytes_that_are_not_there_yet(start: Start, endpoint: FaultyEndpoint, worker: FakeWorker) -> None:
+    """The job is not "completed" before all of them are: not if there is no file, nor if it is another."""
+    gateway = start(API)
+    job_id = submitted(gateway)
+    job = worker.take()
+    url = delivered(endpoint, job, b"a part")
+    worker.finish(job, url)
+    assert gateway.until(f"/api/status/{job_id}", status="processing")["video_url"] is None
+    file = endpoint.files / job["id"] / "video.mp4"
+    file.unlink()
+    assert gateway.get(f"/api/status/{job_id}").json()["status"] == "processing"
+    file.write_bytes(VIDEO)
+    gateway.until(f"/api/status/{job_id}", status="completed")
+    assert gateway.get(f"/api/videos/{job_id}.mp4").content == VIDEO
+
+
+def test_no_url(start: Start, worker: FakeWorker) -> None:
+    """A worker that delivers to its own disk."""
+    gateway = start(API)
+    job_id = submitted(gateway)
+    worker.finish(worker.take(), "file:///outputs/video.mp4")
+    failed = gateway.until(f"/api/status/{job_id}", status="failed")
+    assert failed["error"] == "The video was made, but the endpoint gives no URL for it."
+
+
+@pytest.mark.needs_swift
+def test_bucket(start: Start, worker: FakeWorker, s3_port: int, tmp_path: Path) -> None:
+    """With its key nothing is copied. Links are signed anew for each request, and deleting removes the objects."""
+    store = new_bucket(s3_port)
+    gateway = start(API, bucket=store.settings(tmp_path))
+    job_id = submitted(gateway)
+    job = worker.take()
+    put(store, job)
+    worker.finish(job, "https://store.example/a-link-that-has-expired")
+    gateway.until(f"/api/status/{job_id}", status="completed")
+    path = f"/api/videos/{job_id}.mp4"
+    whole = gateway.get(path)
+    assert (whole.content, whole.headers["Content-Type"], whole.history) == (VIDEO, "video/mp4", [])
+    head = gateway.head(path)
+    assert (head.status_code, head.headers["Content-Length"]) == (200, str(len(VIDEO)))
+    part = gateway.get(path, headers={"Range": "bytes=5-9"})
+    assert (part.status_code, part.content) == (206, VIDEO[5:10])
+    assert gateway.get(path, headers={"Range": "bytes=999999999-"}).status_code == 416
+    assert gateway.get(path, headers={"If-None-Match": whole.headers["ETag"]}).status_code == 304
+    assert list((tmp_path / "gateway").iterdir()) == []
+    gateway.delete(f"/api/jobs/{job_id}")
+    eventually(lambda: is_empty(store))
+
+
+@pytest.mark.needs_swift
+def test_bucket_that_is_away(start: Start, worker: FakeWorker, s3_port: int, tmp_path: Path) -> None:
+    """The job waits for it. A finished one's video is a 503 meanwhile."""
+    store = new_bucket(s3_port)
+    with FaultProxy(s3_port) as proxy:
+        gateway = start(API, bucket=store.settings(tmp_path, bucket_endpoint_url=proxy.url))
+        job_id = submitted(gateway)
+        job = worker.take()
+        put(store, job)
+        proxy.fail_always(Fault(status=503))
+        before = proxy.connections
+        worker.finish(job, "https://store.example/link")
+        eventually(lambda: was_asked(proxy, before))
+        assert gateway.get(f"/api/status/{job_id}").json()["status"] != "completed"
+        proxy.fail_always(None)
+        gateway.until(f"/api/status/{job_id}", status="completed")
+        proxy.fail_always(Fault(status=503))
+        refused = gateway.get(f"/api/videos/{job_id}.mp4")
+        assert (refused.status_code, refused.json()) == (503, {"detail": "The video's bytes cannot be had now."})
+        proxy.fail_always(None)
+        assert gateway.get(f"/api/videos/{job_id}.mp4").content == VIDEO
+
+
+def put(store: Store, job: dict[str, Any]) -> None:
+    """What a worker leaves in its bucket."""
+    for name in ("video.mp4", "video.jpg", "video.json"):
+        store.client.put_object(Bucket=store.name, Key=f"made/here/{job['id']}/{name}", Body=VIDEO)
+
+
+def is_empty(store: Store) -> None:
+    assert store.keys() == []
+
+
+def was_asked(proxy: FaultProxy, before: int) -> None:
+    assert proxy.connections > before
