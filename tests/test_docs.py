@@ -65,10 +65,10 @@ ELSEWHERE = {
     ),
     ".venv/bin/videoworker serve --api hunyuanvideo": ("tests/gateway/test_commands.py", '"--api", "hunyuanvideo"'),
     ".venv/bin/videoworker gateway --api hunyuanvideo": ("tests/gateway/test_commands.py", '"gateway", "--api"'),
-    "curl --fail --silent http://127.0.0.1:10000/api/generate "
-    """--json '{"prompt": "a yellow star", "video_length": 25}'""": (
+    "curl -sf http://127.0.0.1:10000/api/generate "
+    """--json '{"prompt": "a star", "width": 256, "height": 256, "video_length": 25}'""": (
         "tests/gateway/test_commands.py",
-        """'{"prompt": "a yellow star", "video_length": 25}'""",
+        """'{"prompt": "a star", "width": 256, "height": 256, "video_length": 25}'""",
     ),
     ".venv/bin/python -m bench.faults": ("tests/bench/test_faults.py", '"bench.faults"'),
 }

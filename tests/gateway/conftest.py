@@ -37,6 +37,7 @@ def start(endpoint: FaultyEndpoint, tmp_path: Path) -> Iterator[Start]:
                 "endpoint_url": endpoint.url,
                 "gateway_database_url": f"sqlite:///{tmp_path}/gateway.db",
                 "gateway_folder": tmp_path / "gateway",
+                "probe_seconds": 0,
             }
             return stack.enter_context(GatewayHere(GatewaySettings(**given | settings), names, bucket))
 

@@ -18,7 +18,8 @@ from bench.servers.processes import VIDEOWORKER, environment
 from tests.gateway.running_gateway import VIDEO, FakeWorker, FaultyEndpoint
 
 # As docs/gateway.md prints it.
-CALL = """curl --fail --silent URL/api/generate --json '{"prompt": "a yellow star", "video_length": 25}'"""
+BODY = '{"prompt": "a star", "width": 256, "height": 256, "video_length": 25}'
+CALL = f"curl -sf URL/api/generate --json '{BODY}'"
 
 
 @contextmanager
@@ -44,9 +45,10 @@ def running(folder: Path, *command: str, **settings: str) -> Iterator[tuple[str,
 @pytest.mark.needs_ffmpeg
 def test_serve(tmp_path: Path, image_checkpoint: Path) -> None:
     """Gateway, endpoint and a worker with a model, by one command: from a call to a file that plays."""
-    command = ["serve", "--api", "hunyuanvideo", "--port", "0"]
+    command = ["serve", "--api", "hunyuanvideo", "--api", "hunyuanvideo-1.5", "--port", "0"]
     weights = {"WEIGHTS_DIR": str(image_checkpoint.parent), "MODEL": "sketch"}
-    with running(tmp_path, *command, **weights) as (url, process):
+    with running(tmp_path, *command, **weights) as (base, process):
+        url = f"{base}/hunyuanvideo"
 
         def called() -> str:
             call = CALL.replace("URL", url)
@@ -67,8 +69,10 @@ def test_serve(tmp_path: Path, image_checkpoint: Path) -> None:
         (tmp_path / "video.mp4").write_bytes(video.content)
         probe = "ffprobe -v error -show_entries stream=nb_frames,width -of csv=p=0 video.mp4"
         shown = subprocess.run(shlex.split(probe), cwd=tmp_path, capture_output=True, text=True)
-        assert shown.stdout.strip() == "640,25"
+        assert shown.stdout.strip() == "256,25"
         assert not any((tmp_path / "outputs").iterdir())  # it is the gateway's now
+        health = requests.get(f"{base}/hunyuanvideo-1.5/health", timeout=PATIENCE).json()
+        assert (health["model_loaded"], health["gpu_available"], health["stale"]) == (True, False, False)
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE) == 0
 

@@ -122,6 +122,17 @@ def test_host(gateway: GatewayHere, worker: FakeWorker, host: str, base: str | N
     assert told["video_url"] == f"{base or gateway.url}/videos/{task_id}.mp4"
 
 
+@pytest.mark.parametrize(("trusted", "scheme"), [(None, "http"), ("10.0.0.1", "http"), ("127.0.0.1,10.0.0.1", "https")])
+def test_proxy(start: Start, worker: FakeWorker, trusted: str | None, scheme: str) -> None:
+    """What a proxy says of the caller is believed only if it is one of ours."""
+    gateway = start("hunyuanvideo-1.5", forwarded_allow_ips=trusted)
+    task_id = generate(gateway)
+    worker.finish(worker.take())
+    gateway.until(f"/status/{task_id}", status="completed")
+    told = gateway.get(f"/status/{task_id}", headers={"X-Forwarded-Proto": "https"}).json()
+    assert told["video_url"].startswith(f"{scheme}://127.0.0.1:")
+
+
 def test_under_a_prefix(start: Start, worker: FakeWorker) -> None:
     """Absolute links have the prefix, paths do not: their clients put it before them."""
     gateway = start("hunyuanvideo", "hunyuanvideo-1.5", public_base_url="https://video.example/")

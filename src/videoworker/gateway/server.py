@@ -46,10 +46,12 @@ async def opened(settings: GatewaySettings, worker: Settings, served: Path | Non
     try:
         endpoint, videos = Endpoint(settings), await _videos(settings, worker, served)
         follower = Follower(database, endpoint, videos, settings.webhooks_at)
+        health = HealthWatch(endpoint, settings.probe_seconds)
         await follower.open()
         try:
-            yield Core(settings, database, follower, videos, HealthWatch(endpoint), served is not None)
+            yield Core(settings, database, follower, videos, health, served is not None)
         finally:
+            await health.close()
             await endpoint.close()
             await videos.close()
     finally:

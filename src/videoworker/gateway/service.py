@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import structlog
 from fastapi import Request
 from sqlalchemy import Connection
 from starlette.responses import Response
@@ -34,6 +35,8 @@ from videoworker.request import Progress, Result, VideoRequest
 
 _JOB_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NAME = re.compile(r"[\w.-]{1,255}")
+
+_log = structlog.get_logger()
 
 _NOT_READY = "Model not initialized yet. Please try again in a few moments."
 
@@ -91,6 +94,7 @@ class Service:
         try:
             await self._core.follower.submit(job)
         except (EndpointAwayError, RefusedError) as error:
+            _log.warning("a job is refused", reason=str(error))
             await self._core.database.write(partial(jobs.discard, job_id=job.id))
             raise JobError(Code.MODEL_NOT_LOADED, _NOT_READY) from error
         return job

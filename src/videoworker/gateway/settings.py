@@ -46,6 +46,12 @@ class GatewaySettings(BaseSettings):
     cancel_on_disconnect: bool = Field(
         True, description="whether a job is cancelled if its caller hangs up while it waits for the video"
     )
+    probe_seconds: float = Field(
+        60,
+        ge=0,
+        description="how old what `/health` tells of a worker may be, before an idle one is asked by a job of "
+        "milliseconds; 0: none is asked",
+    )
     hunyuan_max_queue_size: int = Field(
         10, ge=1, description="how many jobs of `hunyuanvideo-1.5` may wait; then the answer is 503"
     )

@@ -14,7 +14,7 @@ from videoworker.errors import JobError
 from videoworker.media import marks
 from videoworker.settings import Settings
 from videoworker.watch import Watch
-from videoworker.worker import fitness, log, metrics, platform_key, scaler, summary
+from videoworker.worker import fitness, log, metrics, platform_key, probe, scaler, summary
 from videoworker.worker.handler import Handler
 
 
@@ -40,6 +40,7 @@ def serve(current: Settings) -> None:
         sys.exit(error.line)
 
     handler = Handler(current, partial(job.run, engine=engine, settings=current))
+    handler.config["handler"] = probe.answering(handler.handle, engine)
     scaler.install()
     platform_key.install()
     try:

@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
+from videoworker.apis.common_fields import timestamp
 from videoworker.apis.hunyuanvideo_1_5 import API
 from videoworker.gateway.apis.form import HttpForm, Refusal, described_body, json_app, json_body, not_found
 from videoworker.gateway.jobs import OPEN, State
@@ -61,13 +62,17 @@ def _app(service: Service) -> FastAPI:
 
     @app.api_route("/health", methods=["GET", "HEAD"])
     async def health() -> dict[str, Any]:
+        """What a worker said of its GPU is as it was at `checked_at`; null if none was asked yet."""
         behind = await service.health()
+        gpu = behind.facts.gpu if behind.facts else None
         return {
             "status": "healthy" if behind.is_reachable else "unhealthy",
             "model_loaded": behind.is_loaded,
-            "gpu_available": None,
-            "vram_free": None,
+            "gpu_available": gpu is not None if behind.facts else None,
+            "vram_free": None if gpu is None else f"{gpu.free_bytes / 2**30:.1f} GB",
             "version": _VERSION,
+            "checked_at": None if behind.facts_at is None else timestamp(behind.facts_at),
+            "stale": behind.is_stale,
         }
 
     return app
