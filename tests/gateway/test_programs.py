@@ -62,7 +62,7 @@ def programs(api: str) -> list[Program]:
 
 
 def codec(path: Path) -> str:
-    probe = ["ffprobe", "-v", "error", "-show_entries", "stream=codec_name", "-of", "csv=p=0", path]
+    probe = ["ffprobe", "-v", "error", "-show_entries", "stream=codec_name", "-of", "csv=p=0", str(path)]
     return subprocess.run(probe, capture_output=True, text=True).stdout.strip()
 
 
