@@ -4,9 +4,6 @@ Run as `python -m builder.train_sketch`; it can be stopped and started again at 
 and to `<folder>/losses.csv`.
 """
 
-import csv
-import time
-from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -18,24 +15,7 @@ from transformers import T5EncoderModel
 
 from builder.sketch import autoencoder_stage, networks, text_stage, transformer_stage
 from builder.sketch.checkpoints import Checkpoint
-
-
-def _log(stage: str, folder: Path, losses: Iterator[tuple[int, dict[str, float]]], every: int = 25) -> None:
-    """Runs a stage, printing the mean of its losses."""
-    seen: list[dict[str, float]] = []
-    started = time.monotonic()
-    with (folder / "losses.csv").open("a", newline="") as file:
-        for step, values in losses:
-            seen.append(values)
-            if (step + 1) % every == 0:
-                means = {name: sum(row[name] for row in seen) / len(seen) for name in values}
-                csv.writer(file).writerow([stage, step + 1, *(f"{name}={value:.5f}" for name, value in means.items())])
-                file.flush()
-                shown = " ".join(f"{name} {value:.4f}" for name, value in means.items())
-                print(
-                    f"{stage} {step + 1}: {shown} ({(time.monotonic() - started) / len(seen):.2f} s/step)", flush=True
-                )
-                seen, started = [], time.monotonic()
+from builder.sketch.log import log_losses
 
 
 def _trained_autoencoder(folder: Path, weights: Path, device: str) -> AutoencoderKLCogVideoX:
@@ -107,10 +87,10 @@ def main(
     tokenizer = networks.tokenizer()
     if stage in (Stage.TEXT, Stage.ALL):
         text_encoder = networks.text_encoder(len(tokenizer))
-        _log("text", folder, text_stage.train(tokenizer, text_encoder, folder, text_steps, device, seed), 100)
+        log_losses("text", folder, text_stage.train(tokenizer, text_encoder, folder, text_steps, device, seed), 100)
     if stage in (Stage.AUTOENCODER, Stage.ALL):
         losses = autoencoder_stage.train(networks.autoencoder(), folder, autoencoder_steps, joint_steps, device, seed)
-        _log("autoencoder", folder, losses)
+        log_losses("autoencoder", folder, losses)
     if stage in (Stage.TRANSFORMER, Stage.ALL):
         start = (
             CogVideoXTransformer3DModel.from_pretrained(weights / "transformer") if go_on else networks.transformer()
@@ -125,7 +105,7 @@ def main(
             transformer_stage.Course(transformer_steps, batch, new_clips, seed),
             device,
         )
-        _log("transformer", folder, losses, 50)
+        log_losses("transformer", folder, losses, 50)
     if stage in (Stage.EXPORT, Stage.ALL):
         _export(folder, weights)
 

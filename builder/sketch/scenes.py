@@ -27,10 +27,10 @@ MOTIONS = ("left", "right", "up", "down", "growing", "shrinking", "spinning", "b
 
 CORNERS = {"square": 4, "triangle": 3, "star": 5}
 _STAR_INNER_RATIO = 0.45
-_SIZE = {"circle": 1.0, "square": 1.15, "triangle": 1.2, "star": 1.25}  # so that all look about equally large
-_UPRIGHT = {"circle": 0.0, "square": math.pi / 4, "triangle": -math.pi / 2, "star": -math.pi / 2}
-_LARGEST_RADIUS, _SMALLEST_RADIUS = 0.32, 0.09
-_BOUNCE_FRAMES = 16
+SIZE = {"circle": 1.0, "square": 1.15, "triangle": 1.2, "star": 1.25}  # so that all look about equally large
+UPRIGHT = {"circle": 0.0, "square": math.pi / 4, "triangle": -math.pi / 2, "star": -math.pi / 2}
+LARGEST_RADIUS, SMALLEST_RADIUS = 0.32, 0.09
+BOUNCE_FRAMES = 16
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def draw_scene(
         radius, rate = rng.uniform(0.26, 0.32), -rng.uniform(0.006, 0.008)
     elif motion == "spinning":
         radius, rate = rng.uniform(0.20, 0.28), rng.uniform(0.06, 0.1)
-    reach = max(radius, _LARGEST_RADIUS if motion == "growing" else 0.0) * _SIZE[shape] + 0.02
+    reach = max(radius, LARGEST_RADIUS if motion == "growing" else 0.0) * SIZE[shape] + 0.02
     x = rng.uniform(min(reach, width / 2), max(width - reach, width / 2))
     y = rng.uniform(min(reach, height / 2), max(height - reach, height / 2))
     if motion in ("left", "right", "up", "down"):
@@ -140,28 +140,28 @@ def draw_centred_scene(
     return replace(scene, x=x, y=y, radius=radius, rate=rate, phase=0.0)
 
 
-def _state(scene: Scene, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+def states(scene: Scene, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Centre x, y, radius and angle at each of `frames` [T]."""
     x, y = torch.full_like(frames, scene.x), torch.full_like(frames, scene.y)
-    radius, angle = torch.full_like(frames, scene.radius), torch.full_like(frames, _UPRIGHT[scene.shape])
+    radius, angle = torch.full_like(frames, scene.radius), torch.full_like(frames, UPRIGHT[scene.shape])
     if scene.motion in ("left", "right"):
         x = x + scene.rate * frames
     elif scene.motion in ("up", "down"):
         y = y + scene.rate * frames
     elif scene.motion in ("growing", "shrinking"):
-        radius = (radius + scene.rate * frames).clamp(_SMALLEST_RADIUS, _LARGEST_RADIUS)
+        radius = (radius + scene.rate * frames).clamp(SMALLEST_RADIUS, LARGEST_RADIUS)
     elif scene.motion == "spinning":
         angle = angle + scene.rate * frames
     elif scene.motion == "bouncing":
-        y = y - scene.rate * (math.pi * (frames / _BOUNCE_FRAMES + scene.phase)).sin().abs()
-    return x, y, radius * _SIZE[scene.shape], angle
+        y = y - scene.rate * (math.pi * (frames / BOUNCE_FRAMES + scene.phase)).sin().abs()
+    return x, y, radius * SIZE[scene.shape], angle
 
 
 def signed_distances(scene: Scene, width: int, height: int, frames: torch.Tensor) -> torch.Tensor:
     """How far every pixel of a picture of `width` x `height` lies from the shape's outline at each of `frames` [T], in
     units of the shorter side, negative inside: float32 [T, height, width]."""
     unit = min(width, height)
-    x, y, radius, angle = (value.view(-1, 1, 1) for value in _state(scene, frames))
+    x, y, radius, angle = (value.view(-1, 1, 1) for value in states(scene, frames))
     columns = ((torch.arange(width) + 0.5) / unit).view(1, 1, -1) - x
     rows = ((torch.arange(height) + 0.5) / unit).view(1, -1, 1) - y
     w, h = width / unit, height / unit

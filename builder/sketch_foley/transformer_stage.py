@@ -1,0 +1,79 @@
+"""Trains the transformer of `sketch-foley` to make latents of noise, by flow matching (arXiv:2210.02747)."""
+
+import random
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from builder.sketch.checkpoints import Checkpoint
+from builder.sketch_foley import pool
+from builder.sketch_foley.learning import learn, optimizers, warm_then_cool
+from builder.sketch_foley.prompts import SILENCE
+from builder.sketch_foley.sounds import CHANNELS
+from builder.sketch_foley.text_stage import TIMBRE_OF_SHAPE, WANTED, text_for
+from videoworker.families.foley.features import Extractors, read_texts
+from videoworker.families.foley.transformer import Conditioning, FoleyTransformer
+
+_LATENTS = 1200  # of a step, in all rows
+_UNSEEN = 0.08  # share of rows that see no picture, as guidance needs
+_RATE = 2e-3
+
+
+def average(model: FoleyTransformer) -> AveragedModel:
+    """The running mean of the weights over about the last 250 steps, which is what is shipped."""
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.996))
+
+
+def train(
+    model: FoleyTransformer, extractors: Extractors, folder: Path, steps: int, seed: int
+) -> Iterator[tuple[int, dict[str, float]]]:
+    """Runs `steps` steps from where `folder` stands, on the pool that is there; yields (step, losses)."""
+    items = pool.read(folder / "pool")
+    sizes = list(items)
+    weights = [len(items[one]) * one[2] ** 0.5 for one in sizes]  # long ones a little more often
+    model.train()
+    chosen = optimizers([model], _RATE)
+    averaged = average(model)
+    names = {f"optimizer{index}": one for index, one in enumerate(chosen)}
+    checkpoint = Checkpoint(folder / "transformer.pt", model=model, ema=averaged, **names)
+    for step in range(checkpoint.restore(), steps):
+        rng = random.Random(f"transformer/{seed}/{step}")
+        torch.manual_seed(step)
+        (size,) = rng.choices(sizes, weights)
+        rows = rng.choices(items[size], k=max(_LATENTS // size[2], 2))
+        wanted = [rng.choice(WANTED) for _ in rows]
+        clean = torch.stack([_latents(item, one) for item, one in zip(rows, wanted, strict=True)])
+        texts = read_texts(extractors, [text_for(rng, one) for one in wanted])[0].clone()
+        times = torch.sigmoid(torch.randn(len(rows)))
+        noise = torch.randn_like(clean)
+        noisy = torch.lerp(clean, noise, times[:, None, None])
+        with torch.autocast("cpu", torch.bfloat16):
+            conditioning = _conditioning(model, rows, texts, torch.rand(len(rows)) < _UNSEEN)
+            predicted = model(noisy, 1000 * times, conditioning)
+        error = (predicted.float() - (noise - clean)).square().flatten(1).mean(1)
+        learn(chosen, error.mean(), _RATE * warm_then_cool(step, steps))
+        averaged.update_parameters(model)
+        noisiest = error[times > 0.6]
+        yield step, {"error": error.mean().item(), "noisiest": noisiest.mean().item() if len(noisiest) else 1.0}
+        if (step + 1) % 200 == 0 or step + 1 == steps:
+            checkpoint.save(step + 1)
+
+
+def _latents(item: pool.Item, wanted: str) -> torch.Tensor:
+    """[C, L] of the sound that a text asks for."""
+    if wanted == SILENCE:
+        return torch.zeros(CHANNELS, item.sizes[2])
+    return item.latents[wanted or TIMBRE_OF_SHAPE[item.shape]].float()
+
+
+def _conditioning(model: Any, rows: Sequence[pool.Item], texts: torch.Tensor, unseen: torch.Tensor) -> Conditioning:
+    visual = torch.stack([item.visual for item in rows]).float()
+    sync = torch.stack([item.sync for item in rows]).float()
+    visual = torch.where(unseen[:, None, None], model.empty_clip_feat, visual)
+    sync = torch.where(unseen[:, None, None], model.empty_sync_feat, sync)
+    num_pictures, _, num_latents = rows[0].sizes
+    seen, spread = model.look(visual, sync, num_latents)
+    return Conditioning(seen, spread, model.read_text(texts), model.positions(num_latents, num_pictures))
