@@ -14,5 +14,6 @@ def line(result: Result) -> str:
     place = os.path.relpath(url2pathname(url.path)) if url.scheme == "file" else video.url
     return (
         f"{place}  {video.width}x{video.height}, {video.num_frames} frames, {video.fps} fps, {video.duration:.1f} s, "
-        f"seed {video.seed}, {video.model}, made in {result.timings['total']:.1f} s"
+        f"{'with sound' if video.has_audio else 'silent'}, seed {video.seed}, {video.model}, "
+        f"made in {result.timings['total']:.1f} s"
     )
