@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from builder.declared import SHIPPED
+from builder.declared import SHIPPED, SHIPPED_CHECKPOINTS
 from builder.presets import IMAGE_BYTES
 from videoworker import __version__
 from videoworker.models import SOUND_VARIANTS, VARIANTS
@@ -74,7 +74,7 @@ def dockerignore() -> str:
         *("LICENSE", "NOTICE", "handler.py", "test_input.json", "builder/fetch.py"),
         *("builder/requirements.txt", "builder/requirements-torch.txt", "builder/constraints-torch.txt"),
         "src/videoworker",
-        *(f"weights/{model.checkpoint.folder}" for model in SHIPPED),
+        *(f"weights/{checkpoint.folder}" for checkpoint in SHIPPED_CHECKPOINTS),
     )
     return "\n".join([f"{_DOCKERIGNORE_HEAD}*", *(f"!{path}" for path in copied), "**/__pycache__", ""])
 

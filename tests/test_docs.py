@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 import requests
 
+from builder.declared import SHIPPED_CHECKPOINTS
 from builder.tiny import cogvideox
 from tests.handler_process import PATIENCE, ROOT, environment
 from videoworker.apis import APIS
@@ -145,7 +146,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("documents") / "worker-video"
     shutil.copytree(ROOT, folder, ignore=left_out)
     (folder / "weights").mkdir()
-    (folder / "weights" / "sketch").symlink_to(ROOT / "weights" / "sketch")
+    for shipped in SHIPPED_CHECKPOINTS:
+        (folder / "weights" / shipped.folder).symlink_to(ROOT / "weights" / shipped.folder)
     (folder / ".venv").mkdir()
     for entry in Path(sys.prefix).iterdir():
         (folder / ".venv" / entry.name).symlink_to(entry)

@@ -28,7 +28,7 @@ from tests.media.pictures import encoded
 from videoworker import __version__
 from videoworker.origin import TRAINED_ALGORITHMIC_MEDIA
 
-SILENT = "No sound model is installed, so the video is silent. To fetch one: videoworker fetch foley"
+SILENT = "No sound model for sketch is installed, so the video is silent."
 CUT = "The model read the prompt without its last"  # small networks read short prompts alone
 PROMPT = "a red circle moving right on a blue background"
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")

@@ -24,6 +24,7 @@ from videoworker.errors import Code, JobError
 from videoworker.media import sound_codec
 from videoworker.media.sound_codec import encode as true_encode
 from videoworker.models.foley import FOLEY_XL
+from videoworker.models.sketch_foley import SKETCH_FOLEY
 from videoworker.planning.plan import make_plan
 from videoworker.request import AudioRequest, Container, Progress, Result, VideoRequest
 from videoworker.settings import Settings
@@ -127,7 +128,7 @@ def test_silent_without_a_sound_model(settings: Settings, tmp_path: Path, weight
     result = made(settings.model_copy(update={"weights_dir": alone}))
     assert not result.video.has_audio
     [note] = [note for note in result.video.notes if "silent" in note]
-    assert "videoworker fetch foley" in note
+    assert SKETCH_FOLEY.checkpoint.how_to_fetch in note
 
 
 def test_what_is_told_of_the_sound_model(settings: Settings) -> None:

@@ -6,6 +6,7 @@ transposed convolution adds the waves up, 120 samples in as many channels, and t
 """
 
 from math import pi
+from typing import Any
 
 import torch
 
@@ -19,11 +20,13 @@ _LINEAR = 1e-4  # so weak is what a snake adds with this alpha
 
 @torch.no_grad()
 def decoder() -> FoleyDecoder:
-    model = FoleyDecoder(latent_channels=CHANNELS, channels=_WIDTH, rates=_RATES).eval().requires_grad_(False)
+    model: FoleyDecoder = FoleyDecoder(latent_channels=CHANNELS, channels=_WIDTH, rates=_RATES)
+    model.eval().requires_grad_(False)
     for name, parameter in model.named_parameters():
         parameter.fill_(_LINEAR if name.endswith("alpha") else 0.0)
     model.post_quant_conv.weight[:, :, 0] = torch.eye(CHANNELS)
-    first, *stages, _, last, _ = model.decoder["model"]
+    modules: Any = model.decoder["model"]
+    first, *stages, _, last, _ = modules
     channels = torch.arange(CHANNELS)
     for sign, place in ((1, 2 * channels), (-1, 2 * channels + 1)):
         first.weight[place, channels, 3] = sign * phase()

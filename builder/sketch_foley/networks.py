@@ -1,5 +1,7 @@
 """The networks of `sketch-foley` that are trained: HunyuanVideo-Foley's at a small size, and its tokenizer."""
 
+from typing import Any
+
 import torch
 from tokenizers import normalizers
 from torch import nn
@@ -24,11 +26,12 @@ PICTURE_PATCH, MOTION_PATCH = 8, 16
 
 
 def transformer() -> FoleyTransformer:
-    """Its modulations start at zero, so that every block starts as the identity."""
-    model = FoleyTransformer(
+    """Its modulations start at zero, so that every block starts as the identity, and its first and last layers such
+    that it predicts what it is given: most of that is noise, which is most of the velocity."""
+    model: FoleyTransformer = FoleyTransformer(
         num_triple_blocks=2,
-        num_single_blocks=3,
-        hidden_size=128,
+        num_single_blocks=2,
+        hidden_size=96,
         num_heads=2,
         text_dim=TEXT_DIM,
         visual_dim=VISUAL_DIM,
@@ -36,13 +39,21 @@ def transformer() -> FoleyTransformer:
         latent_channels=CHANNELS,
     )
     for name, parameter in model.named_parameters():
-        if "_mod.linear" in name or "modulation.linear" in name:
+        if "_mod.linear" in name or "modulation.linear" in name or "audio_embedder" in name or "final_layer" in name:
             nn.init.zeros_(parameter)
+    layers: Any = model
+    with torch.no_grad():
+        layers.audio_embedder["proj"].weight[:CHANNELS, :, 0] = torch.eye(CHANNELS)
+        # the last norm gives the channels, of variance 1 among zeros, this much more
+        layers.final_layer.linear.weight[:, :CHANNELS] = (CHANNELS / model.config.hidden_size) ** 0.5 * torch.eye(
+            CHANNELS
+        )
+        layers.sync_in[2].w2.weight *= 0.1
     return model
 
 
 def synchformer() -> Synchformer:
-    model = Synchformer(
+    model: Synchformer = Synchformer(
         hidden_size=SYNC_DIM, num_blocks=2, num_heads=2, image_size=MOTION_SIDE, patch_size=MOTION_PATCH
     )
     with torch.no_grad():

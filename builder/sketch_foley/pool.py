@@ -16,7 +16,7 @@ import torch
 
 from builder.sketch_foley.footage import pictures, random_take, random_wear
 from builder.sketch_foley.scores import Take, score
-from builder.sketch_foley.sounds import TIMBRES, latents
+from builder.sketch_foley.sounds import HITS, TIMBRES, latents
 from videoworker.families.foley.features import Extractors, Seen, Sides, Viewer, extract
 from videoworker.families.foley.windows import windows
 from videoworker.families.sound_family import Footage
@@ -39,6 +39,10 @@ class Item:
     @property
     def sizes(self) -> tuple[int, int, int]:
         return self.visual.shape[0], self.sync.shape[0], next(iter(self.latents.values())).shape[1]
+
+    @property
+    def bounces(self) -> bool:
+        return bool(next(iter(self.latents.values()))[HITS].any())
 
 
 def look(take: Take, extractors: Extractors, rng: random.Random) -> Seen:

@@ -50,6 +50,7 @@ _TONAL = [name for name, timbre in TIMBRES.items() if timbre.partials]
 _FIRST_GROUP = len(_TONAL) * NUM_PITCHES
 _FIRST_HIT = _FIRST_GROUP + 2 * _GROUPS
 CHANNELS = _FIRST_HIT + len(TIMBRES)
+HITS = slice(_FIRST_HIT, CHANNELS)
 
 
 @dataclass(frozen=True)

@@ -84,5 +84,5 @@ def _report(clip: GivenClip, plan: SoundPlan, revision: str, seed: int) -> Video
         steps=plan.sampling.steps,
         guidance_scale=plan.sampling.guidance_scale,
         has_audio=True,
-        notes=list(plan.model.checkpoint.notes),
+        notes=[*plan.model.checkpoint.notes, *plan.model.reservations],
     )

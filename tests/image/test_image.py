@@ -128,6 +128,6 @@ def test_every_module_is_compiled(image: Image) -> None:
 def test_only_what_it_runs_on_is_copied(image: Image) -> None:
     taken = {file.name for file in (image.root / "app").iterdir()}
     assert taken - {"__pycache__"} == {"LICENSE", "NOTICE", "handler.py", "test_input.json", "src", "weights"}
-    assert [file.name for file in (image.root / "app/weights").iterdir()] == ["sketch"]
+    assert {file.name for file in (image.root / "app/weights").iterdir()} == {"sketch", "sketch-foley"}
     owners = {file.name: file.stat().st_uid for file in (image.root / "app").iterdir()}
     assert [name for name, owner in owners.items() if owner] == ["weights"]

@@ -10,10 +10,11 @@ from videoworker.models.checkpoint import Checkpoint
 from videoworker.models.foley import FOLEY_XL, FOLEY_XXL
 from videoworker.models.ltx import LTX
 from videoworker.models.sketch import SKETCH
+from videoworker.models.sketch_foley import SKETCH_FOLEY
 from videoworker.models.sound_model import Part
 from videoworker.planning.machine import Machine
 from videoworker.planning.memory import GIB
-from videoworker.planning.plan import Plan, make_plan
+from videoworker.planning.plan import Plan, make_plan, needed_sound_model
 from videoworker.planning.sound import Room, SoundPlan, plan_sound, room_for
 from videoworker.request import AudioRequest, VideoRequest
 
@@ -37,24 +38,49 @@ def sound_of(plan: Plan) -> SoundPlan:
 @pytest.mark.parametrize(
     ("there", "model"),
     [
-        (machine(SKETCH.checkpoint, FOLEY_XL.checkpoint), FOLEY_XL),
-        (machine(SKETCH.checkpoint, FOLEY_XL.checkpoint, FOLEY_XXL.checkpoint), FOLEY_XXL),
-        (machine(SKETCH.checkpoint, FOLEY_XL.checkpoint, may_fetch=True), FOLEY_XL),
-        (machine(SKETCH.checkpoint, may_fetch=True), FOLEY_XXL),
+        (machine(LTX.checkpoint, FOLEY_XL.checkpoint), FOLEY_XL),
+        (machine(LTX.checkpoint, FOLEY_XL.checkpoint, FOLEY_XXL.checkpoint), FOLEY_XXL),
+        (machine(LTX.checkpoint, FOLEY_XL.checkpoint, may_fetch=True), FOLEY_XL),
+        (machine(LTX.checkpoint, SKETCH_FOLEY.checkpoint, may_fetch=True), FOLEY_XXL),
         (machine(SKETCH.checkpoint, FOLEY_XL.checkpoint, has_gpu=False), FOLEY_XL),
+        (machine(SKETCH.checkpoint, SKETCH_FOLEY.checkpoint, FOLEY_XXL.checkpoint), SKETCH_FOLEY),
+        (machine(SKETCH.checkpoint, SKETCH_FOLEY.checkpoint, has_gpu=False), SKETCH_FOLEY),
+        (machine(SKETCH.checkpoint, FOLEY_XXL.checkpoint), FOLEY_XXL),
+        (machine(SKETCH.checkpoint, may_fetch=True), FOLEY_XXL),
     ],
 )
 def test_model(there: Machine, model: object) -> None:
-    """An installed one comes before one to fetch."""
+    """An installed one comes before one to fetch. What is made for a video model makes its sound, and no other's."""
     assert sound_of(plan_on(there)).model == model
 
 
-@pytest.mark.parametrize("may_fetch", [False, True])
-def test_no_model(may_fetch: bool) -> None:
-    """Nothing is fetched that cannot run here."""
-    plan = plan_on(machine(SKETCH.checkpoint, may_fetch=may_fetch, has_gpu=not may_fetch))
+@pytest.mark.parametrize("there", [machine(LTX.checkpoint, SKETCH_FOLEY.checkpoint), machine(LTX.checkpoint)])
+def test_no_model(there: Machine) -> None:
+    """What is made for other videos is none for this one."""
+    plan = plan_on(there)
     assert plan.sound is None
-    assert any(f"silent. To fetch one: {BEST.checkpoint.how_to_fetch}" in note for note in plan.notes)
+    fetch = BEST.checkpoint.how_to_fetch
+    assert f"No sound model for ltx is installed, so the video is silent. To fetch one: {fetch}" in plan.notes
+
+
+@pytest.mark.parametrize(
+    ("there", "model"),
+    [
+        (machine(SKETCH_FOLEY.checkpoint), SKETCH_FOLEY),
+        (machine(SKETCH_FOLEY.checkpoint, FOLEY_XL.checkpoint), FOLEY_XL),
+        (machine(SKETCH_FOLEY.checkpoint, may_fetch=True), FOLEY_XXL),
+        (machine(SKETCH_FOLEY.checkpoint, may_fetch=True, has_gpu=False), SKETCH_FOLEY),
+    ],
+)
+def test_model_for_a_callers_clip(there: Machine, model: object) -> None:
+    """What is made for other videos is the last choice."""
+    assert needed_sound_model(there) == model
+
+
+def test_none_to_fetch() -> None:
+    """Nothing is fetched that cannot run here, or that nobody has published."""
+    there = machine(may_fetch=True, has_gpu=False)
+    assert there.sound_model(LTX.name) is None and there.sound_model(SKETCH.name) is None
 
 
 def test_defaults() -> None:

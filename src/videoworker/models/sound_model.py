@@ -30,8 +30,9 @@ _PART_OF_ROLE = {
 class SoundModel:
     """One variant of a sound model.
 
-    `family` is the package in `videoworker.families` that runs it. `rank` orders the models. If a request names none,
-    the installed one with the least rank makes the sound.
+    `family` is the package in `videoworker.families` that runs it. `rank` orders the models: the installed one with the
+    least rank makes the sound. If a model is `made_for` some video models alone, it makes the sound of their videos
+    before any other, and of no other videos. They are called by their names.
 
     `max_seconds` is the longest sound. Samples are at `sample_rate` Hz, one channel. `default_negative_prompt` holds if
     a request has none.
@@ -52,6 +53,7 @@ class SoundModel:
     denoise_bytes: int
     decode_bytes: int
     needs_gpu: bool = True
+    made_for: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -62,6 +64,15 @@ class SoundModel:
     def variant(self) -> str:
         """The variant's name; empty if the model has one alone."""
         return self.checkpoint.variant
+
+    def suits(self, video_model: str) -> bool:
+        """Whether it makes the sound of this model's videos."""
+        return not self.made_for or video_model in self.made_for
+
+    @property
+    def reservations(self) -> tuple[str, ...]:
+        """What a caller must know of the sound of a clip of the caller's own."""
+        return (f"{self.name} is made for the videos of {', '.join(self.made_for)} alone.",) if self.made_for else ()
 
     def components(self, part: Part) -> tuple[Component, ...]:
         """The networks of a part."""

@@ -45,16 +45,27 @@ class Machine:
             raise JobError(Code.MODEL_NOT_LOADED, model.checkpoint.absence)
         return model
 
-    def sound_model(self) -> SoundModel | None:
-        """The sound model that is installed and runs here, the best of them. If there is none, the best that may be
-        fetched. None if there is none either."""
-        models = sorted(
-            (variant for variants in SOUND_VARIANTS.values() for variant in variants),
-            key=lambda model: (model.needs_gpu and not self.has_gpu, model.rank),
+    def sound_models(self, video_model: str | None = None) -> list[SoundModel]:
+        """All for this model's videos, the best first. Without a model the video is a caller's: then those that are
+        made for other videos come last."""
+        every = (variant for variants in SOUND_VARIANTS.values() for variant in variants)
+        return sorted(
+            (model for model in every if video_model is None or model.suits(video_model)),
+            key=lambda model: (
+                bool(model.made_for) is (video_model is None),
+                model.needs_gpu and not self.has_gpu,
+                model.rank,
+            ),
         )
-        installed = (model for model in models if self.is_installed(model.checkpoint))
-        to_fetch = (model for model in models if self.may_fetch and (self.has_gpu or not model.needs_gpu))
-        return next(installed, None) or next(to_fetch, None)
+
+    def sound_model(self, video_model: str | None = None) -> SoundModel | None:
+        """The best sound model for this model's videos, or for a caller's: one that is installed before one that may be
+        fetched, unless what is installed is made for other videos. None if there is none."""
+        models = self.sound_models(video_model)
+        installed = [model for model in models if self.is_installed(model.checkpoint)]
+        suited = [model for model in installed if video_model is not None or not model.made_for]
+        published = [model for model in models if model.checkpoint.repository and (self.has_gpu or not model.needs_gpu)]
+        return next(iter([*suited, *(published if self.may_fetch else []), *installed]), None)
 
     def continuing_variant(self, model: VideoModel) -> VideoModel | None:
         """The variant that continues the model's clips, if there is one and it can be used here."""

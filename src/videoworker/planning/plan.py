@@ -1,11 +1,11 @@
 """From a request to the plan of its clip: variant, size, segments, sampling, notes. A job has one plan, made once."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from videoworker.canvas import Canvas
 from videoworker.errors import Code, FieldProblem, JobError
-from videoworker.models import SOUND_VARIANTS
 from videoworker.models.sampling import Sampling
 from videoworker.models.sound_model import SoundModel
 from videoworker.models.video_model import VideoModel
@@ -13,8 +13,6 @@ from videoworker.planning.machine import Machine
 from videoworker.planning.sizes import fit
 from videoworker.planning.sound import SoundPlan, plan_sound
 from videoworker.request import AudioRequest, VideoRequest
-
-_NO_SOUND_MODEL = "No sound model is installed"
 
 
 @dataclass(frozen=True)
@@ -62,13 +60,16 @@ def make_plan(request: VideoRequest, machine: Machine, served: str | None = None
     Raises `JobError` that says what the model or the machine lacks."""
     model = machine.variant_for(served or request.model or machine.best_installed(), request)
     plan = plan_clip(request, model, machine.continuing_variant(model))
-    return plan if request.audio is None else _with_sound(plan, request.audio, machine.sound_model())
+    return plan if request.audio is None else _with_sound(plan, request.audio, machine)
 
 
-def _with_sound(plan: Plan, wanted: AudioRequest, model: SoundModel | None) -> Plan:
+def _with_sound(plan: Plan, wanted: AudioRequest, machine: Machine) -> Plan:
     """The plan, with the sound that is wanted if there is a model for it."""
+    name = plan.model.name
+    model = machine.sound_model(name)
     if model is None:
-        note = f"{_NO_SOUND_MODEL}, so the video is silent. {_how_to_fetch()}"
+        missing = f"No sound model for {name} is installed, so the video is silent."
+        note = f"{missing} {_how_to_fetch(machine.sound_models(name))}"
         return replace(plan, notes=(*plan.notes, note))
     notes = dict.fromkeys((*plan.notes, *model.checkpoint.notes))
     return replace(plan, sound=plan_sound(wanted, model, plan.num_frames / plan.fps), notes=tuple(notes))
@@ -78,13 +79,13 @@ def needed_sound_model(machine: Machine) -> SoundModel:
     """The model for a job that makes nothing but a sound. Raises `JobError` MODEL_NOT_LOADED if there is none."""
     model = machine.sound_model()
     if model is None:
-        raise JobError(Code.MODEL_NOT_LOADED, f"{_NO_SOUND_MODEL}. {_how_to_fetch()}")
+        best = machine.sound_models()
+        raise JobError(Code.MODEL_NOT_LOADED, f"No sound model is installed. {_how_to_fetch(best)}")
     return model
 
 
-def _how_to_fetch() -> str:
-    best = next(iter(SOUND_VARIANTS.values()))[0]
-    return f"To fetch one: {best.checkpoint.how_to_fetch}"
+def _how_to_fetch(best_first: Sequence[SoundModel]) -> str:
+    return f"To fetch one: {best_first[0].checkpoint.how_to_fetch}"
 
 
 def plan_clip(request: VideoRequest, model: VideoModel, continuing: VideoModel | None = None) -> Plan:
