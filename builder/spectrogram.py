@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from builder.evaluate_sketch import read
 from builder.sketch_foley.measure import bounces_seen, read_sound
 
-_WIDTH, _FRAMES, _FRAME, _HEIGHT, _LEFT, _GAP = 900, 9, 100, 220, 56, 6
+_WIDTH, _FRAMES, _FRAME, _HEIGHT, _LEFT, _GAP = 900, 9, 100, 220, 64, 6
 _RATE, _WINDOW = 48_000, 2048
 _LOWEST, _HIGHEST = 60, 12_000  # Hz
 _FLOOR = -75.0  # dB below the loudest
