@@ -314,3 +314,18 @@ def test_files(start: Start, tmp_path: Path) -> None:
     assert (part.status_code, part.content) == (206, b"234")
     for path in ("files/%2e%2e/secret", "files/job-1/..%2f..%2f..%2fsecret", "files/job-1/", "files/"):
         assert endpoint.get(path).status_code == 404
+
+
+def test_idempotency_key(endpoint: EndpointHere) -> None:
+    """Requests with the same key are one job, also after a worker has taken it. Other keys, and none, are others."""
+
+    def run(**headers: str) -> str:
+        job_id: str = endpoint.post("run", {"input": 1}, headers=headers).json()["id"]
+        return job_id
+
+    first = run(**{"Idempotency-Key": "a key"})
+    Worker(endpoint, "w1").take()
+    assert run(**{"Idempotency-Key": "a key"}) == first
+    assert len({first, run(**{"Idempotency-Key": "another"}), run(), run()}) == 4
+    jobs = endpoint.get("health").json()["jobs"]
+    assert (jobs["inQueue"], jobs["inProgress"]) == (3, 1)
