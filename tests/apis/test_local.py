@@ -33,6 +33,10 @@ EXAMPLE = VideoRequest(
 )
 
 
+def of_form(form: dict[str, Any]) -> VideoRequest:
+    return API.parse(API.read_form(form))
+
+
 def test_the_documents_example_becomes_its_request_from_json() -> None:
     assert (
         API.parse(
@@ -53,7 +57,7 @@ def test_the_documents_example_becomes_its_request_from_json() -> None:
 
 def test_the_documents_example_becomes_the_same_request_from_a_form() -> None:
     assert (
-        API.parse_form(
+        of_form(
             {
                 "prompt": "A serene lake at sunset with mountains in the background",
                 "fps": "24",
@@ -78,7 +82,7 @@ def test_the_defaults_are_the_documents() -> None:
 def test_a_form_field_that_was_not_filled_in_is_not_given() -> None:
     optional = ["image", "fps", "num_frames", "width", "height", "seed", "prefer_backend", "low_vram"]
     form = {"prompt": "A cat", "lawful_use_consent": "true"} | dict.fromkeys(optional, "")
-    assert API.parse_form(form) == parse(NAME)
+    assert of_form(form) == parse(NAME)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +97,7 @@ def test_a_form_field_that_was_not_filled_in_is_not_given() -> None:
     ],
 )
 def test_a_form_value_is_read_from_its_text(field: str, text: Any, meant: Any) -> None:
-    assert getattr(API.parse_form({"prompt": "A cat", "lawful_use_consent": "true", field: text}), field) == meant
+    assert getattr(of_form({"prompt": "A cat", "lawful_use_consent": "true", field: text}), field) == meant
 
 
 @pytest.mark.parametrize(
@@ -112,7 +116,7 @@ def test_a_form_value_is_read_from_its_text(field: str, text: Any, meant: Any) -
 )
 def test_a_form_value_that_means_nothing_is_refused(field: str, text: Any) -> None:
     with pytest.raises(JobError) as caught:
-        API.parse_form({"prompt": "A cat", "lawful_use_consent": "true", field: text})
+        of_form({"prompt": "A cat", "lawful_use_consent": "true", field: text})
     assert [problem.field for problem in caught.value.fields] == [field]
     json.dumps(API.error(caught.value, "job-1"), ensure_ascii=False).encode()
 
@@ -120,7 +124,7 @@ def test_a_form_value_that_means_nothing_is_refused(field: str, text: Any) -> No
 @pytest.mark.parametrize("consent", ["", "false", "0", "perhaps"])
 def test_a_form_without_consent_is_refused(consent: Any) -> None:
     with pytest.raises(JobError) as caught:
-        API.parse_form({"prompt": "A cat", "lawful_use_consent": consent})
+        of_form({"prompt": "A cat", "lawful_use_consent": consent})
     assert caught.value.code is Code.CONSENT_MISSING
 
 

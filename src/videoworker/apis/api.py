@@ -30,9 +30,11 @@ class Api(Generic[InputType]):
         """The request that a job's `input` makes. Raises `JobError` with every problem of the input in `fields`."""
         return self.translate(validation.validated(self.schema, _without_api(validation.as_object(raw))))
 
-    def parse_form(self, form: Mapping[str, str]) -> VideoRequest:
-        """As `parse`, for form data. Every value is text ("24", "true"). A field that is empty counts as absent."""
-        return self.translate(validation.validated_form(self.schema, _without_api(form)))
+    def read_form(self, form: Mapping[str, Any]) -> dict[str, Any]:
+        """The `input` that form data makes, for `parse`. Every value is text ("24", "true"), or an object of texts. A
+        field that is empty counts as absent. Raises as `parse` does."""
+        body = validation.validated_form(self.schema, _without_api(form))
+        return body.model_dump(exclude_unset=True, exclude_none=True)
 
 
 def _without_api(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The `local` API: a text and an optional picture, for callers that agree to lawful use.
 
-Document: local-video-service.md. Over HTTP it is a form (`Api.parse_form`). In a job it is JSON.
+Document: local-video-service.md. Over HTTP it is a form (`Api.read_form`). In a job it is JSON.
 """
 
 from typing import Annotated, Any, Literal
@@ -74,6 +74,11 @@ def _progress(progress: Progress) -> dict[str, Any]:
     } | stage_and_remaining(progress)
 
 
+def backend_of(model: str) -> str:
+    """The document's name for the model's backend; the model's own if the document has none."""
+    return _BACKEND_OF_MODEL.get(model, model)
+
+
 def _answer(result: Result) -> dict[str, Any]:
     """`mp4_path` is the file's name alone. Callers need not know where it lies on the worker's disk."""
     video = result.video
@@ -86,7 +91,7 @@ def _answer(result: Result) -> dict[str, Any]:
         "width": video.width,
         "height": video.height,
         "seed": video.seed,
-        "backend": _BACKEND_OF_MODEL.get(video.model, video.model),
+        "backend": backend_of(video.model),
         "elapsed_time": round(result.timings["total"], 2),
         "error": None,
     } | video_and_timings(result)

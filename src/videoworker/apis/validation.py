@@ -42,8 +42,9 @@ def validated(schema: type[InputType], raw: Mapping[str, Any]) -> InputType:
     return _validated(schema, raw, schema.model_validate)
 
 
-def validated_form(schema: type[InputType], form: Mapping[str, str]) -> InputType:
-    """As `validated`, but every value is text. A field that is empty counts as absent. Raises `JobError`."""
+def validated_form(schema: type[InputType], form: Mapping[str, Any]) -> InputType:
+    """As `validated`, but every value is text, or an object of texts. A field that is empty counts as absent. Raises
+    `JobError`."""
     fields = {name: value if value != "" else None for name, value in form.items()}
     return _validated(schema, fields, schema.model_validate_strings)
 

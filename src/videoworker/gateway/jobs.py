@@ -10,6 +10,7 @@ Each function takes a connection and, if it needs one, the present time `now`. T
 """
 
 import json
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -186,7 +187,8 @@ def make_tables(connection: Connection) -> None:
 
 
 def add(connection: Connection, job: NewJob, most_queued: int | None, now: float) -> bool:
-    """Writes a new job, unless `most_queued` jobs of its API wait already. Returns whether it did."""
+    """Writes a new job, unless `most_queued` jobs of its API wait already. Returns whether it did. If another job has
+    its name, the new one's gets a suffix."""
     if most_queued is not None:
         waiting = select(func.count()).where(
             _jobs.c.api == job.api, _jobs.c.state == State.QUEUED, _jobs.c.deleted.is_(False)
@@ -200,7 +202,7 @@ def add(connection: Connection, job: NewJob, most_queued: int | None, now: float
         {
             "id": job.id,
             "api": job.api,
-            "name": job.name,
+            "name": _free_name(connection, job.name),
             "token": job.token,
             "state": State.QUEUED,
             "request": json.dumps(kept),
@@ -361,6 +363,14 @@ def counts(connection: Connection, api: str) -> dict[State, int]:
         .group_by(_jobs.c.state)
     )
     return {State(state): number for state, number in rows}
+
+
+def _free_name(connection: Connection, wanted: str) -> str:
+    stem, dot, ending = wanted.rpartition(".")
+    name = wanted
+    while connection.scalar(select(_jobs.c.id).where(_jobs.c.name == name)) is not None:
+        name = f"{stem}_{secrets.token_hex(2)}{dot}{ending}"
+    return name
 
 
 def _end(connection: Connection, job_id: str, now: float, **values: Any) -> None:

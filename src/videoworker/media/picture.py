@@ -5,6 +5,8 @@ limits on time and memory. Its format is what the bytes say, whatever the URI sa
 """
 
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,7 @@ from videoworker.watch import Watch
 MAX_BYTES = 20_000_000
 LIMITS = confined.Limits(memory_bytes=1536 * 2**20, seconds=30)
 
-_PICTURE = given.Kind(
+PICTURE = given.Kind(
     code=Code.INVALID_IMAGE,
     name="image",
     noun="a picture",
@@ -28,30 +30,43 @@ _PICTURE = given.Kind(
 )
 
 
+@dataclass(frozen=True)
+class Decoded:
+    """A picture as `picture_decoder.decode` makes it: uint8 [height, width, 3] RGB."""
+
+    verdict: Verdict
+    pixels: NDArray[np.uint8]
+
+
 def decode_picture(image: str, field: str, watch: Watch | None = None) -> NDArray[np.uint8]:
     """The picture in a request's `field`, uint8 [height, width, 3] RGB.
 
     It is as `picture_decoder.decode` makes it. The watch hears its notes, and is checked several times a second while a
     URL is fetched and the picture is decoded. Raises `JobError`: INVALID_IMAGE naming `field`, or the watch's.
     """
-    data = given.read(image, _PICTURE, field, unchecked if watch is None else watch.check)
-    return _decode(data, given.quoted(image), field, watch)
-
-
-def _decode(data: bytes, text: str, field: str, watch: Watch | None) -> NDArray[np.uint8]:
     check = unchecked if watch is None else watch.check
+    picture = decoded(given.read(image, PICTURE, field, check), given.quoted(image), field, check)
+    if watch is not None:
+        for note in picture.verdict.notes:
+            watch.note(note)
+    return picture.pixels
+
+
+def decoded(data: bytes, text: str, field: str, check: Callable[[], None]) -> Decoded:
+    """The picture in a request's `field`; `text` is how an error quotes it.
+
+    `check` is called several times a second; what it raises ends the decoding. Raises `JobError` INVALID_IMAGE that
+    names `field`.
+    """
     try:
         said, pixels = confined.run(Path(picture_decoder.__file__), data, LIMITS, check)
     except confined.Overrun as error:
         seconds, mebibytes = LIMITS.seconds, LIMITS.memory_bytes // 2**20
         allowed = f"a picture that is decoded in {seconds} seconds and {mebibytes} MiB of memory"
-        _PICTURE.refuse(field, text, allowed, error)
+        PICTURE.refuse(field, text, allowed, error)
     verdict = Verdict(**json.loads(said))
     if verdict.is_unknown:
-        _PICTURE.refuse(field, text, _PICTURE.allowed)
+        PICTURE.refuse(field, text, PICTURE.allowed)
     if verdict.allowed is not None:
-        _PICTURE.refuse(field, verdict.given or text, verdict.allowed)
-    if watch is not None:
-        for note in verdict.notes:
-            watch.note(note)
-    return np.frombuffer(pixels, np.uint8).reshape(verdict.height, verdict.width, 3)
+        PICTURE.refuse(field, verdict.given or text, verdict.allowed)
+    return Decoded(verdict, np.frombuffer(pixels, np.uint8).reshape(verdict.height, verdict.width, 3))
