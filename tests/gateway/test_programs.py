@@ -29,15 +29,18 @@ BASE_URLS = {
     "hunyuanvideo": "https://your-service-name.onrender.com",
     "hunyuanvideo-1.5": "http://localhost:8000",
     "local": "http://localhost:8000",
+    "cogvideox": "http://localhost:9000",
 }
 LITERAL_IDS = {
     "hunyuanvideo": "550e8400-e29b-41d4-a716-446655440000",
     "hunyuanvideo-1.5": "uuid-1234-5678",
     "local": "20250127_143022_serene_lake",
 }
+TOKEN = "a-token"
 LITERAL_PICTURE = "/path/to/image.jpg"
 # Those that leave a video. The others only print.
 LEAVE_A_VIDEO = [
+    ("cogvideox", "bash"),
     ("hunyuanvideo", "bash"),
     ("hunyuanvideo", "bash"),
     ("hunyuanvideo", "javascript"),
@@ -65,14 +68,14 @@ class Program:
         folder.mkdir()
         picture = folder / "picture.jpg"
         Image.new("RGB", (64, 64), "red").save(picture)
-        text = self.text.replace(BASE_URLS[self.api], base_url).replace(LITERAL_IDS[self.api], job_id)
+        text = self.text.replace(BASE_URLS[self.api], base_url).replace(LITERAL_IDS.get(self.api, "no id"), job_id)
         text = text.replace(LITERAL_PICTURE, str(picture))
         file = folder / f"program.{SUFFIXES[self.language]}"
         file.write_text(text)
         process = subprocess.run(
             [*RUN[self.language], file.name],
             cwd=folder,
-            env=os.environ | {"NODE_PATH": str(ROOT / "builder" / "npm" / "node_modules")},
+            env=os.environ | {"VALID_TOKEN": TOKEN, "NODE_PATH": str(ROOT / "builder" / "npm" / "node_modules")},
             capture_output=True,
             text=True,
             timeout=PATIENCE,
@@ -135,12 +138,14 @@ if DOCUMENTS.exists():
         video = tmp_path / "made.mp4"
         colour = ["-f", "lavfi", "-i", "color=red:size=64x64:duration=1", "-pix_fmt", "yuv420p"]
         subprocess.run(["ffmpeg", "-v", "error", *colour, video], check=True)
-        gateway = start(*BASE_URLS, hunyuan_max_queue_size=100)
+        gateway = start(*BASE_URLS, hunyuan_max_queue_size=100, cogvideox_tokens=TOKEN)
         with at_work(worker, video.read_bytes()), ThreadPoolExecutor(32) as pool:
-            job_ids = {api: make(gateway, api) for api in BASE_URLS}
+            job_ids = {api: make(gateway, api) for api in LITERAL_IDS}
             all_of_them = [program for api in BASE_URLS for program in programs(api)]
             runs = [
-                pool.submit(program.run, f"{gateway.url}/{program.api}", job_ids[program.api], tmp_path / str(number))
+                pool.submit(
+                    program.run, f"{gateway.url}/{program.api}", job_ids.get(program.api, ""), tmp_path / str(number)
+                )
                 for number, program in enumerate(all_of_them)
             ]
             made = [(program, run.result()) for program, run in zip(all_of_them, runs, strict=True)]

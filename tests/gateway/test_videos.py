@@ -1,6 +1,7 @@
 """Where a finished video's bytes come from, where they are kept, how callers get them, and how they go."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,20 @@ def test_bucket(start: Start, worker: FakeWorker, s3_port: int, tmp_path: Path) 
     assert list((tmp_path / "gateway").iterdir()) == []
     gateway.delete(f"/api/jobs/{job_id}")
     eventually(lambda: is_empty(store))
+
+
+@pytest.mark.needs_swift
+def test_bucket_and_a_post(start: Start, worker: FakeWorker, s3_port: int, tmp_path: Path) -> None:
+    """The video is the answer to the request that made it."""
+    store = new_bucket(s3_port)
+    headers = {"Authorization": "Bearer a-token", "Range": "bytes=0-1"}
+    gateway = start("cogvideox", cogvideox_tokens="a-token", bucket=store.settings(tmp_path))
+    with ThreadPoolExecutor(1) as caller:
+        call = caller.submit(gateway.post, "/generate", {"prompt": "a cat"}, headers=headers)
+        job = worker.take()
+        put(store, job)
+        worker.finish(job, "https://store.example/a-link-that-has-expired")
+        assert (call.result().status_code, call.result().content) == (200, VIDEO)
 
 
 @pytest.mark.needs_swift

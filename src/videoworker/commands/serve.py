@@ -24,7 +24,7 @@ from videoworker.settings import ROOT, settings
 # What this process and its workers write is for this user alone: jobs and videos are their callers' own.
 _PRIVATE = 0o077
 
-_GATEWAYS_OWN = ("ENDPOINT_API_KEY", "GATEWAY_DATABASE_URL")
+_GATEWAYS_OWN = ("ENDPOINT_API_KEY", "GATEWAY_DATABASE_URL", "COGVIDEOX_TOKENS")
 
 
 def serve(

@@ -9,7 +9,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from videoworker.gateway.endpoint import Endpoint, EndpointAwayError, RefusedError, ThrottledError, Workers
 
@@ -22,8 +22,13 @@ _PROBE_WAIT_SECONDS = 3.0
 class Room(BaseModel):
     """Bytes of memory."""
 
-    total_bytes: int
+    total_bytes: int = Field(gt=0)
     free_bytes: int
+
+    @property
+    def used(self) -> str:
+        """Such as "30%"."""
+        return f"{1 - self.free_bytes / self.total_bytes:.0%}"
 
 
 class Gpu(Room):

@@ -52,6 +52,14 @@ class GatewaySettings(BaseSettings):
         description="how old what `/health` tells of a worker may be, before an idle one is asked by a job of "
         "milliseconds; 0: none is asked",
     )
+    cogvideox_tokens: SecretStr | None = Field(
+        None,
+        description="tokens with which `cogvideox` may be asked for videos, separated by commas; one may be given as "
+        "`sha256:` and its hash",
+    )
+    cogvideox_tokens_file: Path | None = Field(
+        None, description="file with the hashes of more tokens, a line each: `sha256:` and 64 hexadecimal digits"
+    )
     hunyuan_max_queue_size: int = Field(
         10, ge=1, description="how many jobs of `hunyuanvideo-1.5` may wait; then the answer is 503"
     )

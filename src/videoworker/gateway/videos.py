@@ -142,7 +142,7 @@ class Videos:
             partial.unlink(missing_ok=True)
 
     async def _passed_on(self, url: str, request: Request, headers: dict[str, str]) -> Response:
-        conditions = Conditions(request.scope["headers"], headers["ETag"])
+        conditions = Conditions(request.scope, headers["ETag"])
         if conditions.is_unchanged:
             return Response(status_code=304, headers=headers)
         # A link is signed for GET, so a HEAD asks for one byte and learns the size.
@@ -156,7 +156,7 @@ class Videos:
             await answer.aclose()
             raise VideoAwayError
         told = headers | {name: answer.headers[name] for name in _PASSED_ON if name in answer.headers}
-        if request.method == "GET" and answer.is_success:
+        if request.method != "HEAD" and answer.is_success:
             return _Passed(answer, told)
         await answer.aclose()
         if not answer.is_success:

@@ -94,6 +94,17 @@ def json_app(service: Service, title: str, body: Body, invalid: int = 400) -> Fa
     return app
 
 
+def fastapi_error(refusal: Refusal) -> dict[str, Any]:
+    """The body of services that answer errors as FastAPI does: `detail`, which is a list if fields are wrong."""
+    if refusal.status != 422 or refusal.error is None:
+        return {"detail": refusal.message}
+    problems = [
+        {"type": "value_error", "loc": ["body", one.field], "msg": one.allowed, "input": one.given}
+        for one in refusal.error.fields
+    ]
+    return {"detail": problems}
+
+
 async def json_body(request: Request) -> Any:
     """The request's body, whatever its content type says. Raises `HTTPException`."""
     return parse_json(await limited_body(request, MAX_BODY_BYTES))

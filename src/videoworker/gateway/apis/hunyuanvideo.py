@@ -16,7 +16,7 @@ from videoworker import __version__
 from videoworker.apis.common_fields import timestamp
 from videoworker.apis.hunyuanvideo import API, HunyuanVideoInput
 from videoworker.gateway import jobs
-from videoworker.gateway.apis.form import HttpForm, Refusal, described_body, json_app, json_body, not_found
+from videoworker.gateway.apis.form import HttpForm, described_body, fastapi_error, json_app, json_body, not_found
 from videoworker.gateway.jobs import OPEN, Job, State
 from videoworker.gateway.service import Service
 from videoworker.request import VideoRequest
@@ -49,7 +49,7 @@ _503: dict[int | str, dict[str, Any]] = {503: {"description": "No model is there
 
 
 def _app(service: Service) -> FastAPI:
-    app = json_app(service, "HunyuanVideo REST API", _error, invalid=422)
+    app = json_app(service, "HunyuanVideo REST API", fastapi_error, invalid=422)
 
     async def status_of(job: Job) -> dict[str, Any]:
         common = {
@@ -160,16 +160,6 @@ def _info() -> dict[str, Any]:
         "inference_steps": span("num_inference_steps"),
         "estimated_generation_time": f"{_SECONDS_PER_STEP} seconds for each step, until jobs show how long they take",
     }
-
-
-def _error(refusal: Refusal) -> dict[str, Any]:
-    if refusal.status != 422 or refusal.error is None:
-        return {"detail": refusal.message}
-    problems = [
-        {"type": "value_error", "loc": ["body", one.field], "msg": one.allowed, "input": one.given}
-        for one in refusal.error.fields
-    ]
-    return {"detail": problems}
 
 
 FORM = HttpForm(API, 10000, _app)

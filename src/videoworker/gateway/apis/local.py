@@ -18,7 +18,7 @@ from videoworker.database.faults import DATABASE_ERRORS
 from videoworker.errors import Code, JobError
 from videoworker.gateway.apis.form import HttpForm, Refusal, json_app, not_found
 from videoworker.gateway.apis.long_answer import LongAnswer
-from videoworker.gateway.health import Gpu, Health
+from videoworker.gateway.health import Health
 from videoworker.gateway.jobs import Job, Query, State
 from videoworker.gateway.pictures import carried
 from videoworker.gateway.service import Service, Wish
@@ -106,13 +106,14 @@ def _system(behind: Health) -> dict[str, Any]:
     facts = behind.facts
     if facts is None:
         return dict.fromkeys(_SYSTEM) | {"stale": behind.is_stale}
-    gpu = facts.gpu or Gpu(name="", total_bytes=0, free_bytes=0)
+    gpu = facts.gpu
+    name, total, free = (gpu.name, gpu.total_bytes, gpu.free_bytes) if gpu else (None, 0, 0)
     told = (
-        facts.gpu is not None,
-        gpu.name or None,
-        _gigabytes(gpu.total_bytes),
-        _gigabytes(gpu.free_bytes),
-        _gigabytes(gpu.total_bytes - gpu.free_bytes),
+        gpu is not None,
+        name,
+        _gigabytes(total),
+        _gigabytes(free),
+        _gigabytes(total - free),
         facts.cpu_percent,
         _gigabytes(facts.memory.free_bytes),
         _gigabytes(facts.memory.total_bytes),

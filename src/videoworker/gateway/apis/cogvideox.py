@@ -1,0 +1,105 @@
+"""The `cogvideox` API over HTTP: a request is answered with the video itself.
+
+Document: cogvideox.md. Only `/generate` needs a token: the document's other examples send none. It does not say how
+errors are answered. A service of its kind answers as FastAPI does, so this one does.
+
+Nothing may precede an mp4, so the caller waits until the video is made.
+"""
+
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.responses import Response
+
+from videoworker.apis.cogvideox import API, CogVideoXInput
+from videoworker.errors import JobError
+from videoworker.gateway.apis.form import HttpForm, described_body, fastapi_error, json_app, json_body
+from videoworker.gateway.jobs import State
+from videoworker.gateway.service import Service
+from videoworker.gateway.tokens import Tokens
+from videoworker.http.disconnect import while_connected
+
+_CALLER_GONE = 499  # nginx's; nobody reads it
+_STATUSES = (400, 408, 413, 503)  # of a job that failed; any other is 500
+
+_bearer = HTTPBearer(auto_error=False, description="One of the operator's tokens")
+
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The video", "content": {"video/mp4": {"schema": {"type": "string", "format": "binary"}}}},
+    400: {"description": "The body is not JSON"},
+    401: {"description": "The token is missing or wrong"},
+    422: {"description": "The request is not valid"},
+    500: {"description": "The video could not be made"},
+    503: {"description": "No model is there that could make the video"},
+}
+
+
+def _app(service: Service) -> FastAPI:
+    app = json_app(service, "Video Generation API", fastapi_error, invalid=422)
+    tokens = Tokens.of(service.settings)
+
+    async def check(sent: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> None:
+        if sent is None:
+            raise HTTPException(401, "Not authenticated", {"WWW-Authenticate": "Bearer"})
+        if not tokens.knows(sent.credentials):
+            raise HTTPException(401, "Invalid token", {"WWW-Authenticate": 'Bearer error="invalid_token"'})
+
+    @app.post(
+        "/generate",
+        dependencies=[Depends(check)],
+        response_class=Response,
+        openapi_extra=described_body(API),
+        responses=_ANSWERS,
+    )
+    async def generate(request: Request) -> Response:
+        job = await service.submit(await json_body(request))
+        ended = await while_connected(request, service.result(job.id))
+        if ended is None:
+            return Response(status_code=_CALLER_GONE)
+        if ended.state is not State.COMPLETED:
+            assert ended.error is not None
+            raise HTTPException(_status(ended.error), ended.error.message)
+        return await service.video(ended, request)
+
+    @app.api_route("/health", methods=["GET", "HEAD"])
+    async def health() -> dict[str, Any]:
+        return {"status": "healthy" if (await service.health()).is_reachable else "unhealthy"}
+
+    @app.api_route("/info", methods=["GET", "HEAD"])
+    async def info() -> dict[str, Any]:
+        """What is used is of a worker, as it last told; null if none was asked yet."""
+        behind = await service.health()
+        facts = behind.facts
+        gpu = facts.gpu if facts else None
+        return {
+            "model": API.name,
+            "is_loaded": behind.is_loaded,
+            "error": None if behind.is_reachable else "The endpoint behind this service cannot be reached",
+            "config": _config(),
+            "system_info": {
+                "cpu_usage": f"{facts.cpu_percent:.0f}%" if facts else None,
+                "memory_usage": facts.memory.used if facts else None,
+                "gpu_usage": gpu.used if gpu else None,
+            },
+        }
+
+    return app
+
+
+def _config() -> dict[str, Any]:
+    fields = CogVideoXInput.model_json_schema()["properties"]
+    return {
+        "default_steps": fields["num_inference_steps"]["default"],
+        "default_guidance": fields["guidance_scale"]["default"],
+        "min_frames": fields["num_frames"]["minimum"],
+        "max_frames": fields["num_frames"]["maximum"],
+        "default_fps": fields["fps"]["default"],
+    }
+
+
+def _status(error: JobError) -> int:
+    return error.status if error.status in _STATUSES else 500
+
+
+FORM = HttpForm(API, 9000, _app)
