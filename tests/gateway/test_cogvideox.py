@@ -18,7 +18,7 @@ from videoworker.gateway.settings import GatewaySettings
 from videoworker.gateway.tokens import Tokens
 from videoworker.http.listening import CannotStartError
 
-REQUEST = {"prompt": "A serene sunset over the ocean", "num_frames": 49, "guidance_scale": 7.5}
+REQUEST: dict[str, Any] = {"prompt": "A serene sunset over the ocean", "num_frames": 49, "guidance_scale": 7.5}
 TOKENS = ["first-token", "second-token", "third-token"]
 
 
