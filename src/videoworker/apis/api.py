@@ -15,7 +15,7 @@ class Api(Generic[InputType]):
     """One request format.
 
     If a request names no model, `model` makes its video; None: the best one that is installed. `progress`, `answer` and
-    `error` give the document's object, ready for JSON.
+    `error` give the document's object, ready for JSON. `worker_name`: what workers know the API by; empty: its `name`.
     """
 
     name: str
@@ -25,6 +25,7 @@ class Api(Generic[InputType]):
     progress: Callable[[Progress], dict[str, Any]]
     answer: Callable[[Result], dict[str, Any]]
     error: Callable[[JobError, str], dict[str, Any]]
+    worker_name: str = ""
 
     def parse(self, raw: Mapping[str, Any]) -> VideoRequest:
         """The request that a job's `input` makes. Raises `JobError` with every problem of the input in `fields`."""

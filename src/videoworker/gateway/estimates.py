@@ -9,7 +9,7 @@ import time
 from functools import partial
 from typing import Any
 
-from videoworker.apis import APIS
+from videoworker.apis.api import Api
 from videoworker.database.database import Database
 from videoworker.gateway import jobs
 from videoworker.gateway.jobs import Job, Query, State
@@ -24,7 +24,7 @@ _PIXELS, _FPS, _STEPS = 1280 * 720, 24, 50  # what stands for what a request lea
 class Estimates:
     """Of one API."""
 
-    def __init__(self, database: Database, api: str) -> None:
+    def __init__(self, database: Database, api: Api[Any]) -> None:
         self._database, self._api = database, api
         self._pace: float | None = None
         self._learnt_at = -math.inf
@@ -33,13 +33,13 @@ class Estimates:
         """None if no job of the API is known that ended well."""
         if time.monotonic() - self._learnt_at > _SECONDS:
             query = Query(frozenset({State.COMPLETED}), _LAST)
-            page = await self._database.read(partial(jobs.page, api=self._api, query=query))
-            paces = [pace for job in page.jobs if (pace := _pace(job, APIS[self._api])) is not None]
+            page = await self._database.read(partial(jobs.page, api=self._api.name, query=query))
+            paces = [pace for job in page.jobs if (pace := _pace(job, self._api)) is not None]
             self._pace, self._learnt_at = statistics.median(paces) if paces else None, time.monotonic()
         return None if self._pace is None else self._pace * _work(request)
 
 
-def _pace(job: Job, api: Any) -> float | None:
+def _pace(job: Job, api: Api[Any]) -> float | None:
     """Seconds for each unit of work."""
     if not job.timings or "total" not in job.timings:
         return None

@@ -248,7 +248,7 @@ class Follower:
             followed.due = self._now()
             return
         webhook = f"{self._webhooks_at}/webhooks/{job.token}" if self._webhooks_at else None
-        endpoint_id = await self._endpoint.run(Submission({**job_input, "api": job.api}, job.id, webhook))
+        endpoint_id = await self._endpoint.run(Submission(job_input, job.id, webhook))
         if not await self._database.write(partial(jobs.submitted, job_id=job.id, endpoint_id=endpoint_id)):
             await self._drop_twin(endpoint_id)
         self._succeeded(followed)

@@ -79,7 +79,7 @@ class Service:
 
     def __init__(self, core: Core, api: Api[Any]) -> None:
         self.api, self.settings, self._core = api, core.settings, core
-        self._estimates = Estimates(core.database, api.name)
+        self._estimates = Estimates(core.database, api)
 
     async def submit(self, job_input: Mapping[str, Any], wish: Wish = _ANY) -> Job:
         """Accepts a job. `job_input` is a request in the API's form. What is returned outlives this process.
@@ -211,7 +211,7 @@ class Service:
             api=self.api.name,
             name=wish.name or f"{job_id}.{self.api.parse(job_input).container}",
             token=secrets.token_urlsafe(32),
-            input=job_input,
+            input={**job_input, "api": self.api.worker_name or self.api.name},
             extra=wish.extra or {},
         )
         size = len(json.dumps(job_input))
