@@ -18,6 +18,7 @@ from tests.endpoint.running_endpoint import EndpointHere, Worker
 from videoworker.apis import APIS
 from videoworker.errors import JobError
 from videoworker.gateway.apis import FORMS
+from videoworker.gateway.app import make_app
 from videoworker.gateway.server import opened, serve
 from videoworker.gateway.settings import GatewaySettings
 from videoworker.http.listening import listening
@@ -110,8 +111,9 @@ class GatewayHere:
     async def _serve(self) -> None:
         self._ending = asyncio.Event()
         async with opened(self._settings, self._worker) as core:
+            app = make_app(core, self._forms)
             self._ready.set()
-            await serve(self._sockets, self._forms, core, self._ending)
+            await serve(self._sockets, app, core, self._ending)
 
     def get(self, path: str, **options: Any) -> requests.Response:
         return requests.get(f"{self.url}{path}", timeout=PATIENCE, **options)

@@ -12,6 +12,7 @@ import typer
 from videoworker.gateway import server
 from videoworker.gateway.apis import FORMS
 from videoworker.gateway.apis.form import HttpForm
+from videoworker.gateway.app import make_app
 from videoworker.gateway.service import Core
 from videoworker.http.listening import CannotStartError, listening, url_of
 
@@ -36,8 +37,9 @@ class Front:
     async def serve(self, opened: AbstractAsyncContextManager[Core], ending: asyncio.Event) -> None:
         """Until `ending` is set. Raises what `opened` raises."""
         async with opened as core:
+            app = make_app(core, self._forms)  # it may take seconds
             typer.echo(f"serving {self.url} with {', '.join(form.api.name for form in self._forms)}")
-            await server.serve(self._sockets, self._forms, core, ending)
+            await server.serve(self._sockets, app, core, ending)
 
 
 def _chosen(names: Sequence[str]) -> list[HttpForm]:

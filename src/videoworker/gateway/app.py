@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -31,11 +31,16 @@ def make_app(core: Core, forms: Sequence[HttpForm]) -> FastAPI:
     One API has its document's paths. Several have them under `/<name>/` each, and are listed at `/`.
     """
 
+    apps = [form.app(Service(core, form.api)) for form in forms]
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         following = asyncio.create_task(core.follower.run())
         try:
-            yield
+            async with AsyncExitStack() as stack:
+                for served in apps:  # a mounted application's own is not run
+                    await stack.enter_async_context(served.router.lifespan_context(served))
+                yield
         finally:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
@@ -56,13 +61,13 @@ def make_app(core: Core, forms: Sequence[HttpForm]) -> FastAPI:
         return Response()
 
     if len(forms) == 1:
-        app.mount("/", forms[0].app(Service(core, forms[0].api)))
+        app.mount("/", apps[0])
         return app
 
     @app.api_route("/", methods=["GET", "HEAD"])
     async def listed() -> dict[str, Any]:
         return {"apis": {form.api.name: f"/{form.api.name}/" for form in forms}}
 
-    for form in forms:
-        app.mount(f"/{form.api.name}", form.app(Service(core, form.api)))
+    for form, served in zip(forms, apps, strict=True):
+        app.mount(f"/{form.api.name}", served)
     return app

@@ -6,12 +6,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 
 from videoworker.database.database import Database, DatabaseInUseError
 from videoworker.gateway import bucket
-from videoworker.gateway.apis.form import HttpForm
-from videoworker.gateway.app import make_app
 from videoworker.gateway.endpoint import Endpoint
 from videoworker.gateway.follower import Follower
 from videoworker.gateway.health import HealthWatch
@@ -24,12 +23,13 @@ from videoworker.http.server import Server
 from videoworker.settings import Settings
 
 
-async def serve(sockets: Sequence[socket.socket], forms: Sequence[HttpForm], core: Core, ending: asyncio.Event) -> None:
-    """Serves the APIs on the listening sockets until `ending` is set."""
-    server = Server(make_app(core, forms), Limits(), core.settings.forwarded_allow_ips or "")
+async def serve(sockets: Sequence[socket.socket], app: FastAPI, core: Core, ending: asyncio.Event) -> None:
+    """Serves the core's application on the listening sockets until `ending` is set."""
+    server = Server(app, Limits(), core.settings.forwarded_allow_ips or "")
     serving = asyncio.create_task(server.serve(list(sockets)))
     ended = asyncio.create_task(ending.wait())
     await asyncio.wait({serving, ended}, return_when=asyncio.FIRST_COMPLETED)
+    core.ending.set()
     server.should_exit = True
     ended.cancel()
     await serving

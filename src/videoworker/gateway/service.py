@@ -11,8 +11,9 @@ import secrets
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -57,6 +58,8 @@ class Core:
     waits_for_worker: bool = False
     """Whether jobs are refused until a worker is past its start: if the workers are on this machine, they are always
     there or on their way. RunPod's come when there is a job."""
+    ending: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the gateway ends: answers that have no end of their own must end then."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ class Service:
     """The jobs of one API."""
 
     def __init__(self, core: Core, api: Api[Any]) -> None:
-        self.api, self.settings, self._core = api, core.settings, core
+        self.api, self.settings, self.ending, self._core = api, core.settings, core.ending, core
         self._estimates = Estimates(core.database, api)
 
     async def submit(self, job_input: Mapping[str, Any], wish: Wish = _ANY) -> Job:
@@ -165,7 +168,16 @@ class Service:
         try:
             return await self._core.videos.response(job, request, as_attachment)
         except VideoAwayError as error:
-            raise JobError(Code.DELIVERY_FAILED, "The video's bytes cannot be had now.") from error
+            raise _away() from error
+
+    async def file(self, job: Job, folder: Path) -> Path:
+        """A file in `folder` with a COMPLETED job's video. It outlives the job.
+
+        Raises `JobError` DELIVERY_FAILED if the bytes cannot be had now."""
+        try:
+            return await self._core.videos.file(job, folder)
+        except VideoAwayError as error:
+            raise _away() from error
 
     async def health(self) -> Health:
         """What is known of the endpoint and its workers."""
@@ -234,3 +246,7 @@ class Service:
             return None
         self._core.follower.watch(job)
         return job
+
+
+def _away() -> JobError:
+    return JobError(Code.DELIVERY_FAILED, "The video's bytes cannot be had now.")

@@ -64,6 +64,13 @@ class GatewaySettings(BaseSettings):
         10, ge=1, description="how many jobs of `hunyuanvideo-1.5` may wait; then the answer is 503"
     )
 
+    burst: int = Field(
+        20,
+        ge=10,
+        le=100,
+        description="how many requests of `hunyuanvideo-foley` an address may send at once; 10 a minute over time",
+    )
+
     @property
     def webhooks_at(self) -> str | None:
         """Where the endpoint reaches this gateway. None: it cannot, so it is only polled."""

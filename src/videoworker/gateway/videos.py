@@ -95,6 +95,22 @@ class Videos:
         url = self._bucket.url(job.endpoint_id, job.video.container)
         return await self._passed_on(url, request, headers | {"Content-Type": media_type, "Accept-Ranges": "bytes"})
 
+    async def file(self, job: Job, folder: Path) -> Path:
+        """A file in `folder`, which is within the gateway's own, with a COMPLETED job's video. It outlives the job.
+        Raises `VideoAwayError`."""
+        assert job.video is not None and job.endpoint_id is not None  # or it would not be completed
+        path = folder / job.name
+        if job.file is not None:
+            try:
+                path.hardlink_to(self._folder / job.file)
+            except FileNotFoundError as error:
+                raise VideoAwayError from error
+        elif self._bucket is not None:
+            await self._download(self._bucket.url(job.endpoint_id, job.video.container), path, job.video)
+        else:
+            raise VideoAwayError
+        return path
+
     async def remove(self, job: Job) -> None:
         """Removes the bytes, and whatever else of the job lies in the bucket. Raises `VideoAwayError`."""
         for path in self._folder.glob(f"{job.id}.*"):
