@@ -4,6 +4,7 @@ import os
 import pty
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import huggingface_hub
@@ -50,19 +51,21 @@ def fetch(to: Path, *options: str) -> str:
 def fetch_on_terminal(answer: str, to: Path, *options: str) -> tuple[str, str]:
     """As `fetch`, where somebody types the answer; also gives what they see."""
     ours, theirs = pty.openpty()
-    os.set_blocking(ours, False)
     os.write(ours, answer.encode())
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        open(ours, "rb", buffering=0) as screen,
-        open(theirs, closefd=False) as reads,
-        open(theirs, "w") as writes,
-    ):
-        patch.setattr(sys, "stdin", reads)
-        patch.setattr(sys, "stdout", writes)
-        ended = fetch(to, *options)
-        writes.flush()
-        return ended, (screen.read(10_000) or b"").decode()
+    with open(ours, "rb", buffering=0) as screen:
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            open(theirs, closefd=False) as reads,
+            open(theirs, "w") as writes,
+        ):
+            patch.setattr(sys, "stdin", reads)
+            patch.setattr(sys, "stdout", writes)
+            ended = fetch(to, *options)
+        seen = bytearray()
+        with suppress(OSError):  # which ends what is read of a terminal that nobody has open
+            while piece := screen.read(10_000):
+                seen += piece
+        return ended, seen.decode()
 
 
 def test_no_terminal(hub: Hub, tmp_path: Path) -> None:
