@@ -22,7 +22,7 @@ def fetch(
     the licence leaves countries out, asks on a terminal whether you accept it."""
     checkpoint = declared_checkpoint(model, variant)
 
-    from videoworker.weights import fetch as weights  # torch takes seconds to import, and other commands do without
+    from videoworker.weights import fetch as weights  # takes a while to import, and other commands do without
 
     for line in (f"licence: {checkpoint.licence}", *checkpoint.notes):
         typer.echo(line)

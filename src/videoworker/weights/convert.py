@@ -47,11 +47,6 @@ def narrow(source: Path, target: Path, dtype: str, float32_parts: Sequence[str] 
     shutil.copymode(source, target)  # the library's files may be read by their owner alone
 
 
-def holds_float32(file: Path) -> bool:
-    with safe_open(file, "pt") as opened:
-        return any(opened.get_slice(name).get_dtype() == "F32" for name in opened.keys())  # noqa: SIM118
-
-
 def _convert_shards(index: Path) -> list[Path]:
     weight_map: dict[str, str] = json.loads(index.read_text())["weight_map"]
     shards = {name: _convert_one(index.parent / name) for name in sorted(set(weight_map.values()))}

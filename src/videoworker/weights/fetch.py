@@ -18,11 +18,11 @@ from filelock import FileLock
 from huggingface_hub import HfApi, hf_hub_download, snapshot_download
 from huggingface_hub.errors import GatedRepoError, RevisionNotFoundError
 from huggingface_hub.hf_api import RepoSibling
+from safetensors import safe_open
 
 from videoworker.errors import Code, JobError
 from videoworker.models.checkpoint import Checkpoint, Component, Origin
 from videoworker.weights import manifest
-from videoworker.weights.convert import holds_float32, narrow
 from videoworker.weights.files import MARKS
 from videoworker.weights.published import convert_published
 from videoworker.weights.verify import UNSAFE_SUFFIXES, components_of, verify
@@ -214,14 +214,21 @@ def _narrow(checkpoint: Checkpoint, folder: Path) -> list[Path]:
             continue
         place = folder / component.place
         files = [place] if component.is_file else sorted(place.glob("*.safetensors"))
-        wide = {file: file.with_suffix(".cast") for file in files if holds_float32(file)}
+        wide = {file: file.with_suffix(".cast") for file in files if _holds_float32(file)}
         for file, cast in wide.items():
+            from videoworker.weights.convert import narrow  # torch takes a second to import, and most files do without
+
             narrow(file, cast, component.stored, component.float32_parts)
             _log.info("weights cast", file=file.relative_to(folder).as_posix(), dtype=component.stored)
         casts |= wide
     for file, cast in casts.items():
         cast.replace(file)
     return list(casts)
+
+
+def _holds_float32(file: Path) -> bool:
+    with safe_open(file, "numpy") as opened:
+        return any(opened.get_slice(name).get_dtype() == "F32" for name in opened.keys())  # noqa: SIM118 (not a dict)
 
 
 def _reason(checkpoint: Checkpoint, error: Exception) -> str:
