@@ -164,7 +164,7 @@ def test_invalid_inputs(connect: Connect) -> None:
         (0, "", "InvalidPromptError", "Video prompt must be 1-500 characters"),
         (0, "x" * 501, "InvalidPromptError", "Video prompt must be 1-500 characters"),
         (1, "x" * 201, "InvalidPromptError", "Audio prompt must be 1-200 characters"),
-        (2, 31, "InvalidParameterError", "Duration must be from 1 to 30"),
+        (2, 31, "InvalidParameterError", "Duration must be a number from 1 to 30"),
         (2, "long", "InvalidParameterError", "Duration must be a number from 1 to 30"),
         (3, "ultra", "InvalidParameterError", "Quality must be "),
         (4, "avi", "InvalidParameterError", "Output format must be "),

@@ -98,8 +98,9 @@ def test_page(page: Page, gateway: GatewayHere, worker: FakeWorker, tmp_path: Pa
 
     generate.click()
     worker.fail(eventually(worker.take), JobError(Code.OUT_OF_MEMORY, "CUDA GPU not available or out of memory"))
-    expect(page.get_by_text("GPUUnavailableError").first).to_be_visible()
-    expect(details).to_contain_text("CUDA GPU not available or out of memory")
+    expect(page.get_by_test_id("toast-body")).to_contain_text("CUDA GPU not available or out of memory")
+    expect(details).to_contain_text("GPUUnavailableError")
+    expect(details).not_to_contain_text("Video generated successfully")
 
     generate.click()
     job = eventually(worker.take)

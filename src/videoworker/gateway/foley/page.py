@@ -41,8 +41,11 @@ def make_page(maker: Maker) -> gr.Blocks:
         }
         return await maker.make(inputs, told, (request, progress))
 
-    async def details(told: dict[str, Any], video: str | None) -> tuple[dict[str, Any], Any]:
+    async def made(told: dict[str, Any], video: str | None) -> tuple[dict[str, Any], Any]:
         return told, gr.DownloadButton(value=video, interactive=video is not None)
+
+    async def failed(told: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+        return told, gr.DownloadButton(value=None, interactive=False)
 
     page = gr.Blocks(title=_TITLE, analytics_enabled=False, delete_cache=(60, _KEPT_SECONDS))
     with page:
@@ -81,7 +84,9 @@ def make_page(maker: Maker) -> gr.Blocks:
             api_name=GENERATE,
             concurrency_limit=None,
         )
-        making.then(details, [told, video], [answer, download], api_visibility="private", concurrency_limit=None)
+        # Gradio's page runs what is for any outcome only after a success.
+        making.success(made, [told, video], [answer, download], api_visibility="private", concurrency_limit=None)
+        making.failure(failed, told, [answer, download], api_visibility="private", concurrency_limit=None)
         cancel.click(None, cancels=making, api_visibility="private")
     page.max_threads = _MOST_AT_ONCE
     page.queue(api_open=False, max_size=_MOST_AT_ONCE)
