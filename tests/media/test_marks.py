@@ -2,7 +2,9 @@
 
 import itertools
 import json
+import struct
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from structlog.testing import capture_logs
 
 from tests.delivery import videos
-from tests.media import manifests
+from tests.media import clips, manifests
 from tests.media.certificates import Signer, signer
+from tests.media.test_download import Server
 from tests.media.timestamps import authority
 from tests.watches import unheard, watch_that
 from videoworker import __version__
@@ -36,6 +39,16 @@ SOFTWARE = {"name": "videoworker", "version": __version__}
 def unset(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +116,56 @@ def test_manifest(tmp_path: Path, container: Container, key: Signer, prompt: str
     for at in (pictures, len(content) - 1):
         changed = content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
         assert manifests.read(changed, container, sidecar)[0] == "Changed"
+
+
+def with_box(data: bytes, kind: str, content: bytes) -> bytes:
+    """An mp4 with one more box, of the user type `kind` in hexadecimal."""
+    return data + struct.pack(">I4s16s", 24 + len(content), b"uuid", bytes.fromhex(kind)) + content
+
+
+XMP_BOX, C2PA_BOX = "BE7ACFCB97A942E89C71999491E3AFAC", "D8FEC3D61B0E483C92975828877EC481"
+CLIP = clips.clip(clips.shades(4))
+CLIPS = {
+    "mp4": CLIP,
+    "old mov": CLIP[int.from_bytes(CLIP[:4]) :],
+    "mkv": clips.clip(clips.shades(4), clips.Kind("matroska", options=())),
+    "broken manifest": with_box(CLIP, C2PA_BOX, b"\0\0\0\0manifest\0" + 99 * b"x"),
+}
+
+
+def sign_given(path: Path, key: Signer, data: bytes) -> list[dict[str, Any]]:
+    """The ingredients of `path`, whose picture is of the clip `data`."""
+    assert marked(path, settings(key), Origin("foley", "1f0c", given=data)) == ["iptc", "c2pa"]
+    state, actions, ingredients = manifests.history(path.read_bytes(), "mp4")
+    assert (state, [action["action"] for action in actions]) == ("Valid", ["c2pa.opened", "c2pa.edited"])
+    assert len(ingredients) == len(actions[0]["parameters"]["ingredients"]) == 1
+    return ingredients
+
+
+@pytest.mark.parametrize("data", CLIPS.values(), ids=CLIPS)
+def test_given(tmp_path: Path, key: Signer, data: bytes) -> None:
+    """A clip is an ingredient, whether the library can read it or not."""
+    sign_given(videos.file(tmp_path), key, data)
+
+
+def test_given_with_its_own_manifest(tmp_path: Path, key: Signer) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    original = videos.file(tmp_path / "one")
+    marked(original, settings(key))
+    (ingredient,) = sign_given(videos.file(tmp_path / "two"), key, original.read_bytes())
+    assert ingredient["active_manifest"]
+
+
+def test_given_with_a_link(tmp_path: Path, key: Signer, server: Server) -> None:
+    """Nobody asks for the manifest that a clip says to lie elsewhere."""
+    xmp = (
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        f'<rdf:Description rdf:about="" xmlns:dcterms="http://purl.org/dc/terms/" '
+        f'dcterms:provenance="{server.url}/status/404"/></rdf:RDF></x:xmpmeta>'
+    )
+    sign_given(videos.file(tmp_path), key, with_box(CLIP, XMP_BOX, xmp.encode()))
+    assert server.asked == []
 
 
 @pytest.mark.needs_openssl

@@ -36,8 +36,13 @@ _log = structlog.get_logger()
 _OF_CURVE = {"secp256r1": b"es256", "secp384r1": b"es384", "secp521r1": b"es512"}
 _KEYS = "a key on the curve P-256, P-384 or P-521, an RSA key, or an Ed25519 key"
 
-# The clip that sound was added to, with whatever manifest it has itself, and the action that names it.
+# The library would fetch a manifest to which a file links, wherever that is.
+_NO_LINKS = {"verify": {"remote_manifest_fetch": False}}
+
+# The clip that sound was added to, and the action that names it. Of the clips' formats the library reads the first
+# alone. As the second it takes a clip's bytes and does not look into them.
 _GIVEN = {"title": "video", "relationship": "parentOf", "label": "given"}
+_READABLE, _OPAQUE = "video/mp4", "application/octet-stream"
 _OPENED = {"action": "c2pa.opened", "parameters": {"ingredientIds": ["given"]}}
 
 _TINY = VideoFormat("mp4", Canvas.whole(16, 16), fps=1, num_frames=1)
@@ -132,10 +137,10 @@ def prove(key: SigningKey, watch: Watch) -> None:
 
 
 def _sign(path: Path, origin: Origin, key: SigningKey, watch: Watch) -> None:
-    builder, signed = c2pa.Builder(_manifest(origin)), path.with_name(f"{path.name}.signed")
+    builder = c2pa.Builder(_manifest(origin), c2pa.Context.from_dict(_NO_LINKS))
+    signed = path.with_name(f"{path.name}.signed")
     if origin.given is not None:
-        with io.BytesIO(origin.given) as given:
-            builder.add_ingredient(_GIVEN, f"video/{path.suffix[1:]}", given)
+        _add_given(builder, origin.given)
     is_embedded = path.suffix != ".webm"
     if not is_embedded:
         builder.set_no_embed()
@@ -150,6 +155,15 @@ def _sign(path: Path, origin: Origin, key: SigningKey, watch: Watch) -> None:
         signed.replace(path)
     else:
         manifest_beside(path).write_bytes(manifest)
+
+
+def _add_given(builder: c2pa.Builder, data: bytes) -> None:
+    """Makes the clip an ingredient, with the manifest in it if that can be read."""
+    try:
+        builder.add_ingredient(_GIVEN, _READABLE, io.BytesIO(data))
+    except c2pa.C2paError:  # not an mp4, or a manifest that is broken; the message would quote the clip's bytes
+        _log.info("the given clip is signed without a manifest of its own")
+        builder.add_ingredient(_GIVEN, _OPAQUE, io.BytesIO(data))
 
 
 def _manifest(origin: Origin) -> dict[str, Any]:
