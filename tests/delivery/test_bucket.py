@@ -48,6 +48,17 @@ def path(tmp_path: Path) -> Path:
     return videos.file(tmp_path)
 
 
+@pytest.mark.parametrize("given", [None, "https://example.org/clip.mp4"])
+def test_the_first_frame_is_marked_if_it_was_made(
+    settings: Settings, store: Store, path: Path, given: str | None
+) -> None:
+    """That of a clip which was given may be of a recording."""
+    result = videos.result(path, request=replace(videos.REQUEST, video=given))
+    destination(settings).deliver(path, replace(result, video=replace(result.video, marks=["iptc"])))
+    picture = Image.open(io.BytesIO(store.read(KEYS[0])))
+    assert ("xmp" in picture.info) is (given is None)
+
+
 def test_the_url_gives_the_video_to_whoever_has_it(settings: Settings, path: Path) -> None:
     url = destination(settings).deliver(path, videos.result(path)).video.url
     answer = requests.get(url, timeout=60)

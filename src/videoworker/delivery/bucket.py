@@ -103,7 +103,7 @@ class Bucket(Destination):
             if has_manifest:
                 filename = f"{result.job_id}.c2pa"
                 self._put(manifest_key, manifest.read_bytes(), "application/c2pa", filename, metadata)
-            self._put(jpeg_key, _first_frame(path, video), "image/jpeg", f"{result.job_id}.jpg", metadata)
+            self._put(jpeg_key, _first_frame(path, result), "image/jpeg", f"{result.job_id}.jpg", metadata)
             report_json = report.model_dump_json(indent=1).encode()
             self._put(self._key("video.json"), report_json, "application/json", f"{result.job_id}.json", metadata)
         except FAULTS as error:
@@ -182,9 +182,10 @@ class Bucket(Destination):
         return self._url(key)
 
 
-def _first_frame(path: Path, video: Video) -> bytes:
-    """As JPEG, marked as the video is, for it is generated too."""
-    is_marked = "iptc" in video.marks
+def _first_frame(path: Path, result: Result) -> bytes:
+    """As JPEG, marked if the video is. That of a clip which was given is not marked, for no model has made it."""
+    video = result.video
+    is_marked = "iptc" in video.marks and result.request.video is None
     return first_frame.jpeg(path, Origin(video.model, video.model_revision).xmp() if is_marked else b"")
 
 
