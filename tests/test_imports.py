@@ -33,7 +33,7 @@ MAY_KNOW = {
     "delivery": {"http", "origin"},
     "endpoint": {"http", "database"},
     "gateway": {"apis", "models", "http", "database", "delivery", "media"},
-    "draft": {"engine", "media", "origin"},
+    "draft": {"engine", "media", "models", "origin"},
     "filming": {"draft", "engine", "media", "planning", "canvas", "origin"},
     "dubbing": {"draft", "engine", "families", "media", "planning", "origin"},
     "job": {"draft", "filming", "dubbing", "engine", "media", "delivery", "workspace"},

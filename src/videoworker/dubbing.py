@@ -7,7 +7,6 @@ from tempfile import TemporaryFile
 import numpy as np
 from numpy.typing import NDArray
 
-from videoworker import __version__
 from videoworker.draft import Draft, Task
 from videoworker.engine.engine import Engine
 from videoworker.engine.sounds import SoundTask
@@ -16,10 +15,9 @@ from videoworker.media import marks
 from videoworker.media.clip import GivenClip, frames_of, read_clip
 from videoworker.media.size import sound_bytes
 from videoworker.media.sound_track import add_sound
-from videoworker.origin import COMPOSITE, SOFTWARE, Origin
+from videoworker.origin import COMPOSITE, CREATOR_TOOL, Origin
 from videoworker.planning.plan import needed_sound_model
-from videoworker.planning.sound import SoundPlan, plan_sound
-from videoworker.request import Video
+from videoworker.planning.sound import plan_sound
 from videoworker.watch import Watch
 
 
@@ -38,16 +36,17 @@ def dubbed(task: Task, video: str) -> Draft:
     waveform = _heard(engine, sound, clip, seed, watch)
     path = task.folder / f"video.{clip.container}"
     metadata = {
-        "sound_model": plan.model.name,
+        "sound_model": model.name,
         "model_revision": revision,
         "sound_seed": str(seed),
-        "software": f"{SOFTWARE} {__version__}",
+        "software": CREATOR_TOOL,
     }
     with watch.stage("encode"):
         path.write_bytes(clip.picture)
         add_sound(path, clip.container, waveform, watch, metadata | marks.tags(task.settings, COMPOSITE))
-    origin = Origin(plan.model.name, revision, given=clip.data)
-    return Draft(path, clip, origin, _report(clip, plan, revision, seed))
+    origin = Origin(model.name, revision, given=clip.data)
+    notes = (*model.checkpoint.notes, *model.reservations)
+    return Draft(path, clip, origin, model.name, plan.sampling, seed, notes)
 
 
 def _footage(clip: GivenClip) -> Footage:
@@ -64,25 +63,3 @@ def _heard(engine: Engine, sound: SoundTask, clip: GivenClip, seed: int, watch: 
             for frame in frames_of(clip, watch):
                 viewer.see(frame)
         return engine.sounds.make(sound, viewer, seed, watch)
-
-
-def _report(clip: GivenClip, plan: SoundPlan, revision: str, seed: int) -> Video:
-    return Video(
-        url="",
-        container=clip.container,
-        codec=clip.codec,
-        width=clip.width,
-        height=clip.height,
-        num_frames=clip.num_frames,
-        fps=int(clip.fps) if clip.fps.denominator == 1 else round(float(clip.fps), 3),
-        duration=clip.duration,
-        file_size=0,
-        sha256="",
-        seed=seed,
-        model=plan.model.name,
-        model_revision=revision,
-        steps=plan.sampling.steps,
-        guidance_scale=plan.sampling.guidance_scale,
-        has_audio=True,
-        notes=[*plan.model.checkpoint.notes, *plan.model.reservations],
-    )

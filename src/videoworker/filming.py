@@ -7,7 +7,6 @@ from tempfile import TemporaryFile
 import numpy as np
 from numpy.typing import NDArray
 
-from videoworker import __version__
 from videoworker.canvas import Picture
 from videoworker.draft import Draft, Task
 from videoworker.engine.clip import Clip
@@ -17,9 +16,9 @@ from videoworker.media.file import VideoFile, VideoFormat
 from videoworker.media.picture import decode_picture
 from videoworker.media.size import estimated_bytes
 from videoworker.media.sound_track import add_sound
-from videoworker.origin import SOFTWARE, Origin
+from videoworker.origin import CREATOR_TOOL, Origin
 from videoworker.planning.plan import Plan, make_plan
-from videoworker.request import Video, VideoRequest
+from videoworker.request import VideoRequest
 from videoworker.watch import Watch
 
 
@@ -44,7 +43,7 @@ def filmed(task: Task) -> Draft:
     engine.pace.learn(plan, watch.timings)
     models = ", ".join(part.model.name for part in (plan, plan.sound) if part is not None)
     origin = Origin(models, prepared.revision, request.prompt if request.embed_prompt else None)
-    return Draft(path, format, origin, _report(format, prepared, seed))
+    return Draft(path, format, origin, plan.model.name, plan.sampling, seed, plan.notes)
 
 
 def _film(engine: Engine, prepared: Prepared, clip: Clip, file: VideoFile, watch: Watch) -> NDArray[np.float32] | None:
@@ -97,32 +96,9 @@ def _metadata(request: VideoRequest, prepared: Prepared, seed: int) -> dict[str,
         "model": prepared.plan.model.name,
         "model_revision": prepared.revision,
         "steps": str(prepared.plan.sampling.steps),
-        "software": f"{SOFTWARE} {__version__}",
+        "software": CREATOR_TOOL,
     }
     if (sound := prepared.plan.sound) is not None:
         metadata["sound_model"] = sound.model.name
         metadata["sound_seed"] = str(seed if sound.seed is None else sound.seed)
     return metadata | ({"prompt": request.prompt} if request.embed_prompt else {})
-
-
-def _report(format: VideoFormat, prepared: Prepared, seed: int) -> Video:
-    plan = prepared.plan
-    return Video(
-        url="",
-        container=format.container,
-        codec=format.codec,
-        width=format.width,
-        height=format.height,
-        num_frames=format.num_frames,
-        fps=format.fps,
-        duration=format.duration,
-        file_size=0,
-        sha256="",
-        seed=seed,
-        model=plan.model.name,
-        model_revision=prepared.revision,
-        steps=plan.sampling.steps,
-        guidance_scale=plan.sampling.guidance_scale,
-        has_audio=prepared.sound is not None,
-        notes=list(plan.notes),
-    )

@@ -38,13 +38,7 @@ def run(job: Mapping[str, Any], request: VideoRequest, watch: Watch, engine: Eng
         destination.check_size(finished.file_size)
         # Cancel and time limit are heard here. Later only an upload hears them, because what is delivered is reported.
         watch.step("deliver", 0, 1)
-        video = replace(
-            draft.video,
-            file_size=finished.file_size,
-            sha256=finished.sha256,
-            marks=marked,
-            notes=[*draft.video.notes, *watch.notes],
-        )
+        video = draft.report(finished, marked, watch.notes)
         result = Result(str(job["id"]), request, video, _seconds(watch), created_at, time.time())
         with watch.stage("deliver"):
             result = destination.deliver(draft.path, result)

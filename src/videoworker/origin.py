@@ -7,6 +7,7 @@ from xml.sax.saxutils import quoteattr
 from videoworker import __version__
 
 SOFTWARE = "videoworker"
+CREATOR_TOOL = f"{SOFTWARE} {__version__}"
 
 # IPTC's digital source type of what a trained model has made: cv.iptc.org/newscodes/digitalsourcetype
 TRAINED_ALGORITHMIC_MEDIA = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
@@ -54,7 +55,7 @@ class Origin:
         The model's properties are those of IPTC's Photo Metadata Standard 2025.1. The prompt is not in it.
         """
         properties = {
-            "xmp:CreatorTool": f"{SOFTWARE} {__version__}",
+            "xmp:CreatorTool": CREATOR_TOOL,
             "Iptc4xmpExt:DigitalSourceType": self.source_type,
             "Iptc4xmpExt:AISystemUsed": self.model,
             "Iptc4xmpExt:AISystemVersionUsed": self.model_revision,

@@ -101,7 +101,7 @@ def test_failure(gateway: GatewayHere, worker: FakeWorker) -> None:
 def test_failure_in_another_programs_words(gateway: GatewayHere, worker: FakeWorker) -> None:
     """They may hold a path, so they are not repeated."""
     job_id = generate(gateway)
-    worker.done(worker.take()["id"], {"error": "Traceback: /root/secret.py"})
+    worker.done(worker.take()["id"], {"error": "Traceback: /srv/secret.py"})
     assert gateway.until(f"/api/status/{job_id}", status="failed")["error"] == "Video generation failed."
 
 

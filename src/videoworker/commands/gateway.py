@@ -1,19 +1,16 @@
 """`videoworker gateway`: the documented HTTP APIs over an endpoint."""
 
 import asyncio
-import os
 import signal
 import sys
 from typing import Annotated
 
 import typer
 
+from videoworker.commands.private_files import keep_private
 from videoworker.commands.service_log import configure_log
 from videoworker.http.listening import CannotStartError
 from videoworker.settings import settings
-
-# What this process writes is for this user alone: prompts and videos are their callers' own.
-_PRIVATE = 0o077
 
 
 def gateway(
@@ -32,7 +29,7 @@ def gateway(
     current = gateway_settings()
     if current.endpoint_url is None:
         sys.exit("ENDPOINT_URL: must be the URL of an endpoint, such as https://api.runpod.ai/v2/<id>")
-    os.umask(_PRIVATE)
+    keep_private()
     configure_log()
 
     async def run() -> None:

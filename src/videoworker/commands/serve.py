@@ -12,17 +12,16 @@ from pydantic import SecretStr
 from sqlalchemy.exc import SQLAlchemyError
 
 from videoworker import apis
+from videoworker.commands.private_files import keep_private
 from videoworker.commands.service_log import configure_log
 from videoworker.database.database import DatabaseInUseError
+from videoworker.database.faults import why_not_opened
 from videoworker.endpoint import server, video_links
 from videoworker.endpoint.settings import EndpointSettings
 from videoworker.endpoint.settings import settings as endpoint_settings
 from videoworker.http.caller_access import is_loopback
 from videoworker.http.listening import CannotStartError, listening, url_of
 from videoworker.settings import ROOT, settings
-
-# What this process and its workers write is for this user alone: jobs and videos are their callers' own.
-_PRIVATE = 0o077
 
 _GATEWAYS_OWN = ("ENDPOINT_API_KEY", "GATEWAY_DATABASE_URL", "COGVIDEOX_TOKENS")
 
@@ -51,7 +50,7 @@ def serve(
     if current.metrics_port is not None and current.metrics_port + count > 65536:
         last = current.metrics_port + count - 1
         sys.exit(f"METRICS_PORT: {count} workers need {current.metrics_port} to {last}; the highest port is 65535.")
-    os.umask(_PRIVATE)
+    keep_private()
     configure_log()
     files = current.output_dir.resolve()
     beside = None
@@ -81,7 +80,7 @@ def serve(
     except (DatabaseInUseError, CannotStartError) as error:
         sys.exit(str(error))
     except (SQLAlchemyError, OSError) as error:
-        sys.exit(f"DATABASE_URL: {str(getattr(error, 'orig', error)).splitlines()[0]}")
+        sys.exit(f"DATABASE_URL: {why_not_opened(error)}")
 
 
 def _socket(host: str, port: int, endpoint: EndpointSettings) -> socket.socket:

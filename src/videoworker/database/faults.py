@@ -31,6 +31,11 @@ _MAX_WORDS = 200
 _log = structlog.get_logger()
 
 
+def why_not_opened(error: Exception) -> str:
+    """In one line, in the driver's own words."""
+    return str(getattr(error, "orig", error)).splitlines()[0]
+
+
 class FaultLog:
     """Belongs to one thread."""
 

@@ -13,7 +13,6 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
-    BigInteger,
     Boolean,
     Column,
     Connection,
@@ -37,9 +36,9 @@ from sqlalchemy import (
     update,
 )
 
-metadata = MetaData()
+from videoworker.database.columns import NUMBER
 
-_Number = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows only if the key's type is INTEGER
+metadata = MetaData()
 
 
 class Status(StrEnum):
@@ -64,7 +63,7 @@ class Status(StrEnum):
 _jobs = Table(
     "jobs",
     metadata,
-    Column("number", _Number, Identity(), primary_key=True, comment="the order of arrival"),
+    Column("number", NUMBER, Identity(), primary_key=True, comment="the order of arrival"),
     Column("id", String(64), nullable=False, unique=True),
     Column("status", String(16), nullable=False),
     Column("worker", String(255)),
@@ -100,7 +99,7 @@ _bodies = Table(
 _chunks = Table(
     "chunks",
     metadata,
-    Column("number", _Number, Identity(), primary_key=True),
+    Column("number", NUMBER, Identity(), primary_key=True),
     Column("job_id", String(64), nullable=False, index=True),
     Column("chunk", Text, nullable=False, comment="a JSON object"),
     sqlite_autoincrement=True,

@@ -18,14 +18,12 @@ from typing import Any
 
 from pydantic import TypeAdapter
 from sqlalchemy import (
-    BigInteger,
     Boolean,
     Column,
     Connection,
     Float,
     Identity,
     Index,
-    Integer,
     MetaData,
     Row,
     String,
@@ -40,12 +38,12 @@ from sqlalchemy import (
     update,
 )
 
+from videoworker.database.columns import NUMBER
 from videoworker.errors import Code, FieldProblem, JobError
 from videoworker.request import Progress, Video
 
 _metadata = MetaData()
 
-_Number = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows only if the key's type is INTEGER
 
 _LONGEST_KEPT = 20_000  # characters of an input's field that are kept with a job: every prompt, but no picture
 
@@ -70,7 +68,7 @@ OPEN = frozenset({State.QUEUED, State.RUNNING})
 _jobs = Table(
     "gateway_jobs",
     _metadata,
-    Column("number", _Number, Identity(), primary_key=True, comment="the order of arrival"),
+    Column("number", NUMBER, Identity(), primary_key=True, comment="the order of arrival"),
     Column("id", String(36), nullable=False, unique=True),
     Column("api", String(64), nullable=False),
     Column("name", String(255), nullable=False, unique=True),

@@ -13,6 +13,8 @@ from videoworker.media.smaller import smaller
 
 Box = tuple[int, int]
 
+MOST_FORM_BYTES = MAX_BYTES + 100_000  # a picture, and the fields beside it
+
 # What is left of RunPod's 10 MB for a job, in base64, with a prompt beside it.
 _CARRIED_BYTES = 7_000_000
 _CARRIED_CHARACTERS = _CARRIED_BYTES * 4 // 3

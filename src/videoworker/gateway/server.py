@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 
 from videoworker.database.database import Database, DatabaseInUseError
+from videoworker.database.faults import why_not_opened
 from videoworker.gateway import bucket
 from videoworker.gateway.endpoint import Endpoint
 from videoworker.gateway.follower import Follower
@@ -64,8 +65,7 @@ def _database(settings: GatewaySettings) -> Database:
     except DatabaseInUseError as error:
         raise CannotStartError(str(error)) from error
     except (SQLAlchemyError, OSError) as error:
-        line = str(getattr(error, "orig", error)).splitlines()[0]
-        raise CannotStartError(f"GATEWAY_DATABASE_URL: {line}") from error
+        raise CannotStartError(f"GATEWAY_DATABASE_URL: {why_not_opened(error)}") from error
 
 
 async def _videos(settings: GatewaySettings, worker: Settings, served: Path | None) -> Videos:

@@ -32,7 +32,7 @@ from videoworker.gateway.health import Health, HealthWatch
 from videoworker.gateway.jobs import Job, NewJob, Page, Query, State
 from videoworker.gateway.settings import GatewaySettings
 from videoworker.gateway.videos import VideoAwayError, Videos
-from videoworker.request import Progress, Result, VideoRequest
+from videoworker.request import Container, Progress, Result, VideoRequest
 
 _JOB_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NAME = re.compile(r"[\w.-]{1,255}")
@@ -90,10 +90,10 @@ class Service:
         Raises `JobError`: what `Api.parse` raises, INVALID_IMAGE if the request is too large for the endpoint, and
         MODEL_NOT_LOADED if the endpoint cannot be reached. Raises `QueueFullError`.
         """
-        self.api.parse(job_input)
+        asked = self.api.parse(job_input)
         if self._core.waits_for_worker and not (await self.health()).is_loaded:
             raise JobError(Code.MODEL_NOT_LOADED, _NOT_READY)
-        job = await self._add(job_input, wish)
+        job = await self._add(job_input, asked.container, wish)
         try:
             await self._core.follower.submit(job)
         except (EndpointAwayError, RefusedError) as error:
@@ -216,12 +216,12 @@ class Service:
         """Seconds that a worker will take for the request, by what others of this API took; None if none did yet."""
         return await self._estimates.seconds(request)
 
-    async def _add(self, job_input: Mapping[str, Any], wish: Wish) -> Job:
+    async def _add(self, job_input: Mapping[str, Any], container: Container, wish: Wish) -> Job:
         job_id = str(uuid.uuid4())
         new = NewJob(
             id=job_id,
             api=self.api.name,
-            name=wish.name or f"{job_id}.{self.api.parse(job_input).container}",
+            name=wish.name or f"{job_id}.{container}",
             token=secrets.token_urlsafe(32),
             input={**job_input, "api": self.api.worker_name or self.api.name},
             extra=wish.extra or {},

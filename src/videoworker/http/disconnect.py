@@ -5,6 +5,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from fastapi import Request
+from starlette.types import Receive
 
 Value = TypeVar("Value")
 
@@ -13,16 +14,17 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, Value]) ->
     """What `work` returns. None if the caller disconnects first, who would never get it: then `work` is cancelled.
 
     The request's body must have been read."""
-    task, disconnected = asyncio.create_task(work), asyncio.create_task(_disconnected(request))
+    task, gone = asyncio.create_task(work), asyncio.create_task(disconnected(request.receive))
     try:
-        await asyncio.wait({task, disconnected}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
         return await task if task.done() else None
     finally:
-        disconnected.cancel()
+        gone.cancel()
         task.cancel()
-        await asyncio.gather(task, disconnected, return_exceptions=True)
+        await asyncio.gather(task, gone, return_exceptions=True)
 
 
-async def _disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
+async def disconnected(receive: Receive) -> None:
+    """Returns once the caller is gone. The request's body must have been read, or it is lost."""
+    while (await receive())["type"] != "http.disconnect":
         pass

@@ -17,10 +17,9 @@ from videoworker.apis.api import Api
 from videoworker.apis.quoting import quoted
 from videoworker.database.faults import DatabaseReplacedError
 from videoworker.errors import Code, FieldProblem, JobError
+from videoworker.gateway.endpoint import MAX_RUN_BYTES
 from videoworker.gateway.service import QueueFullError, Service
 from videoworker.http.body import limited_body, parse_json
-
-MAX_BODY_BYTES = 10_000_000  # of a request in JSON: what RunPod takes for a job
 
 _RETRY_SECONDS = 30  # told with every 503
 
@@ -107,7 +106,7 @@ def fastapi_error(refusal: Refusal) -> dict[str, Any]:
 
 async def json_body(request: Request) -> Any:
     """The request's body, whatever its content type says. Raises `HTTPException`."""
-    return parse_json(await limited_body(request, MAX_BODY_BYTES))
+    return parse_json(await limited_body(request, MAX_RUN_BYTES))
 
 
 def described_body(api: Api[Any]) -> dict[str, Any]:

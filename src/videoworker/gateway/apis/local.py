@@ -20,13 +20,11 @@ from videoworker.gateway.apis.form import HttpForm, Refusal, json_app, not_found
 from videoworker.gateway.apis.long_answer import LongAnswer
 from videoworker.gateway.health import Health
 from videoworker.gateway.jobs import Job, Query, State
-from videoworker.gateway.pictures import carried
+from videoworker.gateway.pictures import MOST_FORM_BYTES, carried
 from videoworker.gateway.service import Service, Wish
 from videoworker.http.disconnect import while_connected
 from videoworker.http.form import limited_form
-from videoworker.media.picture import MAX_BYTES
 
-_FORM_BYTES = MAX_BYTES + 100_000  # a picture, and the fields beside it
 _STATUSES = (400, 403, 404, 500, 503)  # that the document has
 _NO_FILE = "Video file not found"
 
@@ -128,7 +126,7 @@ def _gigabytes(count: int) -> float:
 
 async def _read(request: Request) -> dict[str, Any]:
     """The form as a job's input. Its texts are checked before its picture."""
-    async with limited_form(request, _FORM_BYTES) as form:
+    async with limited_form(request, MOST_FORM_BYTES) as form:
         picture = form.pop("image", "")
         job_input = API.read_form(form)
         if picture:

@@ -75,7 +75,7 @@ class Maker:
             self._service.tell(error)
             away = JobError(Code.MODEL_NOT_LOADED, "The service cannot reach its jobs now.")
             raise self._refusal(away, told) from None
-        except Exception:
+        except Exception:  # what Gradio would tell of it may hold paths
             _log.exception("cannot make the video")
             fault = JobError(Code.GENERATION_FAILED, "Internal server error")
             raise self._refusal(fault, told) from None

@@ -12,6 +12,8 @@ from urllib.parse import parse_qs
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from videoworker.http.disconnect import disconnected
+
 _PATIENCE_SECONDS = 60.0  # in which a session must have begun to listen
 
 _CALL = re.compile(r"/gradio_api/call/(?:v2/)?[^/]+/([^/]+)/?")
@@ -85,7 +87,7 @@ class Streams:
             await send(message)
 
         stream = asyncio.create_task(_work(self._app(scope, receive, noted)))
-        ends = [asyncio.create_task(_disconnected(receive)), asyncio.create_task(_work(self._ending.wait()))]
+        ends = [asyncio.create_task(disconnected(receive)), asyncio.create_task(_work(self._ending.wait()))]
         try:
             await asyncio.wait([stream, *ends], return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -109,8 +111,3 @@ def _session(path: str, query: bytes) -> str | None:
 
 async def _work(work: Awaitable[object]) -> None:
     await work
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
