@@ -32,7 +32,7 @@ MAY_KNOW = {
     "media": {"canvas", "http", "origin"},
     "delivery": {"http", "origin"},
     "endpoint": {"http", "database"},
-    "gateway": {"apis", "models", "http", "database", "delivery", "media"},
+    "gateway": {"apis", "models", "planning", "http", "database", "delivery", "media"},
     "draft": {"engine", "media", "models", "origin"},
     "filming": {"draft", "engine", "media", "planning", "canvas", "origin"},
     "dubbing": {"draft", "engine", "families", "media", "planning", "origin"},

@@ -65,7 +65,8 @@ class VideoRequest:
 @dataclass(frozen=True)
 class Progress:
     """How far a job is. `fraction` (0..1) never decreases within a job. `remaining` is an estimate in seconds, None
-    while there is none. `reported_at` is the moment at which this was true, in Unix seconds."""
+    while there is none. `preview` is a small picture of what emerges, as a data URI; None while there is none.
+    `reported_at` is the moment at which this was true, in Unix seconds."""
 
     job_id: str
     stage: Stage
@@ -74,6 +75,7 @@ class Progress:
     fraction: float
     elapsed: float
     remaining: float | None
+    preview: str | None = None
     reported_at: float = field(default_factory=time.time, compare=False)
 
 

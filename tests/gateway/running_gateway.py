@@ -142,9 +142,9 @@ class GatewayHere:
 class FakeWorker(Worker):
     """Answers as a worker does, in the form of a job's own API, without making a video."""
 
-    def tell(self, job: dict[str, Any], fraction: float) -> None:
+    def tell(self, job: dict[str, Any], fraction: float, preview: str | None = None) -> None:
         """Reports how far the job is."""
-        progress = Progress(job["id"], "denoise", 5, 10, fraction, 4.0, 6.0)
+        progress = Progress(job["id"], "denoise", 5, 10, fraction, 4.0, 6.0, preview)
         self.progress(job["id"], APIS[job["input"]["api"]].progress(progress))
 
     content = VIDEO

@@ -11,7 +11,7 @@ from pydantic import Field
 from videoworker.apis.api import Api
 from videoworker.apis.common_fields import code_and_fields, fraction_before_done, stage_and_remaining, video_and_timings
 from videoworker.apis.input import Input
-from videoworker.apis.text import CLEAN, LONGEST_TEXT
+from videoworker.apis.text import CLEAN, EXAMPLES, LONGEST_TEXT
 from videoworker.errors import JobError
 from videoworker.models.cogvideox import COGVIDEOX
 from videoworker.request import Progress, Result, VideoRequest
@@ -23,7 +23,7 @@ class CogVideoXInput(Input):
     """The document's request."""
 
     prompt: Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT), CLEAN] = Field(
-        description="The prompt for video generation"
+        description="The prompt for video generation", examples=EXAMPLES
     )
     num_frames: int = Field(49, ge=8, le=100, description="Number of frames to generate")
     fps: int = Field(24, ge=1, le=60, description="Frames per second")

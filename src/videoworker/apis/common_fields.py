@@ -24,9 +24,11 @@ def video_and_timings(result: Result) -> dict[str, Any]:
 
 
 def stage_and_remaining(progress: Progress) -> dict[str, Any]:
-    """What every progress report has beside its document's fields. `remaining` is in seconds, null while unknown."""
+    """What every progress report has beside its document's fields. `remaining` is in seconds, null while unknown.
+    `preview` is absent while there is none."""
     remaining = None if progress.remaining is None else round(progress.remaining, 1)
-    return {"stage": progress.stage, "step": progress.step, "steps": progress.steps, "remaining": remaining}
+    preview = {} if progress.preview is None else {"preview": progress.preview}
+    return {"stage": progress.stage, "step": progress.step, "steps": progress.steps, "remaining": remaining} | preview
 
 
 def fraction_before_done(progress: Progress) -> float:

@@ -16,7 +16,7 @@ from videoworker.apis.common_fields import (
     video_and_timings,
 )
 from videoworker.apis.input import Input
-from videoworker.apis.text import CLEAN, LONGEST_TEXT
+from videoworker.apis.text import CLEAN, EXAMPLES, LONGEST_TEXT
 from videoworker.errors import JobError
 from videoworker.models.hunyuanvideo import HUNYUANVIDEO
 from videoworker.request import Progress, Result, VideoRequest
@@ -30,7 +30,7 @@ class HunyuanVideoInput(Input):
     """The document's request."""
 
     prompt: Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT), CLEAN] = Field(
-        description="Text description of the video"
+        description="Text description of the video", examples=EXAMPLES
     )
     width: int = Field(640, ge=256, le=1280, description="Video width in pixels")
     height: int = Field(480, ge=256, le=1280, description="Video height in pixels")

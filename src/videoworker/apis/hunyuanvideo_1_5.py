@@ -12,7 +12,7 @@ from videoworker.apis.common_fields import code_and_fields, percent_before_done,
 from videoworker.apis.input import Input
 from videoworker.apis.model_names import ModelName
 from videoworker.apis.sizes import SIZES
-from videoworker.apis.text import CLEAN
+from videoworker.apis.text import CLEAN, EXAMPLES
 from videoworker.errors import Code, JobError
 from videoworker.models.hunyuanvideo_1_5 import HUNYUANVIDEO_1_5
 from videoworker.request import Progress, Result, VideoRequest
@@ -40,7 +40,7 @@ class HunyuanVideo15Input(Input):
     """The document's request."""
 
     prompt: Annotated[str, Field(min_length=10, max_length=500), CLEAN] = Field(
-        description="Text description of desired video"
+        description="Text description of desired video", examples=EXAMPLES
     )
     duration: int = Field(10, ge=5, le=10, description="Video length in seconds (5-10)")
     resolution: Literal["720p", "1080p"] = Field("1080p", description='Output resolution ("720p", "1080p")')

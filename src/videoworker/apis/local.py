@@ -11,7 +11,7 @@ from videoworker.apis.api import Api
 from videoworker.apis.common_fields import code_and_fields, fraction_before_done, stage_and_remaining, video_and_timings
 from videoworker.apis.given import Image
 from videoworker.apis.input import Input
-from videoworker.apis.text import CLEAN
+from videoworker.apis.text import CLEAN, EXAMPLES
 from videoworker.errors import JobError
 from videoworker.models.mochi import MOCHI
 from videoworker.models.open_sora import OPEN_SORA
@@ -33,7 +33,7 @@ class LocalInput(Input):
     empty one is."""
 
     prompt: Annotated[str, Field(min_length=3, max_length=1000), CLEAN] = Field(
-        description="Text description (3-1000 chars)"
+        description="Text description (3-1000 chars)", examples=EXAMPLES
     )
     image: Image | None = Field(None, description="Reference image (JPEG, PNG)")
     fps: int = Field(24, ge=1, le=60, description="Frames per second (1-60)")

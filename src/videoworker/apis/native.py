@@ -15,7 +15,7 @@ from videoworker.apis.input import Input
 from videoworker.apis.model_names import ModelName
 from videoworker.apis.quoting import quoted
 from videoworker.apis.sizes import SIZES, Resolution
-from videoworker.apis.text import CLEAN, CLEAN_OR_NONE, LONGEST_TEXT
+from videoworker.apis.text import CLEAN, CLEAN_OR_NONE, EXAMPLES, LONGEST_TEXT
 from videoworker.errors import FieldProblem, JobError
 from videoworker.models.sketch import SKETCH
 from videoworker.request import AudioRequest, Container, Progress, Quality, Result, VideoRequest
@@ -45,7 +45,7 @@ class NativeInput(Input):
     """Everything that can be asked for."""
 
     prompt: Annotated[Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT)] | None, CLEAN] = Field(
-        None, description="What is to be seen; needed unless a video is given"
+        None, description="What is to be seen; needed unless a video is given", examples=EXAMPLES
     )
     negative_prompt: Annotated[Annotated[str, Field(min_length=0, max_length=LONGEST_TEXT)] | None, CLEAN] = Field(
         None, description="What is not to be seen"

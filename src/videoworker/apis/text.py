@@ -7,6 +7,13 @@ from pydantic import BeforeValidator
 
 LONGEST_TEXT = 10_000  # characters, if a document names no limit of its own
 
+# Prompts to begin with. The first is one of those that the small model `sketch` has learnt to draw.
+EXAMPLES = [
+    "a red circle moving right on a blue background",
+    "a sailing boat at sunrise, the camera rising",
+    "rain on a window, city lights behind it",
+]
+
 # Unicode's control characters (category Cc). Those that stand between words become spaces, the others are removed.
 _CONTROL: dict[int, str | None] = dict.fromkeys([*range(0x00, 0x20), *range(0x7F, 0xA0)])
 _CONTROL |= dict.fromkeys(map(ord, "\t\n\v\f\r\x85"), " ")

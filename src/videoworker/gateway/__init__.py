@@ -13,6 +13,7 @@ A request goes through these files:
 - `follower.py`, the one loop that sees every job to its end, by `pace.py`. It calls `endpoint.py`, and `outcome.py`
   reads what it says.
 - `videos.py`, the bytes: in `files.py`'s folder or in `bucket.py`'s bucket.
+- `page/` is the web page of an API, and what it asks for.
 - `app.py` and `server.py` put it together; `links.py` makes absolute URLs; `health.py` and `estimates.py` say what is
   known of the workers and how long a job will take.
 

@@ -5,13 +5,14 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import Any
 
 from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ValidationError
 
 from videoworker.gateway import jobs
 from videoworker.gateway.apis.form import HttpForm
+from videoworker.gateway.page.app import asks_for_html, index, with_page
 from videoworker.gateway.service import Core, Service
 from videoworker.http.body import limited_body
 
@@ -31,15 +32,20 @@ def make_app(core: Core, forms: Sequence[HttpForm]) -> FastAPI:
     One API has its document's paths. Several have them under `/<name>/` each, and are listed at `/`.
     """
 
-    apps = [form.app(Service(core, form.api)) for form in forms]
+    services = [Service(core, form.api) for form in forms]
+    apps = [form.app(service) for form, service in zip(forms, services, strict=True)]
+    served = [
+        with_page(form, service, app) if form.has_page else app
+        for form, service, app in zip(forms, services, apps, strict=True)
+    ]
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         following = asyncio.create_task(core.follower.run())
         try:
             async with AsyncExitStack() as stack:
-                for served in apps:  # a mounted application's own is not run
-                    await stack.enter_async_context(served.router.lifespan_context(served))
+                for one in apps:  # a mounted application's own is not run
+                    await stack.enter_async_context(one.router.lifespan_context(one))
                 yield
         finally:
             following.cancel()
@@ -61,13 +67,15 @@ def make_app(core: Core, forms: Sequence[HttpForm]) -> FastAPI:
         return Response()
 
     if len(forms) == 1:
-        app.mount("/", apps[0])
+        app.mount("/", served[0])
         return app
 
     @app.api_route("/", methods=["GET", "HEAD"])
-    async def listed() -> dict[str, Any]:
-        return {"apis": {form.api.name: f"/{form.api.name}/" for form in forms}}
+    async def listed(request: Request) -> Response:
+        if asks_for_html(request):
+            return index([form.api.name for form in forms])
+        return JSONResponse({"apis": {form.api.name: f"/{form.api.name}/" for form in forms}})
 
-    for form, served in zip(forms, apps, strict=True):
-        app.mount(f"/{form.api.name}", served)
+    for form, one in zip(forms, served, strict=True):
+        app.mount(f"/{form.api.name}", one)
     return app

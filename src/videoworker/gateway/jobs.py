@@ -363,6 +363,14 @@ def counts(connection: Connection, api: str) -> dict[State, int]:
     return {State(state): number for state, number in rows}
 
 
+def ahead(connection: Connection, number: int) -> int:
+    """How many jobs wait that came before the one with this number."""
+    waiting = select(func.count()).where(
+        _jobs.c.state == State.QUEUED, _jobs.c.number < number, _jobs.c.deleted.is_(False)
+    )
+    return connection.scalar(waiting) or 0
+
+
 def _free_name(connection: Connection, wanted: str) -> str:
     stem, dot, ending = wanted.rpartition(".")
     name = wanted

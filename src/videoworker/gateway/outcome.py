@@ -15,6 +15,8 @@ from videoworker.errors import Code, FieldProblem, JobError
 from videoworker.gateway.endpoint import EndpointState
 from videoworker.request import Progress, Video
 
+_LONGEST_PREVIEW = 20_000  # characters
+
 _NO_ANSWER = "The worker's answer cannot be read."
 
 
@@ -39,6 +41,7 @@ def progress(state: EndpointState, job_id: str, elapsed: float, now: float) -> P
             fraction=_fraction(told["progress"]),
             elapsed=elapsed,
             remaining=None if told["remaining"] is None else float(told["remaining"]),
+            preview=_preview(told.get("preview")),
             reported_at=now,
         )
     except (KeyError, TypeError, ValueError):
@@ -77,6 +80,12 @@ def _told(error: Any) -> JobError | None:
         return JobError(code, str(told["message"]), fields)
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
+
+
+def _preview(told: Any) -> str | None:
+    """A page shows it, so it must be a picture, and small."""
+    is_one = isinstance(told, str) and told.startswith("data:image/") and len(told) <= _LONGEST_PREVIEW
+    return told if is_one else None
 
 
 def _fraction(told: Any) -> float:

@@ -11,7 +11,7 @@ import secrets
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,8 @@ class Core:
     there or on their way. RunPod's come when there is a job."""
     ending: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the gateway ends: answers that have no end of their own must end then."""
+    served_model: str | None = None
+    """The one model that the workers serve, as the setting MODEL says; None: each request's own."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Wish:
     most_queued: int | None = None
 
 
-_ANY = Wish()
+ANY = Wish()
 
 
 class Service:
@@ -82,9 +84,10 @@ class Service:
 
     def __init__(self, core: Core, api: Api[Any]) -> None:
         self.api, self.settings, self.ending, self._core = api, core.settings, core.ending, core
+        self.served_model = core.served_model
         self._estimates = Estimates(core.database, api)
 
-    async def submit(self, job_input: Mapping[str, Any], wish: Wish = _ANY) -> Job:
+    async def submit(self, job_input: Mapping[str, Any], wish: Wish = ANY) -> Job:
         """Accepts a job. `job_input` is a request in the API's form. What is returned outlives this process.
 
         Raises `JobError`: what `Api.parse` raises, INVALID_IMAGE if the request is too large for the endpoint, and
@@ -126,6 +129,10 @@ class Service:
     async def counts(self) -> dict[State, int]:
         """How many jobs are in each state. One that no job is in is absent."""
         return await self._core.database.read(partial(jobs.counts, api=self.api.name))
+
+    async def ahead(self, job: Job) -> int:
+        """How many jobs of this gateway wait before this one, of any API."""
+        return await self._core.database.read(partial(jobs.ahead, number=job.number))
 
     async def cancel(self, job_id: str) -> Job | None:
         """Cancels the job unless it is final. Returns it as it was; None if there is no such job."""
@@ -197,9 +204,9 @@ class Service:
         return self.api.parse(job.request)
 
     def progress(self, job: Job) -> dict[str, Any]:
-        """The document's progress of a job that is QUEUED or RUNNING."""
-        waiting = Progress(job.id, "load", 0, 1, 0.0, 0.0, None, job.updated_at)
-        return self.api.progress(job.progress or waiting)
+        """The document's progress of a job that is QUEUED or RUNNING. Its preview is for the page alone."""
+        waiting = Progress(job.id, "load", 0, 1, 0.0, 0.0, None, reported_at=job.updated_at)
+        return self.api.progress(replace(job.progress or waiting, preview=None))
 
     def answer(self, job: Job, url: str) -> dict[str, Any]:
         """The document's answer of a COMPLETED job whose video is at `url`."""

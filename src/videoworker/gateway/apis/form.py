@@ -18,7 +18,7 @@ from videoworker.apis.quoting import quoted
 from videoworker.database.faults import DatabaseReplacedError
 from videoworker.errors import Code, FieldProblem, JobError
 from videoworker.gateway.endpoint import MAX_RUN_BYTES
-from videoworker.gateway.service import QueueFullError, Service
+from videoworker.gateway.service import ANY, QueueFullError, Service, Wish
 from videoworker.http.body import limited_body, parse_json
 
 _RETRY_SECONDS = 30  # told with every 503
@@ -26,11 +26,15 @@ _RETRY_SECONDS = 30  # told with every 503
 
 @dataclass(frozen=True)
 class HttpForm:
-    """An API over HTTP. `port` is its document's. `app` makes the ASGI application, whose paths are the document's."""
+    """An API over HTTP. `port` is its document's. `app` makes the ASGI application, whose paths are the document's.
+    `wish` is what it wants for every new job, from its page too. `has_page`: it has the web page of this package; else
+    the document wants another one."""
 
     api: Api[Any]
     port: int
     app: Callable[[Service], FastAPI]
+    wish: Callable[[Service], Wish] = lambda _: ANY
+    has_page: bool = True
 
 
 @dataclass(frozen=True)

@@ -33,11 +33,10 @@ _503: dict[int | str, dict[str, Any]] = {503: {"description": "No model is there
 
 def _app(service: Service) -> FastAPI:
     app = json_app(service, "HunyuanVideo API", _error)
-    most = service.settings.hunyuan_max_queue_size
 
     @app.post("/generate", status_code=202, openapi_extra=described_body(API), responses=_400 | _503)
     async def generate(request: Request) -> dict[str, Any]:
-        job = await service.submit(await json_body(request), Wish(most_queued=most))
+        job = await service.submit(await json_body(request), _wish(service))
         asked = service.request(job)
         seconds = await service.estimate(asked) or _estimate(asked)
         return {"task_id": job.id, "status": "processing", "estimated_time": round(seconds)}
@@ -78,6 +77,10 @@ def _app(service: Service) -> FastAPI:
     return app
 
 
+def _wish(service: Service) -> Wish:
+    return Wish(most_queued=service.settings.hunyuan_max_queue_size)
+
+
 def _estimate(asked: VideoRequest) -> float:
     """Seconds, by the document's table; between its rows by the length."""
     lines = asked.height or 1080
@@ -96,4 +99,4 @@ def _error(refusal: Refusal) -> dict[str, Any]:
     }
 
 
-FORM = HttpForm(API, 8000, _app)
+FORM = HttpForm(API, 8000, _app, _wish)

@@ -16,4 +16,4 @@ def _app(service: Service) -> FastAPI:
     return foley_app(service)
 
 
-FORM = HttpForm(API, 7860, _app)
+FORM = HttpForm(API, 7860, _app, has_page=False)

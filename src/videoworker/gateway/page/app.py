@@ -1,0 +1,137 @@
+"""An API's own application with the page before it: at `/ui/`, and at `/` where the document leaves that free.
+
+If the API answers at `/` itself, browsers get the page there, since they ask for HTML. Programs get the answer.
+"""
+
+import html
+import json
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DBAPIError
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from videoworker.apis.common_fields import code_and_fields
+from videoworker.database.faults import DatabaseReplacedError
+from videoworker.errors import JobError
+from videoworker.gateway.apis.form import HttpForm
+from videoworker.gateway.page.routes import routes
+from videoworker.gateway.service import QueueFullError, Service
+
+_STATIC = Path(__file__).parent / "static"
+
+# The page may do nothing but what it does. A job's id in its URL goes to no other site.
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+    "media-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-cache",
+    "Vary": "Accept",
+}
+
+
+def with_page(form: HttpForm, service: Service, app: FastAPI) -> ASGIApp:
+    """The API's application `app`, and the page."""
+    return Starlette(
+        routes=[
+            Route("/ui", lambda request: RedirectResponse("ui/")),
+            Mount("/ui", _page(form, service, app.title)),
+            Route("/", _Root(app, service)),
+            Mount("/", app),
+        ]
+    )
+
+
+def index(names: Sequence[str]) -> Response:
+    """The page that leads to those of several APIs."""
+    links = "".join(f'<li><a href="{name}/">{name}</a></li>' for name in names)
+    return HTMLResponse(_template("index.html").substitute(ui=f"{names[0]}/ui/", links=links), headers=_HEADERS)
+
+
+class _Root:
+    """What is at `/`."""
+
+    def __init__(self, app: FastAPI, service: Service) -> None:
+        self._app, self._service = app, service
+        self._is_free = not any(getattr(route, "path", None) == "/" for route in app.routes)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope)
+        if request.method in ("GET", "HEAD") and (self._is_free or asks_for_html(request)):
+            await _shown(self._service, self._app.title, "ui/")(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+
+def asks_for_html(request: Request) -> bool:
+    """As browsers do, and programs do not."""
+    return "text/html" in request.headers.get("accept", "")
+
+
+def _page(form: HttpForm, service: Service, title: str) -> FastAPI:
+    page = FastAPI(openapi_url=None)
+    page.include_router(routes(form, service))
+    page.mount("/static", _Static(directory=_STATIC))
+
+    @page.api_route("/", methods=["GET", "HEAD"])
+    async def shown() -> Response:
+        return _shown(service, title, "")
+
+    def refused(status: int, message: str, **more: Any) -> Response:
+        return JSONResponse({"message": message} | more, status)
+
+    @page.exception_handler(HTTPException)
+    async def http_error(request: Request, error: HTTPException) -> Response:
+        return JSONResponse({"message": error.detail}, error.status_code, error.headers)
+
+    @page.exception_handler(RequestValidationError)
+    async def invalid_parameter(request: Request, error: RequestValidationError) -> Response:
+        return refused(400, "The question cannot be read.")
+
+    @page.exception_handler(JobError)
+    async def job_error(request: Request, error: JobError) -> Response:
+        return JSONResponse(code_and_fields(error), error.status)
+
+    @page.exception_handler(QueueFullError)
+    async def queue_full(request: Request, error: QueueFullError) -> Response:
+        return refused(503, "The queue is full. Try again when a video is finished.")
+
+    @page.exception_handler(DBAPIError)
+    @page.exception_handler(DatabaseReplacedError)
+    async def database_fault(request: Request, error: Exception) -> Response:
+        service.tell(error)
+        return refused(503, "The service cannot reach its jobs now. Try again in a minute.")
+
+    return page
+
+
+class _Static(StaticFiles):
+    def file_response(self, *args: Any, **options: Any) -> Response:
+        response = super().file_response(*args, **options)
+        response.headers.update({name: _HEADERS[name] for name in ("X-Content-Type-Options", "Cache-Control")})
+        return response
+
+
+def _shown(service: Service, title: str, ui: str) -> Response:
+    """The page. `ui` leads from its URL to the page's own paths."""
+    schema = json.dumps(service.api.schema.model_json_schema()).replace("<", "\\u003c")
+    content = _template("page.html").substitute(
+        ui=ui, docs="docs" if ui else "../docs", title=html.escape(title), api=service.api.name, schema=schema
+    )
+    return HTMLResponse(content, headers=_HEADERS)
+
+
+@cache
+def _template(name: str) -> Template:
+    return Template((_STATIC.parent / name).read_text("utf-8"))

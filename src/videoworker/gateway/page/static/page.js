@@ -1,0 +1,186 @@
+// The page: the form, the job whose id is in the URL, and the last jobs of this browser.
+
+import { Form } from "./form.js";
+import { duration, headline, isOpen, JobView, percent, titleOf } from "./job.js";
+import { ask, at, make } from "./service.js";
+
+const POLL = 1000, LONGEST_PAUSE = 15000, SETTLED = 300; // milliseconds
+const REMEMBERED = 30, LISTED = 8, NOTHING = { message: "" };
+
+const find = id => document.getElementById(id);
+const name = document.title;
+const form = new Form(JSON.parse(find("schema").textContent), find("fields"));
+const view = new JobView(find("job"), { again, cancel, remove, hasSeed: form.find("seed") });
+
+// The job that is shown
+
+const shownId = () => new URLSearchParams(location.search).get("job");
+let timer, faults = 0, said = "";
+
+function open(id) {
+  const url = new URL(location.href);
+  if (id) url.searchParams.set("job", id);
+  else url.searchParams.delete("job");
+  history.pushState(null, "", url);
+  follow();
+}
+
+function followIn(pause) {
+  clearTimeout(timer);
+  timer = setTimeout(follow, pause);
+}
+
+async function follow() {
+  const id = shownId();
+  if (!id) return shown(null);
+  try {
+    const job = await ask("GET", `jobs/${encodeURIComponent(id)}`);
+    if (id !== shownId()) return;
+    if (faults) say(NOTHING);
+    faults = 0;
+    if (shown(job)) followIn(POLL);
+  } catch (error) {
+    if (id !== shownId()) return;
+    say(error);
+    if (error.status === 404) return forget(id), shown(null);
+    followIn(Math.min(LONGEST_PAUSE, POLL * 2 ** faults++));
+  }
+}
+
+// Returns whether it may still change.
+function shown(job) {
+  view.show(job);
+  const done = job?.progress ? `${percent(job.progress)} % ` : "";
+  document.title = job ? `${done}${headline(job)} – ${name}` : name;
+  if (job) remember(job.id);
+  announce(job ? headline(job) : "");
+  return job !== null && isOpen(job);
+}
+
+// For screen readers: each stage once.
+function announce(words) {
+  if (words === said) return;
+  find("said").textContent = said = words;
+  list();
+}
+
+function say({ message }) {
+  const refusal = find("refusal");
+  if (refusal.textContent !== message) refusal.textContent = message; // else it would be read out again
+}
+
+function again(job) {
+  form.fill(job.request);
+  if (job.video) form.find("seed")?.write(job.video.seed);
+  changed();
+  form.fields[0].control.focus();
+  announce("The form has the settings of this video.");
+}
+
+function cancel(job) {
+  ask("POST", `jobs/${job.id}/cancel`).then(follow, say);
+}
+
+function remove(job) {
+  if (!confirm("Delete this video for good?")) return;
+  ask("DELETE", `jobs/${job.id}`).then(() => { forget(job.id); open(null); }, say);
+}
+
+// The form
+
+let settling, asked = 0;
+
+function changed() {
+  clearTimeout(settling);
+  settling = setTimeout(estimate, SETTLED);
+}
+
+async function estimate() {
+  const number = ++asked;
+  const answer = await ask("POST", "estimate", form.text(true)).catch(error => error);
+  if (number !== asked) return;
+  const { fields, message = "" } = answer, rest = form.show(fields ?? []);
+  find("estimate").textContent = !fields ? told(answer) : rest.length || !fields.length ? message : "";
+}
+
+function told({ seconds, source, model, gib, least_gib, notes }) {
+  const time = seconds === null ? "" : `about ${duration(Math.max(1, seconds))} ${source}`;
+  const memory = gib === null ? "" : `${gib} GiB of memory${least_gib < gib ? `, at least ${least_gib}` : ""}`;
+  const needs = [time, memory].filter(Boolean).join("; ");
+  return [needs && `${model ? `${model}: ` : ""}${needs}.`, ...notes].join(" ");
+}
+
+find("make").oninput = changed;
+find("make").onsubmit = async event => {
+  event.preventDefault();
+  const button = event.target.querySelector("[type=submit]");
+  if (button.ariaDisabled === "true") return;
+  button.ariaDisabled = "true";
+  say(NOTHING);
+  clearTimeout(settling);
+  asked++;
+  try {
+    const job = await ask("POST", "jobs", form.text());
+    form.show([]);
+    open(job.id);
+    find("job").focus();
+  } catch (error) {
+    const rest = form.show(error.fields);
+    say(rest.length < error.fields.length ? { message: "Look at the fields that are marked." } : error);
+    document.querySelector("[aria-invalid=true]")?.focus();
+  } finally {
+    button.ariaDisabled = "false";
+  }
+};
+
+// The last jobs of this browser
+
+const key = `videos of ${document.body.dataset.api}`;
+let ids = [];
+try {
+  ids = JSON.parse(localStorage.getItem(key)) ?? [];
+} catch { /* a browser may forbid it */ }
+
+function keep(changedIds) {
+  ids = changedIds;
+  try {
+    localStorage.setItem(key, JSON.stringify(ids));
+  } catch { /* then it is for this visit */ }
+}
+
+function remember(id) {
+  if (!ids.includes(id)) keep([id, ...ids].slice(0, REMEMBERED));
+}
+
+function forget(id) {
+  keep(ids.filter(one => one !== id));
+  list();
+}
+
+async function list() {
+  const query = ids.slice(0, LISTED).map(id => `id=${encodeURIComponent(id)}`).join("&");
+  const jobs = query ? await ask("GET", `jobs?${query}`).catch(() => []) : [];
+  find("last").hidden = !jobs.length;
+  find("list").replaceChildren(...jobs.map(listed));
+}
+
+function listed(job) {
+  const link = make("a", { href: `?job=${job.id}` });
+  const picture = make(job.video ? "video" : "span", { className: "thumb", muted: true, ariaHidden: "true" });
+  if (job.video) picture.src = at(`jobs/${job.id}/video#t=0.1`);
+  link.append(picture, make("span", { className: "words" }, titleOf(job), make("small", {}, headline(job))));
+  if (job.id === shownId()) link.setAttribute("aria-current", "true");
+  link.onclick = event => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    open(job.id);
+    find("job").focus();
+  };
+  return make("li", {}, link);
+}
+
+addEventListener("popstate", follow);
+document.addEventListener("visibilitychange", () => { if (!document.hidden) follow(); });
+follow();
+list();
+estimate();
