@@ -50,6 +50,9 @@ class Settings(BaseSettings):
     allow_private_urls: bool = Field(
         False, description="let URLs in `image` and `video` point into private networks (tests only)"
     )
+    previews: bool = Field(
+        True, description="send a small picture of what emerges with a job's progress, about each second; false: none"
+    )
     delivery: Literal["bucket", "volume", "inline", "file"] | None = Field(
         None,
         description="where videos go; empty: the bucket if one is set, else inline on RunPod, else a file; on a volume "

@@ -4,6 +4,7 @@ Ownership: the worker makes one `Watch` per job. Only the event loop sets its `c
 used on the thread that runs the job, and `report` is called on that thread.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +26,8 @@ _SPANS: dict[Stage, tuple[float, float]] = {
     "deliver": (0.98, 1.0),
 }
 
+_PREVIEW_SECONDS = 1.0  # from one preview to the next: reports are posted about as often
+
 # These two alternate, segment by segment.
 _OF_A_SEGMENT: tuple[Stage, ...] = ("denoise", "decode")
 
@@ -44,6 +47,9 @@ class _State:
     cancel: threading.Event = field(default_factory=threading.Event)
     fraction: float = 0.0
     picture_share: float = 1.0
+    has_previews: bool = False
+    preview: str | None = None
+    previewed: float = -math.inf
     notes: list[str] = field(default_factory=list)
     timings: dict[str, float] = field(default_factory=dict)
 
@@ -57,9 +63,11 @@ class Watch:
         report: Callable[[Progress], None],
         time_limit: float,
         clock: Callable[[], float] = time.monotonic,
+        has_previews: bool = False,
     ) -> None:
-        """`report` hears every step; `time_limit` is seconds from now, by `clock`."""
-        self._state = _State(job_id, report, time_limit, clock, started=clock())
+        """`report` hears every step; `time_limit` is seconds from now, by `clock`. `has_previews`: whether somebody
+        wants to see the picture emerge."""
+        self._state = _State(job_id, report, time_limit, clock, started=clock(), has_previews=has_previews)
         self._segment = (0, 1)
         self._is_of_sound = False
 
@@ -92,6 +100,16 @@ class Watch:
         watch = copy(self)
         watch._segment = (index, count)
         return watch
+
+    @property
+    def is_preview_due(self) -> bool:
+        """Whether it is worth the wait for the device to `show` one now."""
+        state = self._state
+        return state.has_previews and self.elapsed - state.previewed >= _PREVIEW_SECONDS
+
+    def show(self, preview: str) -> None:
+        """From the next report on, the preview is this one, a data URI of a few kilobytes."""
+        self._state.preview, self._state.previewed = preview, self.elapsed
 
     def expect_sound(self) -> None:
         """The picture's steps leave room for those of a sound."""
@@ -150,7 +168,7 @@ class Watch:
         state.fraction = max(state.fraction, start + (end - start) * step / max(steps, 1))
         elapsed = self.elapsed
         remaining = elapsed * (1 - state.fraction) / state.fraction if state.fraction > 0.05 else None
-        state.report(Progress(state.job_id, stage, step, steps, state.fraction, elapsed, remaining))
+        state.report(Progress(state.job_id, stage, step, steps, state.fraction, elapsed, remaining, state.preview))
         self.check()
 
     def _span(self, stage: Stage) -> tuple[float, float]:

@@ -1,5 +1,7 @@
 """What the model that ships shows, read from the pixels of the clips that the worker makes with it."""
 
+import base64
+import io
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,11 +14,11 @@ from PIL import Image
 
 from builder.evaluate_sketch import held_out, read
 from builder.sketch.measure import Seen, look
-from builder.sketch.scenes import draw_centred_scene, render
+from builder.sketch.scenes import COLOURS, draw_centred_scene, render
 from tests.media.pictures import encoded
 from videoworker import job
 from videoworker.engine.engine import Engine
-from videoworker.request import VideoRequest
+from videoworker.request import Progress, VideoRequest
 from videoworker.settings import Settings
 from videoworker.watch import Watch
 
@@ -26,7 +28,13 @@ CLIPS = held_out(4, seed=11)
 
 
 @pytest.fixture(scope="module")
-def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
+def previews() -> list[str]:
+    """The last one of each clip that was made."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def make(tmp_path_factory: pytest.TempPathFactory, previews: list[str]) -> Make:
     """Frames of one finished file, at most 256 rows."""
     settings = Settings(output_dir=tmp_path_factory.mktemp("outputs"))
     engine = Engine(settings)
@@ -34,7 +42,10 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
     def frames(prompt: str, height: int = 256, **asked: Any) -> np.ndarray:
         asked = {"seed": 1, "width": 256, "height": height} | asked
         request = VideoRequest("native", prompt, model="sketch", **asked)
-        job.run({"id": "clip"}, request, Watch("clip", lambda _: None, 600), engine, settings)
+        reports: list[Progress] = []
+        watch = Watch("clip", reports.append, 600, has_previews=True)
+        job.run({"id": "clip"}, request, watch, engine, settings)
+        previews.append(reports[-1].preview or "")
         return read(Path(settings.output_dir) / "clip" / "video.mp4", min(height, 256))
 
     return frames
@@ -48,6 +59,15 @@ def seen(make: Make) -> dict[tuple[str, ...], Seen]:
 @pytest.mark.parametrize(("index", "attribute"), list(enumerate(("shape", "colour", "background", "motion"))))
 def test_the_clip_shows_what_the_prompt_says(seen: dict[tuple[str, ...], Seen], index: int, attribute: str) -> None:
     assert [getattr(shown, attribute) for shown in seen.values()] == [asked[index] for asked in seen]
+
+
+def test_previews(seen: dict[tuple[str, ...], Seen], previews: list[str]) -> None:
+    """They have the clips' colours."""
+    for (_, colour, background, _), preview in zip(seen, previews, strict=False):
+        picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(preview.partition(",")[2]))), float)
+        for asked, (row, column) in ((background, (1, 1)), (colour, (16, 16))):
+            far = {name: float(np.abs(picture[row, column] - rgb).sum()) for name, rgb in COLOURS.items()}
+            assert min(far, key=lambda name: far[name]) == asked
 
 
 @pytest.mark.parametrize(("motion", "first_larger"), [("shrinking", True), ("growing", False)])

@@ -84,7 +84,7 @@ def _latents(loaded: Loaded[Networks, Conditioning], making: Making, watch: Watc
         if making.known is not None and family.encode_frames is not None:
             known = family.encode_frames(networks, making.known)
         inputs = Inputs(noise, prompts, known, plan.sampling, making.generator, making.known)
-        latents = denoise(family.start(networks, inputs), watch)
+        latents = denoise(family.start(networks, inputs), watch, plan.model_of(making.index).rgb)
         if known is not None:  # the model's own version of them is less exact
             latents = torch.cat([known, latents[:, known.shape[1] :]], dim=1)
     return latents

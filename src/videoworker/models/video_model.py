@@ -24,6 +24,10 @@ class Figure:
     passes: int
 
 
+# What each channel of an autoencoder's latents adds to red, green and blue, and last the sum's constant: -1 to 1.
+Rgb = tuple[tuple[float, float, float], ...]
+
+
 @dataclass(frozen=True)
 class VideoModel:
     """One variant of a video model. Sizes are in pixels, lengths in frames.
@@ -48,6 +52,9 @@ class VideoModel:
     Memory beside the weights: `denoise_bytes` per pixel of a clip while it is denoised, `decode_bytes` per pixel of one
     frame while a clip is decoded. Of a frame at most `decode_area` pixels are decoded at once; 0: all of them.
     `figures` are what others have published of its speed.
+
+    `rgb` shows its latents as small pictures while a clip is made. `python -m builder.fit_rgb` finds it. Empty: there
+    are no previews.
     """
 
     checkpoint: Checkpoint
@@ -71,6 +78,7 @@ class VideoModel:
     decode_bytes: float = 0.0
     decode_area: int = 0
     figures: tuple[Figure, ...] = ()
+    rgb: Rgb = ()
     takes_image: bool = False
     needs_image: bool = False
     fixed_size: bool = False

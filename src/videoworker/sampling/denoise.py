@@ -9,7 +9,9 @@ import torch
 from videoworker.canvas import Frames
 from videoworker.errors import Code, JobError
 from videoworker.models.sampling import Sampling
+from videoworker.models.video_model import Rgb
 from videoworker.sampling.guidance import Guidance
+from videoworker.sampling.preview import preview
 from videoworker.sampling.schedule import Schedule, Step
 from videoworker.watch import Watch
 
@@ -59,15 +61,18 @@ class Start(Generic[Prompt]):
 
 
 @torch.inference_mode()
-def denoise(start: Start[Prompt], watch: Watch) -> torch.Tensor:
-    """The latents [1, T, C, h, w] of a segment, or [1, C, L] of a sound, finite and in float32. Raises `JobError`: the
-    watch's, which is checked after every step, or GENERATION_FAILED if the numbers are not finite."""
+def denoise(start: Start[Prompt], watch: Watch, rgb: Rgb = ()) -> torch.Tensor:
+    """The latents [1, T, C, h, w] of a segment, or [1, C, L] of a sound, finite and in float32. `rgb` shows them in
+    previews, if the watch wants some. Raises `JobError`: the watch's, which is checked after every step, or
+    GENERATION_FAILED if the numbers are not finite."""
     latents, done = start.latents, list[Step]()
     steps = len(start.schedule.timesteps)
     for index in range(steps):
         predictions = start.predict(latents, index, start.guidance.prompts(index, start.prompts))
         step = start.schedule.step(index, start.guidance.combine(index, predictions), latents, done)
         latents, done = step.after, [*done, step][-_STEPS_KEPT:]
+        if rgb and watch.is_preview_due:
+            watch.show(preview(start.finish(step.clean), rgb))
         watch.step("denoise", index + 1, steps)
     if not torch.isfinite(latents).all():
         raise JobError(Code.GENERATION_FAILED, "The model gave numbers that are not finite.")

@@ -91,7 +91,7 @@ class Handler:
                 report(progress)
 
             limit = time_limit(job, self._settings)
-            watch = Watch(job_id, heard, limit)
+            watch = Watch(job_id, heard, limit, has_previews=self._settings.previews)
             record.started(api.name, request, limit)
             # in this task's context, so that the corridor's log lines have the job's id
             work = partial(copy_context().run, self._corridor, {**job, "id": job_id}, request, watch)
