@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import requests
+from fastapi import HTTPException, Request
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
@@ -23,6 +24,7 @@ from videoworker.apis import APIS
 from videoworker.errors import Code, JobError
 from videoworker.gateway.apis import FORMS
 from videoworker.gateway.apis.form import HttpForm, json_app
+from videoworker.gateway.service import Service
 from videoworker.media.file import VideoFile
 from videoworker.media.sound_track import add_sound
 
@@ -212,7 +214,7 @@ def test_wrong_field(gateway: GatewayHere, endpoint: FaultyEndpoint, visit: Visi
     expect(steps).to_have_accessible_description(
         "Denoising steps (lower=faster), 10 to 50 Must be an integer from 10 to 50."
     )
-    expect(page.get_by_role("alert")).to_have_text("Look at the fields that are marked.")
+    expect(page.get_by_role("alert")).to_have_text("Look at the marked fields.")
     has_no_barrier(page)
     assert endpoint.faults.count("POST run") == 0
 
@@ -297,6 +299,25 @@ def test_every_kind_of_field(
         "audio": {"prompt": "a purr"},
         "low_vram": True,
     }
+
+
+def test_token(start: Start, worker: FakeWorker, visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An API that asks for a token has a page that does so."""
+
+    async def check(service: Service, request: Request) -> None:
+        if request.headers.get("authorization") != "Bearer right":
+            raise HTTPException(401, "The token is wrong.")
+
+    form = HttpForm(APIS["native"], 0, lambda service: json_app(service, "native", lambda refusal: {}), check=check)
+    monkeypatch.setitem(FORMS, "native", form)
+    page = visit(start("native").url)
+    page.locator("#field-prompt").fill("a cat")
+    answers = iter(["wrong", "right"])
+    page.on("dialog", lambda dialog: dialog.accept(next(answers)))
+    press(page, "Make the video")
+    headline(page, "Next in the queue")
+    assert worker.take()["input"]["prompt"] == "a cat"
+    assert next(answers, None) is None
 
 
 def test_where_it_is(start: Start, visit: Visit) -> None:

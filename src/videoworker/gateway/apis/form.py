@@ -1,6 +1,6 @@
 """What an API's HTTP form is, and what the JSON forms share: bodies, errors, and documents."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,13 +27,15 @@ _RETRY_SECONDS = 30  # told with every 503
 @dataclass(frozen=True)
 class HttpForm:
     """An API over HTTP. `port` is its document's. `app` makes the ASGI application, whose paths are the document's.
-    `wish` is what it wants for every new job, from its page too. `has_page`: it has the web page of this package; else
+    `wish` is what it wants for every new job, from its page too. `check` raises `HTTPException` if its page may not
+    submit a job: it asks for the token that the document asks for. `has_page`: it has the web page of this package; else
     the document wants another one."""
 
     api: Api[Any]
     port: int
     app: Callable[[Service], FastAPI]
     wish: Callable[[Service], Wish] = lambda _: ANY
+    check: Callable[[Service, Request], Awaitable[None]] | None = None
     has_page: bool = True
 
 

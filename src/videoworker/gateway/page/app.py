@@ -42,7 +42,10 @@ _HEADERS = {
 
 
 def with_page(form: HttpForm, service: Service, app: FastAPI) -> ASGIApp:
-    """The API's application `app`, and the page."""
+    """The API's application `app`, and the page. Raises `ValueError` if the API asks for tokens and its page would
+    not."""
+    if form.check is None and "securitySchemes" in app.openapi().get("components", {}):
+        raise ValueError(f"{form.api.name} asks for tokens, so its form must give a check.")
     return Starlette(
         routes=[
             Route("/ui", lambda request: RedirectResponse("ui/")),

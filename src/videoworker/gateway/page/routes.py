@@ -40,6 +40,8 @@ def routes(form: HttpForm, service: Service) -> APIRouter:
 
     @router.post("/jobs", status_code=201)
     async def submit(request: Request) -> dict[str, Any]:
+        if form.check is not None:
+            await form.check(service, request)
         job = await service.submit(await json_body(request), form.wish(service))
         return await _told(service, job)
 

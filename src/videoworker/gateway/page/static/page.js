@@ -5,7 +5,7 @@ import { duration, headline, isOpen, JobView, percent, titleOf } from "./job.js"
 import { ask, at, make } from "./service.js";
 
 const POLL = 1000, LONGEST_PAUSE = 15000, SETTLED = 300; // milliseconds
-const REMEMBERED = 30, LISTED = 8, NOTHING = { message: "" };
+const REMEMBERED = 12, NOTHING = { message: "" };
 
 const find = id => document.getElementById(id);
 const name = document.title;
@@ -66,7 +66,7 @@ function announce(words) {
 
 function say({ message }) {
   const refusal = find("refusal");
-  if (refusal.textContent !== message) refusal.textContent = message; // else it would be read out again
+  if (refusal.textContent !== message) refusal.textContent = message; // or it is read out again
 }
 
 function again(job) {
@@ -126,7 +126,7 @@ find("make").onsubmit = async event => {
     find("job").focus();
   } catch (error) {
     const rest = form.show(error.fields);
-    say(rest.length < error.fields.length ? { message: "Look at the fields that are marked." } : error);
+    say(rest.length < error.fields.length ? { message: "Look at the marked fields." } : error);
     document.querySelector("[aria-invalid=true]")?.focus();
   } finally {
     button.ariaDisabled = "false";
@@ -139,7 +139,7 @@ const key = `videos of ${document.body.dataset.api}`;
 let ids = [];
 try {
   ids = JSON.parse(localStorage.getItem(key)) ?? [];
-} catch { /* a browser may forbid it */ }
+} catch { /* forbidden */ }
 
 function keep(changedIds) {
   ids = changedIds;
@@ -158,7 +158,7 @@ function forget(id) {
 }
 
 async function list() {
-  const query = ids.slice(0, LISTED).map(id => `id=${encodeURIComponent(id)}`).join("&");
+  const query = ids.map(id => `id=${encodeURIComponent(id)}`).join("&");
   const jobs = query ? await ask("GET", `jobs?${query}`).catch(() => []) : [];
   find("last").hidden = !jobs.length;
   find("list").replaceChildren(...jobs.map(listed));

@@ -14,14 +14,17 @@ export class Refusal extends Error {
 
 const away = "The service does not answer. Check your connection. What you have sent is not lost.";
 
+let token;
+
 // `body` is a JSON text. Raises Refusal.
 export async function ask(method, path, body) {
-  const headers = body ? { "Content-Type": "application/json" } : {};
+  const headers = token ? { Authorization: `Bearer ${token}` } : {};
   const answer = await fetch(at(path), { method, body, headers }).catch(() => {
     throw new Refusal(0, { message: away });
   });
   if (answer.status === 204) return null;
   const told = await answer.json().catch(() => ({ message: away }));
+  if (answer.status === 401 && (token = prompt("Token:"))) return ask(method, path, body);
   if (!answer.ok) throw new Refusal(answer.status, told);
   return told;
 }
