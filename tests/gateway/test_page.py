@@ -5,10 +5,12 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 import requests
-from fastapi import HTTPException, Request
+from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi.security import HTTPBearer
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
@@ -24,6 +26,7 @@ from videoworker.apis import APIS
 from videoworker.errors import Code, JobError
 from videoworker.gateway.apis import FORMS
 from videoworker.gateway.apis.form import HttpForm, json_app
+from videoworker.gateway.page.app import with_page
 from videoworker.gateway.service import Service
 from videoworker.media.file import VideoFile
 from videoworker.media.sound_track import add_sound
@@ -318,6 +321,19 @@ def test_token(start: Start, worker: FakeWorker, visit: Visit, monkeypatch: pyte
     headline(page, "Next in the queue")
     assert worker.take()["input"]["prompt"] == "a cat"
     assert next(answers, None) is None
+
+
+def test_token_that_the_page_would_not_ask_for() -> None:
+    def app(service: Service) -> FastAPI:
+        made = json_app(service, "native", lambda refusal: {})
+
+        @made.post("/generate", dependencies=[Depends(HTTPBearer())])
+        async def generate() -> None: ...
+
+        return made
+
+    with pytest.raises(ValueError, match="native asks for tokens"):
+        with_page(HttpForm(APIS["native"], 0, app), MagicMock())
 
 
 def test_where_it_is(start: Start, visit: Visit) -> None:

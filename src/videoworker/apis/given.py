@@ -12,7 +12,8 @@ Image = Annotated[
         min_length=1,
         max_length=LONGEST_IMAGE,
         json_schema_extra={
-            "allowed": f"an http(s) URL, a data URI or base64 of a JPEG or PNG, 1-{LONGEST_IMAGE} characters"
+            "allowed": f"an http(s) URL, a data URI or base64 of a JPEG or PNG, 1-{LONGEST_IMAGE} characters",
+            "contentMediaType": "image/*",
         },
     ),
 ]

@@ -6,10 +6,11 @@ errors are answered. A service of its kind answers as FastAPI does, so this one 
 Nothing may precede an mp4, so the caller waits until the video is made.
 """
 
+from functools import cache
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, HTTPException, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import HTTPBearer
 from starlette.responses import Response
 
 from videoworker.apis.cogvideox import API, CogVideoXInput
@@ -17,6 +18,7 @@ from videoworker.errors import JobError
 from videoworker.gateway.apis.form import HttpForm, described_body, fastapi_error, json_app, json_body
 from videoworker.gateway.jobs import State
 from videoworker.gateway.service import Service
+from videoworker.gateway.settings import GatewaySettings
 from videoworker.gateway.tokens import Tokens
 from videoworker.http.disconnect import while_connected
 
@@ -37,13 +39,10 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
 
 def _app(service: Service) -> FastAPI:
     app = json_app(service, "Video Generation API", fastapi_error, invalid=422)
-    tokens = Tokens.of(service.settings)
+    _tokens(service.settings)  # a wrong setting is told at the start
 
-    async def check(sent: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> None:
-        if sent is None:
-            raise HTTPException(401, "Not authenticated", {"WWW-Authenticate": "Bearer"})
-        if not tokens.knows(sent.credentials):
-            raise HTTPException(401, "Invalid token", {"WWW-Authenticate": 'Bearer error="invalid_token"'})
+    async def check(request: Request, sent: Annotated[Any, Depends(_bearer)]) -> None:
+        await _check(service, request)
 
     @app.post(
         "/generate",
@@ -87,6 +86,19 @@ def _app(service: Service) -> FastAPI:
     return app
 
 
+@cache
+def _tokens(settings: GatewaySettings) -> Tokens:
+    return Tokens.of(settings)
+
+
+async def _check(service: Service, request: Request) -> None:
+    sent = await _bearer(request)
+    if sent is None:
+        raise HTTPException(401, "Not authenticated", {"WWW-Authenticate": "Bearer"})
+    if not _tokens(service.settings).knows(sent.credentials):
+        raise HTTPException(401, "Invalid token", {"WWW-Authenticate": 'Bearer error="invalid_token"'})
+
+
 def _config() -> dict[str, Any]:
     fields = CogVideoXInput.model_json_schema()["properties"]
     return {
@@ -102,4 +114,4 @@ def _status(error: JobError) -> int:
     return error.status if error.status in _STATUSES else 500
 
 
-FORM = HttpForm(API, 9000, _app)
+FORM = HttpForm(API, 9000, _app, check=_check)

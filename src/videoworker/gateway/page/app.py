@@ -12,7 +12,10 @@ from string import Template
 from typing import Any
 
 from fastapi import FastAPI, Request
+from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from fastapi.security.base import SecurityBase
 from sqlalchemy.exc import DBAPIError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -44,7 +47,8 @@ _HEADERS = {
 def with_page(form: HttpForm, service: Service, app: FastAPI) -> ASGIApp:
     """The API's application `app`, and the page. Raises `ValueError` if the API asks for tokens and its page would
     not."""
-    if form.check is None and "securitySchemes" in app.openapi().get("components", {}):
+    own = [route for route in app.routes if isinstance(route, APIRoute)]
+    if form.check is None and any(_asks_for_token(route.dependant) for route in own):
         raise ValueError(f"{form.api.name} asks for tokens, so its form must give a check.")
     return Starlette(
         routes=[
@@ -54,6 +58,10 @@ def with_page(form: HttpForm, service: Service, app: FastAPI) -> ASGIApp:
             Mount("/", app),
         ]
     )
+
+
+def _asks_for_token(dependant: Dependant) -> bool:
+    return isinstance(dependant.call, SecurityBase) or any(map(_asks_for_token, dependant.dependencies))
 
 
 def index(names: Sequence[str]) -> Response:

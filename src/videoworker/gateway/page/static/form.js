@@ -4,7 +4,7 @@
 import { make } from "./service.js";
 
 const NUMBER = /^-?(0|[1-9]\d*)(\.\d+)?$/;
-const LONG = 200, HUGE = 1e6; // characters: such texts get several lines; are pictures
+const LONG = 200; // characters: such a text gets several lines
 const FINE = 1e5; // a longer range has no slider
 const LARGEST_SIDE = 1920, LARGEST_PNG = 4e6; // pixels and bytes of a picture that is sent
 
@@ -50,7 +50,7 @@ function fieldsOf(schema, definitions, prefix) {
     if (spec.type === "object") return group(field, definitions);
     if (spec.type === "boolean") return box(field);
     if (spec.enum) return choice(field);
-    if (spec.type === "string") return spec.maxLength > HUGE ? picture(field) : text(field);
+    if (spec.type === "string") return spec.contentMediaType ? picture(field) : text(field);
     return number(field);
   });
 }
