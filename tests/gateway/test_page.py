@@ -333,7 +333,7 @@ def test_token_that_the_page_would_not_ask_for() -> None:
         return made
 
     with pytest.raises(ValueError, match="native asks for tokens"):
-        with_page(HttpForm(APIS["native"], 0, app), MagicMock())
+        with_page(HttpForm(APIS["native"], 0, app), MagicMock(), app(MagicMock()))
 
 
 def test_where_it_is(start: Start, visit: Visit) -> None:

@@ -73,7 +73,7 @@ def make_app(core: Core, forms: Sequence[HttpForm]) -> FastAPI:
     @app.api_route("/", methods=["GET", "HEAD"])
     async def listed(request: Request) -> Response:
         if asks_for_html(request):
-            return index([form.api.name for form in forms])
+            return index([form.api.name for form in forms], next(form.api.name for form in forms if form.has_page))
         return JSONResponse({"apis": {form.api.name: f"/{form.api.name}/" for form in forms}})
 
     for form, one in zip(forms, served, strict=True):

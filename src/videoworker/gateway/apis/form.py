@@ -28,8 +28,8 @@ _RETRY_SECONDS = 30  # told with every 503
 class HttpForm:
     """An API over HTTP. `port` is its document's. `app` makes the ASGI application, whose paths are the document's.
     `wish` is what it wants for every new job, from its page too. `check` raises `HTTPException` if its page may not
-    submit a job: it asks for the token that the document asks for. `has_page`: it has the web page of this package; else
-    the document wants another one."""
+    submit a job: it asks for the token that the document asks for. `has_page`: it has the web page of this package;
+    else the document wants another one."""
 
     api: Api[Any]
     port: int

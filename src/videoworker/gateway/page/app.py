@@ -64,10 +64,10 @@ def _asks_for_token(dependant: Dependant) -> bool:
     return isinstance(dependant.call, SecurityBase) or any(map(_asks_for_token, dependant.dependencies))
 
 
-def index(names: Sequence[str]) -> Response:
-    """The page that leads to those of several APIs."""
+def index(names: Sequence[str], ui: str) -> Response:
+    """The page that leads to those of several APIs. That of the API `ui` is one of this package."""
     links = "".join(f'<li><a href="{name}/">{name}</a></li>' for name in names)
-    return HTMLResponse(_template("index.html").substitute(ui=f"{names[0]}/ui/", links=links), headers=_HEADERS)
+    return HTMLResponse(_template("index.html").substitute(ui=f"{ui}/ui/", links=links), headers=_HEADERS)
 
 
 class _Root:
