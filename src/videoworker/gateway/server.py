@@ -50,7 +50,7 @@ async def opened(settings: GatewaySettings, worker: Settings, served: Path | Non
         health = HealthWatch(endpoint, settings.probe_seconds)
         await follower.open()
         try:
-            yield Core(settings, database, follower, videos, health, served is not None, worker.model)
+            yield Core(settings, database, follower, videos, health, served is not None, served_model=worker.model)
         finally:
             await health.close()
             await endpoint.close()
