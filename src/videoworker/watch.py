@@ -107,8 +107,8 @@ class Watch:
         state = self._state
         return state.has_previews and self.elapsed - state.previewed >= _PREVIEW_SECONDS
 
-    def show(self, preview: str) -> None:
-        """From the next report on, the preview is this one, a data URI of a few kilobytes."""
+    def show(self, preview: str | None) -> None:
+        """From the next report on, the preview is this one, a data URI of a few kilobytes, or none."""
         self._state.preview, self._state.previewed = preview, self.elapsed
 
     def expect_sound(self) -> None:

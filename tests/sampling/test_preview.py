@@ -31,10 +31,17 @@ def test_colours() -> None:
     """It is the middle frame, small, in the map's colours."""
     latents = torch.full((1, 3, 2, 90, 320), -1.0)
     latents[0, 1, 0] = 1.0  # red
-    picture = shown(preview(latents, RGB))
+    picture = shown(preview(latents, RGB) or "")
     assert picture.shape == (45, 160, 3)
     assert np.abs(picture - (255, 0, 0)).max() < 8
-    assert len(preview(torch.randn(1, 3, 2, 90, 320), RGB)) < 20_000
+    assert len(preview(torch.randn(1, 3, 2, 90, 320), RGB) or "") < 20_000
+
+
+def test_other_autoencoder() -> None:
+    """An operator's own checkpoint may have more channels than the map: its jobs have no previews, and run."""
+    reports: list[Progress] = []
+    run(Watch("a", reports.append, 1000.0, has_previews=True), (*RGB, (0.0, 0.0, 0.0)))
+    assert [report.preview for report in reports] == [None] * 4
 
 
 def run(watch: Watch, rgb: Rgb) -> None:
