@@ -1,4 +1,4 @@
-# The worker's image. `docker build .` has no weights but those of this repository. With `--build-arg MODEL=...`, and
+# The worker's image, and with `--target gateway` that of the gateway. `docker build .` has no weights but those of this repository. With `--build-arg MODEL=...`, and
 # perhaps `--build-arg MODEL_VARIANT=...`, it brings a model's. With `--build-arg SOUND_MODEL=foley`, and perhaps
 # `--build-arg SOUND_MODEL_VARIANT=xl`, it brings those of a sound model besides. docker-bake.hcl has the combinations
 # that make sense. If Tencent's licence covers the weights, they come only with
@@ -34,6 +34,42 @@ RUN --mount=type=bind,from=pip,source=/opt/pip,target=/mnt --mount=type=cache,ta
     && printf '#!/opt/venv/bin/python\nfrom videoworker.cli import main\nmain()\n' > /opt/venv/bin/videoworker \
     && chmod +x /opt/venv/bin/videoworker \
     && /opt/venv/bin/python -m compileall -q -j 0 -x py312_ --invalidation-mode unchecked-hash /opt/torch /opt/venv
+
+
+# The gateway, which is all that there is of this stage: what it runs on, without torch, then itself.
+FROM ${BASE_IMAGE} AS gateway
+COPY builder/requirements-gateway.txt /opt/venv/
+RUN --mount=type=bind,from=pip,source=/opt/pip,target=/mnt --mount=type=cache,target=/media \
+    python -m venv --without-pip /opt/venv \
+    && XDG_CACHE_HOME=/media /mnt/bin/python -m pip --python /opt/venv/bin/python install --no-compile \
+        --require-hashes --no-deps --only-binary :all: -r /opt/venv/requirements-gateway.txt \
+    && printf '#!/opt/venv/bin/python\nfrom videoworker.cli import main\nmain()\n' > /opt/venv/bin/videoworker \
+    && chmod +x /opt/venv/bin/videoworker \
+    && /opt/venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv
+WORKDIR /app
+# PORT: whatever the API, so that it is known which one to publish.
+ENV PATH=/opt/venv/bin:${PATH} \
+    PYTHONPATH=/app/src \
+    PYTHONDONTWRITEBYTECODE=1 \
+    HOME=/tmp \
+    PORT=8000 \
+    GATEWAY_DATABASE_URL=sqlite:////data/gateway.db \
+    GATEWAY_FOLDER=/data/videos
+COPY LICENSE NOTICE ./
+COPY src src
+RUN python -m compileall -q --invalidation-mode unchecked-hash src \
+    && useradd --uid 1000 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin gateway \
+    && install --directory --owner gateway --group gateway /data
+VOLUME /data
+EXPOSE 8000
+USER 1000:1000
+ARG VERSION=0.1.0
+LABEL org.opencontainers.image.title="worker-video gateway" \
+      org.opencontainers.image.description="HTTP APIs of published video services over a RunPod endpoint" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}"
+ENTRYPOINT ["videoworker", "gateway", "--host", "0.0.0.0"]
+CMD ["--api", "all"]
 
 
 # The weights to bake, by the code of `videoworker fetch`, the models' declarations, and nothing else of the worker's:

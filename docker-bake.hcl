@@ -24,9 +24,16 @@ target "default" {
   tags      = ["${IMAGE}:${VERSION}"]
 }
 
+# The gateway, which has no weights.
+target "gateway" {
+  inherits = ["default"]
+  target   = "gateway"
+  tags     = ["${IMAGE}:${VERSION}-gateway"]
+}
+
 # What needs no weights from elsewhere.
 group "shipped" {
-  targets = ["default", "sketch"]
+  targets = ["default", "gateway", "sketch"]
 }
 
 target "hunyuanvideo-1_5" {

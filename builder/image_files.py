@@ -50,9 +50,16 @@ target "default" {{
   tags      = ["${{IMAGE}}:${{VERSION}}"]
 }}
 
+# The gateway, which has no weights.
+target "gateway" {{
+  inherits = ["default"]
+  target   = "gateway"
+  tags     = ["${{IMAGE}}:${{VERSION}}-gateway"]
+}}
+
 # What needs no weights from elsewhere.
 group "shipped" {{
-  targets = [{", ".join(f'"{name}"' for name in ("default", *(model.name for model in SHIPPED)))}]
+  targets = [{", ".join(f'"{name}"' for name in ("default", "gateway", *(model.name for model in SHIPPED)))}]
 }}
 """
 
@@ -73,6 +80,7 @@ def dockerignore() -> str:
     copied = (
         *("LICENSE", "NOTICE", "handler.py", "test_input.json", "builder/fetch.py"),
         *("builder/requirements.txt", "builder/requirements-torch.txt", "builder/constraints-torch.txt"),
+        "builder/requirements-gateway.txt",
         "src/videoworker",
         *(f"weights/{checkpoint.folder}" for checkpoint in SHIPPED_CHECKPOINTS),
     )

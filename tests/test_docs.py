@@ -71,6 +71,17 @@ ELSEWHERE = {
         "tests/gateway/test_commands.py",
         """'{"prompt": "a star", "width": 256, "height": 256, "video_length": 25}'""",
     ),
+    "ENDPOINT_URL=http://127.0.0.1:8000/v2/local .venv/bin/videoworker gateway --api hunyuanvideo": (
+        "tests/gateway/test_commands.py",
+        '"gateway", "--api", "hunyuanvideo", ENDPOINT_URL=endpoint.url',
+    ),
+    "docker build --platform linux/amd64 --target gateway --tag worker-video-gateway .": (
+        "tests/image/conftest.py",
+        '"--target=gateway"',
+    ),
+    "docker run --detach --restart unless-stopped --publish 8000:8000 --volume gateway:/data "
+    "--env ENDPOINT_URL=https://api.runpod.ai/v2/$ENDPOINT_ID --env ENDPOINT_API_KEY=$RUNPOD_API_KEY "
+    "worker-video-gateway": ("tests/image/test_gateway_image.py", '"ENDPOINT_URL": endpoint.url'),
     ".venv/bin/python -m bench.faults": ("tests/bench/test_faults.py", '"bench.faults"'),
 }
 

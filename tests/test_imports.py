@@ -118,15 +118,6 @@ def test_a_room_imports_no_package_that_is_not_its_business(path: Path) -> None:
     assert not reached
 
 
-def test_commands_do_without_the_gateways_packages() -> None:
-    """The worker's image has all commands, and none of the packages that only the gateway needs."""
-    theirs = ("videoworker.gateway", "videoworker.commands.front")
-    for path in (SOURCE / "commands").glob("*.py"):
-        when_imported = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.ImportFrom)]
-        names = {str(node.module) for node in when_imported}
-        assert path.name == "front.py" or not {name for name in names if name.startswith(theirs)}
-
-
 def test_the_entry_point_knows_only_the_worker() -> None:
     assert imported(SOURCE.parents[1] / "handler.py") == {"videoworker.worker.start.main"}
 

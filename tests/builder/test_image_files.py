@@ -117,7 +117,15 @@ def test_targets_differ_in_their_tag_and_say_the_version() -> None:
 
 def test_the_group_of_a_release_needs_no_weights_from_elsewhere() -> None:
     targets = blocks("group")["shipped"]["targets"]
-    assert [baked(target) for target in targets] == [[], *([(model.name, "")] for model in SHIPPED)]
+    assert [baked(target) for target in targets] == [[], [], *([(model.name, "")] for model in SHIPPED)]
+
+
+def test_a_target_without_a_stage_is_the_worker() -> None:
+    """Which is the last stage of the Dockerfile."""
+    stages = re.findall(r"^FROM \S+ AS (\w+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    named = {name: block["target"] for name, block in TARGETS.items() if "target" in block}
+    assert (stages[-1], named) == ("worker", {"gateway": "gateway"})
+    assert "gateway" in stages
 
 
 def test_the_dockerfile_takes_every_argument() -> None:

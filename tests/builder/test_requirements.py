@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
-from importlib.metadata import requires, version
+from importlib.metadata import packages_distributions, requires, version
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -15,6 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from tests.builder.pinned import pins
 from tests.handler_process import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
@@ -23,20 +24,6 @@ NAMED = {
     "requirements-gateway.txt": PROJECT["dependency-groups"]["gateway"],
     "requirements-test.txt": PROJECT["dependency-groups"]["test"],
 }
-
-
-def pins(file: str | Path) -> dict[str, str]:
-    """Versions by name in a file of builder/. Every line that is no option and no comment must be an exact pin."""
-    text = (ROOT / "builder" / file).read_text("utf-8")
-    found: dict[str, str] = {}
-    for line in re.findall(r"^[^\s#].*", text, re.MULTILINE):
-        pin = re.fullmatch(r"([\w.-]+)==([\w.]+)(?: \\)?", line)
-        assert pin, f"{file}: {line}"
-        name = canonicalize_name(pin[1])
-        assert name not in found, f"{file} pins {name} twice"
-        found[name] = pin[2]
-    assert found
-    return found
 
 
 TORCH = pins("requirements-torch.txt")
@@ -88,6 +75,29 @@ def test_everything_needed_is_pinned_to_an_accepted_version() -> None:
 def test_gradio_is_the_one_that_the_gateway_is_written_for() -> None:
     """Asked without a bound, the resolvers take version 3, which asks for little."""
     assert Version(pins("requirements-gateway.txt")["gradio"]).major == 6
+
+
+IMPORTS = """
+import sys
+
+class Absent:
+    def find_spec(self, name, *_):
+        if name.partition(".")[0] in sys.argv:
+            raise ModuleNotFoundError(name=name)
+
+sys.meta_path.insert(0, Absent())
+import videoworker.cli
+"""
+
+
+@pytest.mark.parametrize("file", ["requirements.txt", "requirements-gateway.txt"])
+def test_a_command_starts_on_what_either_image_has(file: str) -> None:
+    """Each image has all commands, but not the packages of the other's."""
+    there = {"videoworker", *pins(file)}
+    owners = packages_distributions().items()
+    absent = [module for module, names in owners if not any(canonicalize_name(name) in there for name in names)]
+    assert "torch" in absent
+    subprocess.run([sys.executable, "-c", IMPORTS, *absent], check=True)
 
 
 def test_one_name_has_one_version_in_all_files() -> None:

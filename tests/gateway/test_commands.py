@@ -4,6 +4,7 @@ import random
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -56,9 +57,11 @@ def test_serve(tmp_path: Path, image_checkpoint: Path) -> None:
             assert done.returncode == 0, requests.get(f"{url}/health", timeout=PATIENCE).text
             return done.stdout
 
+        assert requests.get(f"{base}/ping", timeout=PATIENCE).status_code == 204
         early = requests.post(f"{url}/api/generate", json={"prompt": "a star"}, timeout=PATIENCE)
         assert early.status_code == 503 and early.json()["detail"].startswith("Model not initialized yet.")
         path = re.findall(r'"check_status_url":"(.+?)"', eventually(called))[0]
+        assert requests.get(f"{base}/ping", timeout=PATIENCE).status_code == 200
 
         def completed() -> str:
             status = requests.get(f"{url}{path}", timeout=PATIENCE).json()
@@ -122,6 +125,17 @@ def test_killed_gateway(tmp_path: Path, endpoint: FaultyEndpoint, worker: FakeWo
         serving.join()
 
 
+def test_ports(tmp_path: Path, endpoint: FaultyEndpoint) -> None:
+    """As a load-balancing endpoint of RunPod sets them: one for callers, one for its question."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        health = sock.getsockname()[1]
+    ports = {"PORT": "0", "PORT_HEALTH": str(health)}
+    with running(tmp_path, "gateway", "--api", "hunyuanvideo", ENDPOINT_URL=endpoint.url, **ports) as (url, _):
+        for base in (url, f"http://127.0.0.1:{health}"):
+            assert requests.get(f"{base}/ping", timeout=PATIENCE).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("options", "settings", "told"),
     [
@@ -132,6 +146,7 @@ def test_killed_gateway(tmp_path: Path, endpoint: FaultyEndpoint, worker: FakeWo
             {"ENDPOINT_URL": "http://x", "GATEWAY_DATABASE_URL": "sqlite:////dev/null/x"},
             "GATEWAY_DATABASE_URL",
         ),
+        (["--api", "hunyuanvideo", "--host", "192.0.2.1"], {"ENDPOINT_URL": "http://x"}, "--host"),
     ],
 )
 def test_unusable_settings(tmp_path: Path, options: list[str], settings: dict[str, str], told: str) -> None:

@@ -1,4 +1,4 @@
-"""The image without weights, built once, and how it is run."""
+"""The worker's image without weights and the gateway's, each built once, and how they are run."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -24,6 +24,19 @@ def image(store: None) -> Iterator[Image]:
     name = buildah.build(ROOT, "localhost/worker")
     with buildah.mounted(name) as root:
         yield Image(buildah.inspect(name), root)
+
+
+@pytest.fixture(scope="session")
+def gateway_image(store: None) -> Iterator[Image]:
+    name = buildah.build(ROOT, "localhost/gateway", "--target=gateway")
+    with buildah.mounted(name) as root:
+        yield Image(buildah.inspect(name), root)
+
+
+@pytest.fixture(params=["image", "gateway_image"])
+def each_image(request: pytest.FixtureRequest) -> Image:
+    image: Image = request.getfixturevalue(request.param)
+    return image
 
 
 @pytest.fixture

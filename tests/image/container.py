@@ -1,6 +1,6 @@
 """The image's own command in a container of runc's: as its user, on a root that is read-only, in namespaces of its own.
 
-Only /tmp (in memory) and /outputs (a folder of the test's) can be written to.
+Only /tmp (in memory) and the image's folder for outputs (a folder of the test's) can be written to.
 """
 
 import json
@@ -19,7 +19,8 @@ _RUNC = ("runc", f"--root={STORE}/containers")
 
 
 class Container:
-    """`process` is runc's, which ends with the exit code of the container's first process. `outputs` is /outputs."""
+    """`process` is runc's, which ends with the exit code of the container's first process. `outputs` is what it
+    writes to."""
 
     def __init__(self, name: str, process: subprocess.Popen[str], outputs: Path) -> None:
         self.process, self.outputs, self._name = process, outputs, name
@@ -50,10 +51,20 @@ class Image:
     config: Mapping[str, Any]
     root: Path
 
+    @property
+    def outputs(self) -> str:
+        """The folder that its containers write to: its volume, or else the worker's."""
+        return str(next(iter(self.config["Volumes"] or ["/outputs"])))
+
+    def command(self, *words: str) -> list[str]:
+        """What a container runs. With an entrypoint, `words` take the place of the command; else they follow it."""
+        entrypoint, command = self.config["Entrypoint"] or [], self.config["Cmd"]
+        return [*entrypoint, *(words or command)] if entrypoint else [*command, *words]
+
 
 @dataclass(frozen=True)
 class Setup:
-    """How a container is run. `words` follow the image's command. It has this machine's network, or none at all; its
+    """How a container is run. `words`: see `Image.command`. It has this machine's network, or none at all; its
     own weights, or those of a folder."""
 
     words: tuple[str, ...] = ()
@@ -75,7 +86,7 @@ def running(image: Image, folder: Path, setup: Setup) -> Iterator[Container]:
     user, _, group = image.config["User"].partition(":")
     spec["process"] |= {
         "terminal": False,
-        "args": [*image.config["Cmd"], *setup.words],
+        "args": image.command(*setup.words),
         "env": [*image.config["Env"], *(f"{variable}={value}" for variable, value in setup.environment.items())],
         "cwd": image.config["WorkingDir"],
         "user": {"uid": int(user), "gid": int(group)},
@@ -85,7 +96,12 @@ def running(image: Image, folder: Path, setup: Setup) -> Iterator[Container]:
     memory = ["nosuid", "nodev", "noexec", "mode=1777"]
     spec["mounts"] += [
         {"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": memory},
-        {"destination": "/outputs", "type": "bind", "source": str(outputs), "options": ["bind", "nosuid", "nodev"]},
+        {
+            "destination": image.outputs,
+            "type": "bind",
+            "source": str(outputs),
+            "options": ["bind", "nosuid", "nodev"],
+        },
     ]
     if setup.weights is not None:
         read_only = ["bind", "ro", "nosuid", "nodev"]

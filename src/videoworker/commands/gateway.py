@@ -16,7 +16,8 @@ from videoworker.settings import settings
 def gateway(
     api: Annotated[list[str], typer.Option(help="which API; may be repeated; several, or all, are under /<name>/")],
     port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="0: any that is free; by default that of the API's document")
+        int | None,
+        typer.Option(min=0, max=65535, help="0: any that is free; by default PORT, else that of the API's document"),
     ] = None,
     host: Annotated[str, typer.Option(help="address to listen on; localhost: IPv4 and IPv6; `::`: all")] = "localhost",
 ) -> None:
@@ -39,7 +40,7 @@ def gateway(
         await front.serve(opened(current, settings()), ending)
 
     try:
-        front = Front(api, host, port)
+        front = Front(api, host, port, current)
         asyncio.run(run())
     except CannotStartError as error:
         sys.exit(str(error))

@@ -10,7 +10,6 @@ from videoworker.models.sound_model import SoundModel
 from videoworker.models.video_model import VideoModel
 from videoworker.settings import Settings, settings
 from videoworker.weights import places
-from videoworker.weights.verify import verify
 
 _COLUMNS = ("model", "variant", "made from", "GB", "needs", "licence", "found")
 
@@ -56,6 +55,9 @@ def _needs(model: VideoModel | SoundModel) -> str:
 
 def _remarks(model: VideoModel | SoundModel, current: Settings) -> Iterator[str]:
     """What the licence restricts, and what is wrong with the files."""
+    # what this imports is not in the gateway's image, which has this command too
+    from videoworker.weights.verify import verify
+
     for note in model.checkpoint.notes:
         yield f"{model.checkpoint.licence}: {note}"
     if found := places.locate(model.checkpoint, current):

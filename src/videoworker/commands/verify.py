@@ -10,7 +10,6 @@ from videoworker.errors import Code, JobError
 from videoworker.settings import settings
 from videoworker.weights import manifest
 from videoworker.weights.places import locate
-from videoworker.weights.verify import verify as verify_headers
 
 
 def verify(
@@ -18,6 +17,9 @@ def verify(
     variant: Annotated[str | None, typer.Option(help="which of its variants; by default the first")] = None,
 ) -> None:
     """Reads every file and compares its SHA-256 with the manifest beside it, or with the hub's cache."""
+    # what this imports is not in the gateway's image, which has this command too
+    from videoworker.weights.verify import verify as verify_headers
+
     checkpoint = declared_checkpoint(model, variant)
     found = locate(checkpoint, settings())
     if found is None:

@@ -66,6 +66,11 @@ def make_app(core: Core, forms: Sequence[HttpForm]) -> FastAPI:
         await core.follower.announced(job, told.id)
         return Response()
 
+    @app.api_route("/ping", methods=["GET", "HEAD"])
+    async def ping() -> Response:
+        """What RunPod's load balancer asks: 200 means that requests may come, 204 that it should ask again."""
+        return Response(status_code=204 if await core.is_starting() else 200)
+
     if len(forms) == 1:
         app.mount("/", served[0])
         return app

@@ -63,6 +63,17 @@ class Core:
     served_model: str | None = None
     """The one model that the workers serve, as the setting MODEL says; None: each request's own."""
 
+    async def health_now(self) -> Health:
+        """What is known of the endpoint and its workers."""
+        health = await self.health.now()
+        if health.workers is not None:
+            self.follower.workers = max(health.workers.running + health.workers.idle, 1)
+        return health
+
+    async def is_starting(self) -> bool:
+        """Whether jobs are refused because no worker is past its start."""
+        return self.waits_for_worker and not (await self.health_now()).is_loaded
+
 
 @dataclass(frozen=True)
 class Wish:
@@ -94,7 +105,7 @@ class Service:
         MODEL_NOT_LOADED if the endpoint cannot be reached. Raises `QueueFullError`.
         """
         asked = self.api.parse(job_input)
-        if self._core.waits_for_worker and not (await self.health()).is_loaded:
+        if await self._core.is_starting():
             raise JobError(Code.MODEL_NOT_LOADED, _NOT_READY)
         job = await self._add(job_input, asked.container, wish)
         try:
@@ -188,10 +199,7 @@ class Service:
 
     async def health(self) -> Health:
         """What is known of the endpoint and its workers."""
-        health = await self._core.health.now()
-        if health.workers is not None:
-            self._core.follower.workers = max(health.workers.running + health.workers.idle, 1)
-        return health
+        return await self._core.health_now()
 
     def tell(self, error: Exception) -> None:
         """Logs a fault of the database."""

@@ -23,6 +23,15 @@ class GatewaySettings(BaseSettings):
         description="URL of the endpoint, such as `https://api.runpod.ai/v2/<id>`; `videoworker serve` sets it",
     )
     endpoint_api_key: SecretStr | None = Field(None, description="key with which the endpoint is called")
+    port: int | None = Field(
+        None, ge=0, le=65535, description="port to listen on; empty: that of the API's document, 8000 for several APIs"
+    )
+    port_health: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="port to listen on as well, where a load-balancing endpoint asks for `/ping`; empty: none",
+    )
     gateway_database_url: DatabaseUrl = Field(
         SecretStr("sqlite:///gateway.db"),
         description="database of the gateway's jobs: `sqlite:///<path>` or `postgresql://...`",
