@@ -13,8 +13,10 @@ what it made is removed.
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import structlog
 from sqlalchemy import Connection
@@ -94,13 +96,13 @@ class Follower:
                 step.cancel()
             await asyncio.gather(*self._steps, return_exceptions=True)
 
-    async def submit(self, job: Job) -> None:
-        """Tells the endpoint of a new job, and follows it. Raises `EndpointAwayError` or `RefusedError` if it
-        certainly has not heard of it: then the job is not followed."""
+    async def submit(self, job: Job, job_input: Mapping[str, Any]) -> None:
+        """Tells the endpoint of a new job, which is noted as attempted, and follows it. Raises `EndpointAwayError` or
+        `RefusedError` if it certainly has not heard of it: then the job is not followed."""
         followed = self._follow(job)
         followed.is_busy = True
         try:
-            await self._submit(followed)
+            await self._tell(followed, job, job_input)
         except (EndpointAwayError, RefusedError) as error:
             if isinstance(error, RefusedError) or not error.may_have_heard:
                 self._forget(followed)
@@ -237,25 +239,24 @@ class Follower:
         elif job.state.is_final:
             self._forget(followed)
         elif job.endpoint_id is None:
-            await self._submit_again(followed)
+            await self._submit_again(followed, job)
         else:
             await self._ask(followed, job, job.endpoint_id)
 
-    async def _submit(self, followed: _Followed) -> None:
-        job = await self._database.read(partial(jobs.reread, job_id=followed.id))
-        job_input = await self._database.write(partial(jobs.attempt, job_id=followed.id))
-        if job is None or job_input is None:  # cancelled meanwhile
-            followed.due = self._now()
-            return
+    async def _tell(self, followed: _Followed, job: Job, job_input: Mapping[str, Any]) -> None:
         webhook = f"{self._webhooks_at}/webhooks/{job.token}" if self._webhooks_at else None
         endpoint_id = await self._endpoint.run(Submission(job_input, job.id, webhook))
         if not await self._database.write(partial(jobs.submitted, job_id=job.id, endpoint_id=endpoint_id)):
             await self._drop_twin(endpoint_id)
         self._succeeded(followed)
 
-    async def _submit_again(self, followed: _Followed) -> None:
+    async def _submit_again(self, followed: _Followed, job: Job) -> None:
+        job_input = await self._database.write(partial(jobs.attempt, job_id=job.id))
+        if job_input is None:  # cancelled meanwhile
+            followed.due = self._now()
+            return
         try:
-            await self._submit(followed)
+            await self._tell(followed, job, job_input)
         except RefusedError as error:
             if not error.is_of_the_body:
                 raise  # the operator can mend it

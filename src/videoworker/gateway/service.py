@@ -107,9 +107,10 @@ class Service:
         asked = self.api.parse(job_input)
         if await self._core.is_starting():
             raise JobError(Code.MODEL_NOT_LOADED, _NOT_READY)
-        job = await self._add(job_input, asked.container, wish)
+        new = self._new(job_input, asked.container, wish)
+        job = await self._add(new, wish)
         try:
-            await self._core.follower.submit(job)
+            await self._core.follower.submit(job, new.input)
         except (EndpointAwayError, RefusedError) as error:
             _log.warning("a job is refused", reason=str(error))
             await self._core.database.write(partial(jobs.discard, job_id=job.id))
@@ -231,9 +232,9 @@ class Service:
         """Seconds that a worker will take for the request, by what others of this API took; None if none did yet."""
         return await self._estimates.seconds(request)
 
-    async def _add(self, job_input: Mapping[str, Any], container: Container, wish: Wish) -> Job:
+    def _new(self, job_input: Mapping[str, Any], container: Container, wish: Wish) -> NewJob:
         job_id = str(uuid.uuid4())
-        new = NewJob(
+        return NewJob(
             id=job_id,
             api=self.api.name,
             name=wish.name or f"{job_id}.{container}",
@@ -241,14 +242,19 @@ class Service:
             input={**job_input, "api": self.api.worker_name or self.api.name},
             extra=wish.extra or {},
         )
-        size = len(json.dumps(job_input))
+
+    async def _add(self, new: NewJob, wish: Wish) -> Job:
+        """Writes the job, and that the endpoint is about to hear of it, at once: each change costs its caller time."""
+        size = len(json.dumps(new.input))
         if size > MAX_RUN_BYTES:
             message = f"The request takes {size} bytes as JSON; at most {MAX_RUN_BYTES} can be sent to the endpoint."
             raise JobError(Code.INVALID_IMAGE, message)
 
         def add(connection: Connection) -> Job | None:
-            is_added = jobs.add(connection, new, wish.most_queued, time.time())
-            return jobs.find(connection, job_id) if is_added else None
+            if not jobs.add(connection, new, wish.most_queued, time.time()):
+                return None
+            jobs.attempt(connection, new.id)
+            return jobs.find(connection, new.id)
 
         job = await self._core.database.write(add)
         if job is None:
