@@ -15,7 +15,7 @@ def listening(host: str, port: int) -> list[socket.socket]:
             return _loopback(port)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         is_both = host == "::" and socket.has_dualstack_ipv6()
-        return [socket.create_server((host, port), family=family, dualstack_ipv6=is_both)]
+        return [_listening(host, port, family, is_both)]
     except OSError as error:
         raise CannotStartError(f"--host {host} --port {port}: {error.strerror or error}") from error
 
@@ -28,8 +28,16 @@ def url_of(sock: socket.socket) -> str:
 
 
 def _loopback(port: int) -> list[socket.socket]:
-    first = socket.create_server(("127.0.0.1", port))
+    first = _listening("127.0.0.1", port)
     try:
-        return [first, socket.create_server(("::1", first.getsockname()[1]), family=socket.AF_INET6)]
+        return [first, _listening("::1", first.getsockname()[1], socket.AF_INET6)]
     except OSError:  # this machine has no IPv6
         return [first]
+
+
+def _listening(host: str, port: int, family: int = socket.AF_INET, is_both: bool = False) -> socket.socket:
+    """An answer's head and body are written apart. Without TCP_NODELAY, which connections take over from here, the body
+    may wait 40 ms for the caller to acknowledge the head. asyncio sets it only on sockets that name their protocol."""
+    sock = socket.create_server((host, port), family=family, dualstack_ipv6=is_both)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
