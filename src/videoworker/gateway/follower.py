@@ -13,7 +13,7 @@ what it made is removed.
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -98,11 +98,15 @@ class Follower:
 
     async def submit(self, job: Job, job_input: Mapping[str, Any]) -> None:
         """Tells the endpoint of a new job, which is noted as attempted, and follows it. Raises `EndpointAwayError` or
-        `RefusedError` if it certainly has not heard of it: then the job is not followed."""
+        `RefusedError` if it certainly has not heard of it: then the job is not followed.
+
+        The caller need not wait until the endpoint's id of the job is on the disk too."""
         followed = self._follow(job)
-        followed.is_busy = True
+        followed.is_busy, is_handed_on = True, False
         try:
-            await self._tell(followed, job, job_input)
+            noted = self._note(job, await self._run(job, job_input))
+            self._begin(followed, partial(self._submitted, followed, noted))
+            is_handed_on = True
         except (EndpointAwayError, RefusedError) as error:
             if isinstance(error, RefusedError) or not error.may_have_heard:
                 self._forget(followed)
@@ -111,7 +115,8 @@ class Follower:
         except ThrottledError as error:
             self._failed(followed, error)
         finally:
-            self._done(followed)
+            if not is_handed_on:
+                self._done(followed)
 
     def watch(self, job: Job) -> None:
         """A caller asks about the job, so it is asked about more often for a while."""
@@ -163,8 +168,11 @@ class Follower:
         followed.ended.set()
 
     def _start(self, followed: _Followed) -> None:
-        followed.is_busy = True
-        step = asyncio.create_task(self._step(followed))
+        followed.is_busy, followed.is_called = True, False
+        self._begin(followed, partial(self._advance, followed))
+
+    def _begin(self, followed: _Followed, work: Callable[[], Awaitable[None]]) -> None:
+        step = asyncio.create_task(self._step(followed, work))
         self._steps.add(step)
         step.add_done_callback(self._steps.discard)
 
@@ -176,11 +184,10 @@ class Follower:
         except TimeoutError:
             pass
 
-    async def _step(self, followed: _Followed) -> None:
-        followed.is_called = False
+    async def _step(self, followed: _Followed, work: Callable[[], Awaitable[None]]) -> None:
         try:
             async with self._slots:
-                await self._advance(followed)
+                await work()
         except _AWAY as error:
             self._failed(followed, error)
         except DATABASE_ERRORS as error:
@@ -243,11 +250,23 @@ class Follower:
         else:
             await self._ask(followed, job, job.endpoint_id)
 
-    async def _tell(self, followed: _Followed, job: Job, job_input: Mapping[str, Any]) -> None:
+    async def _run(self, job: Job, job_input: Mapping[str, Any]) -> str:
+        """Submits the job. Returns the endpoint's id of it."""
         webhook = f"{self._webhooks_at}/webhooks/{job.token}" if self._webhooks_at else None
-        endpoint_id = await self._endpoint.run(Submission(job_input, job.id, webhook))
-        if not await self._database.write(partial(jobs.submitted, job_id=job.id, endpoint_id=endpoint_id)):
-            await self._drop_twin(endpoint_id)
+        return await self._endpoint.run(Submission(job_input, job.id, webhook))
+
+    def _note(self, job: Job, endpoint_id: str) -> "asyncio.Future[str | None]":
+        """Writes that the endpoint has the job. Gives `endpoint_id` if it is known under another one already."""
+
+        def note(connection: Connection) -> str | None:
+            return None if jobs.submitted(connection, job.id, endpoint_id) else endpoint_id
+
+        return self._database.write(note)
+
+    async def _submitted(self, followed: _Followed, noted: Awaitable[str | None]) -> None:
+        twin = await noted
+        if twin is not None:
+            await self._drop_twin(twin)
         self._succeeded(followed)
 
     async def _submit_again(self, followed: _Followed, job: Job) -> None:
@@ -256,11 +275,13 @@ class Follower:
             followed.due = self._now()
             return
         try:
-            await self._tell(followed, job, job_input)
+            endpoint_id = await self._run(job, job_input)
         except RefusedError as error:
             if not error.is_of_the_body:
                 raise  # the operator can mend it
             await self._fail(followed, JobError(Code.GENERATION_FAILED, "The endpoint refuses the job."))
+            return
+        await self._submitted(followed, self._note(job, endpoint_id))
 
     async def _cancel(self, job: Job) -> None:
         if job.endpoint_id is not None:
