@@ -82,6 +82,10 @@ ELSEWHERE = {
     "docker run --detach --restart unless-stopped --publish 8000:8000 --volume gateway:/data "
     "--env ENDPOINT_URL=https://api.runpod.ai/v2/$ENDPOINT_ID --env ENDPOINT_API_KEY=$RUNPOD_API_KEY "
     "worker-video-gateway": ("tests/image/test_gateway_image.py", '"ENDPOINT_URL": endpoint.url'),
+    ".venv/bin/python -m bench.gateway --requests 10 --loads 1 --jobs 10 --seconds 3": (
+        "tests/bench/test_gateway.py",
+        '"--requests 10 --loads 1 --jobs 10 --seconds 3"',
+    ),
     ".venv/bin/python -m bench.faults": ("tests/bench/test_faults.py", '"bench.faults"'),
 }
 

@@ -373,7 +373,9 @@ def test_other_sites(gateway: GatewayHere) -> None:
     assert gateway.get("/ui/static/..%2fapp.py").status_code == 404
 
 
-def test_size() -> None:
+def test_size(gateway: GatewayHere) -> None:
+    """What is written by hand, and that it is sent compressed."""
+    assert gateway.get("/ui/static/page.js").headers["Content-Encoding"] == "gzip"
     assert (
         sum(path.stat().st_size for path in PAGE.rglob("*") if path.suffix in (".html", ".js", ".css", ".svg")) < 30_000
     )

@@ -12,6 +12,9 @@ from tests.image.container import Container, Image, Setup, running
 
 Run = Callable[..., Container]
 
+# buildah mounts no stage that it takes from its cache, as that of pip would be for the second image.
+ANEW = "--no-cache"
+
 
 @pytest.fixture(scope="session")
 def store() -> Iterator[None]:
@@ -21,14 +24,14 @@ def store() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def image(store: None) -> Iterator[Image]:
-    name = buildah.build(ROOT, "localhost/worker")
+    name = buildah.build(ROOT, "localhost/worker", ANEW)
     with buildah.mounted(name) as root:
         yield Image(buildah.inspect(name), root)
 
 
 @pytest.fixture(scope="session")
 def gateway_image(store: None) -> Iterator[Image]:
-    name = buildah.build(ROOT, "localhost/gateway", "--target=gateway")
+    name = buildah.build(ROOT, "localhost/gateway", "--target=gateway", ANEW)
     with buildah.mounted(name) as root:
         yield Image(buildah.inspect(name), root)
 

@@ -74,6 +74,10 @@ class Workers(BaseModel):
     throttled: int = 0
     unhealthy: int = 0
 
+    @property
+    def jobs_at_once(self) -> int:
+        return max(self.running + self.idle, 1)
+
 
 class _Health(BaseModel):
     workers: Workers = Workers()

@@ -14,6 +14,7 @@ what it made is removed.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -40,6 +41,7 @@ from videoworker.gateway.videos import VideoAwayError, Videos
 _IN_FLIGHT = 20  # steps at once
 _IDLE_SECONDS = 60.0  # how long the loop sleeps if nothing is due
 _FETCH_SECONDS = 3600.0  # how long a finished video's bytes are tried for; RunPod's answer is kept for half of it
+_COUNT_SECONDS = 5.0  # how old the number of workers may be
 _UNKNOWN_SECONDS = 60.0  # how long after its submission an endpoint may not know a job yet
 
 _log = structlog.get_logger()
@@ -68,7 +70,7 @@ class Follower:
 
     def __init__(self, database: Database, endpoint: Endpoint, videos: Videos, webhooks_at: str | None) -> None:
         self.faults = FaultLog()
-        self.workers = 1  # how many jobs run at once, as far as is known
+        self._workers = 1  # how many jobs run at once, as far as is known
         self._database, self._endpoint, self._videos, self._webhooks_at = database, endpoint, videos, webhooks_at
         self._followed: dict[str, _Followed] = {}
         self._changed = asyncio.Event()
@@ -84,6 +86,7 @@ class Follower:
 
     async def run(self) -> None:
         """Until it is cancelled."""
+        counting = asyncio.create_task(self._count_workers())
         try:
             while True:
                 self._changed.clear()
@@ -92,9 +95,9 @@ class Follower:
                     self._start(followed)
                 await self._sleep(now)
         finally:
-            for step in self._steps:
-                step.cancel()
-            await asyncio.gather(*self._steps, return_exceptions=True)
+            for task in (counting, *self._steps):
+                task.cancel()
+            await asyncio.gather(counting, *self._steps, return_exceptions=True)
 
     async def submit(self, job: Job, job_input: Mapping[str, Any]) -> None:
         """Tells the endpoint of a new job, which is noted as attempted, and follows it. Raises `EndpointAwayError` or
@@ -133,6 +136,16 @@ class Follower:
         followed.ended.set()
         self._call(followed)
 
+    def learn_workers(self, count: int) -> None:
+        """So many jobs run at once. If they are more than was known, those that are next must be asked about sooner."""
+        has_grown, self._workers = count > self._workers, count
+        if has_grown:
+            waiting = sorted((one for one in self._followed.values() if not one.is_running), key=lambda one: one.number)
+            for followed in waiting[: 2 * count]:
+                if not followed.faults:
+                    followed.due = min(followed.due, self._now() + self._pause(followed))
+            self._changed.set()
+
     async def announced(self, job: Job, endpoint_id: str) -> None:
         """The endpoint's webhook says that its job `endpoint_id` is final. It is only a reason to ask now."""
         self._announced = True
@@ -157,6 +170,14 @@ class Follower:
             self._followed[job.id] = followed
             self._changed.set()
         return followed
+
+    async def _count_workers(self) -> None:
+        """As long as jobs wait. A new one may be run at once, or only after many others."""
+        while True:
+            if any(not one.is_running for one in self._followed.values()):
+                with suppress(*_AWAY):
+                    self.learn_workers((await self._endpoint.workers()).jobs_at_once)
+            await asyncio.sleep(_COUNT_SECONDS)
 
     def _call(self, followed: _Followed) -> None:
         """The job is due at once, or as soon as the step is over that is under way."""
@@ -223,7 +244,7 @@ class Follower:
                 is_running=followed.is_running,
                 is_watched=followed.watched_until > self._now(),
                 rank=sum(number < followed.number for number in waiting),
-                workers=max(self.workers, running, 1),
+                workers=max(self._workers, running),
                 announced=self._announced,
             )
         )

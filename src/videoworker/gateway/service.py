@@ -67,7 +67,7 @@ class Core:
         """What is known of the endpoint and its workers."""
         health = await self.health.now()
         if health.workers is not None:
-            self.follower.workers = max(health.workers.running + health.workers.idle, 1)
+            self.follower.learn_workers(health.workers.jobs_at_once)
         return health
 
     async def is_starting(self) -> bool:

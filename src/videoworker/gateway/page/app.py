@@ -19,6 +19,7 @@ from fastapi.security.base import SecurityBase
 from sqlalchemy.exc import DBAPIError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -93,7 +94,7 @@ def asks_for_html(request: Request) -> bool:
 def _page(form: HttpForm, service: Service, title: str) -> FastAPI:
     page = FastAPI(openapi_url=None)
     page.include_router(routes(form, service))
-    page.mount("/static", _Static(directory=_STATIC))
+    page.mount("/static", GZipMiddleware(_Static(directory=_STATIC)))
 
     @page.api_route("/", methods=["GET", "HEAD"])
     async def shown() -> Response:
