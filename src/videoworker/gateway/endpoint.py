@@ -4,12 +4,14 @@ RunPod's API has no way to submit a job twice and have it once. Ours knows the h
 same key are one job. RunPod ignores it.
 """
 
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Literal, TypeVar
 
-import httpx2
+import aiohttp
 from pydantic import BaseModel, ValidationError
 
 from videoworker.gateway.settings import GatewaySettings
@@ -100,25 +102,28 @@ class Submission:
 
 
 class Endpoint:
-    """Every method raises `EndpointAwayError`, `ThrottledError` and `RefusedError`. Belongs to one event loop."""
+    """Every method raises `EndpointAwayError`, `ThrottledError` and `RefusedError`. Belongs to the event loop in which it
+    is made."""
 
     def __init__(self, settings: GatewaySettings) -> None:
         key = settings.endpoint_api_key
-        self._client = httpx2.AsyncClient(
-            base_url=f"{settings.endpoint_url}/",
+        self._url = settings.endpoint_url
+        self._client = aiohttp.ClientSession(
             headers={"Authorization": f"Bearer {key.get_secret_value()}"} if key else {},
-            timeout=httpx2.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS),
-            limits=httpx2.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS),
-            trust_env=False,
+            timeout=aiohttp.ClientTimeout(
+                connect=_ANSWER_SECONDS, sock_connect=_CONNECT_SECONDS, sock_read=_ANSWER_SECONDS
+            ),
+            connector=aiohttp.TCPConnector(limit=_CONNECTIONS),
+            cookie_jar=aiohttp.DummyCookieJar(),
         )
 
     async def close(self) -> None:
-        await self._client.aclose()
+        await self._client.close()
 
     async def run(self, submission: Submission) -> str:
         """The endpoint's id of the job."""
         headers = {"Content-Type": "application/json", "Idempotency-Key": submission.key}
-        answer = await self._ask("POST", "run", content=submission.body, headers=headers)
+        answer = await self._ask("POST", "run", data=io.BytesIO(submission.body), headers=headers)
         return _read(_Submitted, answer).id
 
     async def run_sync(self, job_input: Mapping[str, Any], seconds: float) -> EndpointState:
@@ -133,7 +138,7 @@ class Endpoint:
         try:
             return _read(EndpointState, await self._ask("GET", f"status/{endpoint_id}"))
         except RefusedError as error:
-            if error.status == httpx2.codes.NOT_FOUND:
+            if error.status == HTTPStatus.NOT_FOUND:
                 return None
             raise
 
@@ -142,31 +147,34 @@ class Endpoint:
         try:
             await self._ask("POST", f"cancel/{endpoint_id}")
         except RefusedError as error:
-            if error.status not in (httpx2.codes.NOT_FOUND, httpx2.codes.BAD_REQUEST):
+            if error.status not in (HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST):
                 raise
 
     async def workers(self) -> Workers:
         return _read(_Health, await self._ask("GET", "health")).workers
 
-    async def _ask(self, method: str, path: str, **options: Any) -> httpx2.Response:
+    async def _ask(self, method: str, path: str, **options: Any) -> bytes:
+        """The body of an answer that is a success."""
+        url = f"{self._url}/{path}"
         try:
-            answer = await self._client.request(method, path, **options)
-        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
+            async with self._client.request(method, url, allow_redirects=False, **options) as answer:
+                body = await answer.read()
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise EndpointAwayError(may_have_heard=False) from error
-        except httpx2.TransportError as error:
+        except (aiohttp.ClientError, TimeoutError) as error:
             raise EndpointAwayError(may_have_heard=True) from error
-        if answer.status_code == httpx2.codes.TOO_MANY_REQUESTS:
+        if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
             raise ThrottledError
-        if answer.is_server_error:
+        if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise EndpointAwayError(may_have_heard=True)
-        if not answer.is_success:
-            raise RefusedError(answer.status_code)
-        return answer
+        if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
+            raise RefusedError(answer.status)
+        return body
 
 
-def _read(model: type[Model], answer: httpx2.Response) -> Model:
+def _read(model: type[Model], answer: bytes) -> Model:
     """Raises `EndpointAwayError` if the answer is none of RunPod's API: a proxy's page, for example."""
     try:
-        return model.model_validate_json(answer.content)
+        return model.model_validate_json(answer)
     except ValidationError as error:
         raise EndpointAwayError(may_have_heard=True) from error
