@@ -10,6 +10,7 @@ import os
 import platform
 import re
 import tempfile
+import textwrap
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from importlib.metadata import version
@@ -40,7 +41,7 @@ def main(
 ) -> None:
     """Prints tables."""
     print("# What the gateway costs\n")
-    print(f"{_machine()}\n\n`python -m bench.gateway`")
+    print(textwrap.fill(_machine(), 120), "\n\n`python -m bench.gateway`", sep="")
     with tempfile.TemporaryDirectory(dir=".") as folder:
         for part in ("endpoint", "over", "with", "without"):
             (Path(folder) / part).mkdir()
@@ -103,10 +104,9 @@ async def _timed(call: Callable[[], Awaitable[str]]) -> float:
 def _page(url: str, loads: int) -> None:
     found = gateway_page.measure(url, loads)
     print("\n## Its page\n")
-    print(
-        f"Until its form can be used, the median of {loads} loads, in Chromium {found.chromium}. Slow 4G is 150 ms and"
-    )
-    print(f"1.6 Mbit/s, with a CPU a quarter as fast. The page's own files have {gateway_page.own_bytes()} bytes.\n")
+    print(f"Until its form can be used, the median of {loads} loads, in Chromium {found.chromium}.")
+    print("Slow 4G is 150 ms and 1.6 Mbit/s, with a CPU a quarter as fast.")
+    print(f"The page's own files have {gateway_page.own_bytes()} bytes.\n")
     _head("", "cold, s", "warm, s", "requests", "bytes with headers")
     for name, one in (("here", found.here), ("slow 4G", found.slow)):
         _row(name, f"{one.cold / 1000:.2f}", f"{one.warm / 1000:.2f}", f"{one.requests}", f"{one.bytes}")

@@ -102,8 +102,8 @@ class Submission:
 
 
 class Endpoint:
-    """Every method raises `EndpointAwayError`, `ThrottledError` and `RefusedError`. Belongs to the event loop in which it
-    is made."""
+    """Every method raises `EndpointAwayError`, `ThrottledError` and `RefusedError`. Belongs to the event loop that made
+    it."""
 
     def __init__(self, settings: GatewaySettings) -> None:
         key = settings.endpoint_api_key
