@@ -1,8 +1,8 @@
-# The worker's image, and with `--target gateway` that of the gateway. `docker build .` has no weights but those of this repository. With `--build-arg MODEL=...`, and
-# perhaps `--build-arg MODEL_VARIANT=...`, it brings a model's. With `--build-arg SOUND_MODEL=foley`, and perhaps
-# `--build-arg SOUND_MODEL_VARIANT=xl`, it brings those of a sound model besides. docker-bake.hcl has the combinations
-# that make sense. If Tencent's licence covers the weights, they come only with
-# `--build-arg ACCEPT_TENCENT_LICENSE=true`.
+# The worker's image, and the gateway's with `--target gateway`. `docker build .` has no weights but those of this
+# repository. With `--build-arg MODEL=...`, and perhaps `--build-arg MODEL_VARIANT=...`, it brings a model's. With
+# `--build-arg SOUND_MODEL=foley`, and perhaps `--build-arg SOUND_MODEL_VARIANT=xl`, it brings those of a sound model
+# besides. docker-bake.hcl has the combinations that make sense. If Tencent's licence covers the weights, they come only
+# with `--build-arg ACCEPT_TENCENT_LICENSE=true`.
 
 # A Debian with Python 3.11 as `python`. Not a CUDA image: torch's wheels bring CUDA's libraries, which would lie in the
 # image twice; of the host it needs only the driver, which the NVIDIA_* variables below ask for.

@@ -45,9 +45,7 @@ def main() -> None:
         app()
     except JobError as error:
         sys.exit(error.line)
-    except (
-        ModuleNotFoundError
-    ) as error:  # the worker's image has no packages of the gateway's, nor that of the worker's
+    except ModuleNotFoundError as error:  # an image has the packages of its own commands
         sys.exit(f"This command needs the package {error.name}, which is not installed here.")
     except ValidationError as error:  # of the settings
         sys.exit(what_is_wrong(error))

@@ -134,6 +134,11 @@ def test_ports(tmp_path: Path, endpoint: FaultyEndpoint) -> None:
     with running(tmp_path, "gateway", "--api", "hunyuanvideo", ENDPOINT_URL=endpoint.url, **ports) as (url, _):
         for base in (url, f"http://127.0.0.1:{health}"):
             assert requests.get(f"{base}/ping", timeout=PATIENCE).status_code == 200
+        given = environment(ENDPOINT_URL=endpoint.url, **ports)
+        second = subprocess.run(
+            [*VIDEOWORKER, "gateway", "--api", "hunyuanvideo"], env=given, capture_output=True, text=True
+        )
+    assert (second.returncode, second.stderr[:12]) == (1, "PORT_HEALTH:")
 
 
 @pytest.mark.parametrize(
