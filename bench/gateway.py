@@ -28,7 +28,7 @@ from bench.servers.gateway import API, GatewayProcess, gateway
 PROMPT = "A red circle moves to the right over a blue background"
 WORKERS = 50
 JOB_SECONDS = (5.0, 30.0)
-_PACKAGES = ("fastapi", "starlette", "uvicorn", "httpx2", "sqlalchemy")
+_PACKAGES = ("fastapi", "starlette", "uvicorn", "aiohttp", "sqlalchemy")
 
 
 def main(
