@@ -60,6 +60,7 @@ class Draft:
             steps=self.sampling.steps,
             guidance_scale=self.sampling.guidance_scale,
             has_audio=content.has_audio,
+            effort=self.sampling.effort,
             notes=[*self.notes, *notes],
             marks=marked,
         )

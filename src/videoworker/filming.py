@@ -25,7 +25,7 @@ from videoworker.watch import Watch
 def filmed(task: Task) -> Draft:
     """Makes the clip. Raises `JobError`."""
     request, engine, watch = task.request, task.engine, task.watch
-    plan = make_plan(request, engine.survey(), task.settings.model)
+    plan = make_plan(request, engine.survey(), task.settings.model, task.settings.effort)
     format = _format(request, plan)
     task.check_size(estimated_bytes(format))
     if (estimate := engine.pace.estimate(plan)) is not None:
@@ -96,6 +96,7 @@ def _metadata(request: VideoRequest, prepared: Prepared, seed: int) -> dict[str,
         "model": prepared.plan.model.name,
         "model_revision": prepared.revision,
         "steps": str(prepared.plan.sampling.steps),
+        "effort": prepared.plan.sampling.effort,
         "software": CREATOR_TOOL,
     }
     if (sound := prepared.plan.sound) is not None:

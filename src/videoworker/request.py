@@ -10,6 +10,7 @@ from typing import Literal
 
 Container = Literal["mp4", "webm"]
 Quality = Literal["low", "medium", "high"]
+Effort = Literal["exact", "full", "fast", "turbo"]
 Mark = Literal["iptc", "c2pa"]
 Stage = Literal["load", "encode_prompt", "denoise", "decode", "sound", "encode", "deliver"]
 
@@ -59,6 +60,7 @@ class VideoRequest:
     quality: Quality = "medium"
     crf: int | None = None
     embed_prompt: bool = False
+    effort: Effort | None = None
     max_file_size: int | None = None
 
 
@@ -85,7 +87,7 @@ class Video:
     until the file is delivered.
 
     `fps` is whole if the picture was made here; a clip that was given may have 29.97. If it was given, `seed`, `model`,
-    `steps` and `guidance_scale` are those of its sound.
+    `steps`, `guidance_scale` and `effort` are those of its sound.
 
     `marks` says how the file tells that a model made it. `manifest_url` leads to its C2PA manifest if that does not lie
     in the file itself.
@@ -107,6 +109,7 @@ class Video:
     steps: int
     guidance_scale: float
     has_audio: bool
+    effort: Effort = "full"
     notes: list[str] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
     manifest_url: str | None = None

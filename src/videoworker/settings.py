@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from videoworker.request import Effort
+
 # The repository. The package is installed from it in place, so the shipped weights are found from any directory.
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -37,6 +39,9 @@ class Settings(BaseSettings):
     )
     placement: Literal["resident", "text_encoder_offload", "one_denoiser", "group_offload", "fp8"] | None = Field(
         None, description="where weights lie while clips are made; empty: the fastest that fits into the GPU's memory"
+    )
+    effort: Effort | None = Field(
+        None, description="computation that is spent on a video if its request does not say; empty: the model's default"
     )
     output_dir: Path = Field(Path("outputs"), description="folder for finished files")
     job_timeout_seconds: float | None = Field(

@@ -18,7 +18,7 @@ from videoworker.apis.sizes import SIZES, Resolution
 from videoworker.apis.text import CLEAN, CLEAN_OR_NONE, EXAMPLES, LONGEST_TEXT
 from videoworker.errors import FieldProblem, JobError
 from videoworker.models.sketch import SKETCH
-from videoworker.request import AudioRequest, Container, Progress, Quality, Result, VideoRequest
+from videoworker.request import AudioRequest, Container, Effort, Progress, Quality, Result, VideoRequest
 
 _LARGEST_SEED = 2**63 - 1  # what a generator's seed may be
 _LARGEST_CRF = {"mp4": 51, "webm": 63}  # H.264 and VP9
@@ -70,6 +70,11 @@ class NativeInput(Input):
         None, description="A clip that gets the sound of `audio`; its picture stays as it is"
     )
     audio: AudioInput | None = Field(None, description="Sound to go with the picture; null: silent")
+    effort: Effort | None = Field(
+        None,
+        description="Computation that is spent: exact, full, fast (half the denoising) or turbo (few steps, with "
+        "distilled weights); null: the worker's, else the model's",
+    )
     low_vram: bool = Field(False, description="Spend time to save device memory")
     container: Container = Field("mp4", description="mp4 (H.264) or webm (VP9)")
     quality: Quality = Field("medium", description="Quality of the compression")
@@ -131,6 +136,7 @@ def _request(body: NativeInput) -> VideoRequest:
         last_image=body.last_image,
         video=body.video,
         audio=AudioRequest(**body.audio.model_dump()) if body.audio else None,
+        effort=body.effort,
         low_vram=body.low_vram,
         container=body.container,
         quality=body.quality,

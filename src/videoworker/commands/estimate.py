@@ -14,6 +14,7 @@ from videoworker.planning.placement import (
     Placement,
     WeightBytes,
     activations,
+    allowed,
     best_placement,
     declared_bytes,
     declared_sizes,
@@ -57,7 +58,7 @@ def estimate(
         for line in _sound(plan_sound(request.audio, needed_sound_model(machine), 0.0), 0, free):
             typer.echo(line)
         return
-    plan = make_plan(request, machine, current.model)
+    plan = make_plan(request, machine, current.model, current.effort)
     checkpoint = plan.model.checkpoint
     found = locate(checkpoint, current)
     weights = hardware.weight_bytes(checkpoint, found.folder) if found else declared_bytes(checkpoint)
@@ -77,7 +78,7 @@ def _needs(plan: Plan, weights: WeightBytes, source: str) -> Iterator[str]:
     yield f"model      {plan.model.checkpoint.title}"
     yield (
         f"clip       {canvas.native_width}x{canvas.native_height}, {plan.num_frames} frames{segments}, "
-        f"{plan.sampling.steps} steps"
+        f"{plan.sampling.steps} steps, effort {plan.sampling.effort}: {plan.sampling.predictions} predictions"
     )
     yield f"weights    {weights.total / GIB:.1f} GiB ({source})"
     beside = activations(plan)
@@ -92,8 +93,8 @@ def _placement(plan: Plan, weights: WeightBytes, free: int | None, current: Sett
     if free is None:
         return "placement  not known: there is no GPU here; --memory says how many GiB are free on one"
     try:
-        first = Placement.GROUP_OFFLOAD if plan.low_vram else Placement.RESIDENT
-        return f"placement  {best_placement(weights, activations(plan), free, first)} ({free / GIB:.1f} GiB are free)"
+        chosen = best_placement(weights, activations(plan), free, allowed(plan))
+        return f"placement  {chosen} ({free / GIB:.1f} GiB are free)"
     except JobError as error:
         return f"placement  none: {error.message}"
 
@@ -103,11 +104,11 @@ def _video_bytes(plan: Plan, weights: WeightBytes, free: int | None, current: Se
     beside = activations(plan)
     if current.placement is not None:
         return needed(weights, beside, Placement(current.placement))
-    first = Placement.GROUP_OFFLOAD if plan.low_vram else Placement.RESIDENT
+    among = allowed(plan)
     try:
-        return needed(weights, beside, first if free is None else best_placement(weights, beside, free, first))
+        return needed(weights, beside, among[0] if free is None else best_placement(weights, beside, free, among))
     except JobError:
-        return needed(weights, beside, Placement.FP8)
+        return needed(weights, beside, among[-1])
 
 
 def _sound(sound: SoundPlan, video: int, free: int | None) -> Iterator[str]:

@@ -13,6 +13,7 @@ from videoworker.planning.plan import Plan
 from videoworker.sampling.denoise import Inputs, denoise
 from videoworker.sampling.latent_space import Shape
 from videoworker.sampling.pixels import to_frames
+from videoworker.sampling.step_cache import cached
 from videoworker.watch import Watch
 
 
@@ -84,7 +85,8 @@ def _latents(loaded: Loaded[Networks, Conditioning], making: Making, watch: Watc
         if making.known is not None and family.encode_frames is not None:
             known = family.encode_frames(networks, making.known)
         inputs = Inputs(noise, prompts, known, plan.sampling, making.generator, making.known)
-        latents = denoise(family.start(networks, inputs), watch, plan.model_of(making.index).rgb)
+        start = cached(family.start(networks, inputs), plan.sampling.calls)
+        latents = denoise(start, watch, plan.model_of(making.index).rgb)
         if known is not None:  # the model's own version of them is less exact
             latents = torch.cat([known, latents[:, known.shape[1] :]], dim=1)
     return latents

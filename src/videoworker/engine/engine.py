@@ -1,6 +1,6 @@
 """The engine: makes the frames and the sounds of plans on one device. One thread at a time may use it."""
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -13,7 +13,7 @@ from videoworker.canvas import Frames, Picture
 from videoworker.engine.clip import Clip, Making, segment_frames
 from videoworker.engine.device import Device
 from videoworker.engine.sounds import Sounds, SoundTask
-from videoworker.errors import Code, JobError
+from videoworker.errors import Code, FieldProblem, JobError
 from videoworker.families.sound_family import Footage
 from videoworker.models.checkpoint import Checkpoint
 from videoworker.models.sound_model import SoundModel
@@ -22,8 +22,10 @@ from videoworker.planning.machine import Machine
 from videoworker.planning.memory import GIB
 from videoworker.planning.pace import Pace
 from videoworker.planning.placement import (
+    LADDER,
     Placement,
     activations,
+    allowed,
     best_placement,
     default_activations,
     leaner,
@@ -108,12 +110,13 @@ class Engine:
     def prepare(self, plan: Plan, watch: Watch) -> Prepared:
         """Brings all checkpoints that a plan needs to this machine, before minutes are spent on its first segment.
 
-        Raises `JobError` as `load` does, and OUT_OF_MEMORY if the clip is too large for the device.
+        Raises `JobError` as `load` does, OUT_OF_MEMORY if the clip is too large for the device, and INVALID_FIELD if
+        the worker's placement rounds weights that must stay exact.
         """
         sources = {model.checkpoint: self._bring(model, watch) for model in plan.models}
         beside = activations(plan)
         placements = {
-            model.checkpoint: self._placement(model, sources[model.checkpoint], beside, plan.low_vram)
+            model.checkpoint: self._placement(model, sources[model.checkpoint], beside, allowed(plan))
             for model in plan.models
         }
         video_bytes = max(
@@ -147,7 +150,8 @@ class Engine:
             return
         except torch.OutOfMemoryError as error:
             next_placement = leaner(self._device.placement, *prepared.sources)
-            if next_placement is None or (num_yielded and not next_placement.is_exact):
+            must_be_exact = num_yielded > 0 or prepared.plan.sampling.effort == "exact"
+            if next_placement is None or (must_be_exact and not next_placement.is_exact):
                 raise self._out_of_memory() from error
             _log.warning("out of memory", placement=self._device.placement, next=next_placement)
         self.sounds.drop()
@@ -204,20 +208,26 @@ class Engine:
             _log.warning("placement", reason=error.message)
             return Placement.GROUP_OFFLOAD
 
-    def _placement(self, model: VideoModel, source: Source, activation_bytes: int, low_vram: bool = False) -> Placement:
-        """Raises `JobError` OUT_OF_MEMORY if there is none."""
+    def _placement(
+        self, model: VideoModel, source: Source, activation_bytes: int, among: Sequence[Placement] = LADDER
+    ) -> Placement:
+        """The operator's, or the best one `among` those that are allowed. Raises `JobError` OUT_OF_MEMORY if there is
+        none, or INVALID_FIELD if the operator's is none for exact weights."""
         if self._settings.placement is not None:
-            return Placement(self._settings.placement)
-        first = Placement.GROUP_OFFLOAD if low_vram else Placement.RESIDENT
+            forced = Placement(self._settings.placement)
+            if not (forced.is_exact or forced in among):
+                others = "full or fast: this worker's PLACEMENT rounds the weights"
+                raise JobError(Code.INVALID_FIELD, f"effort: {others}", (FieldProblem("effort", "exact", others),))
+            return forced
         if not self._device.is_gpu:
-            return first
+            return among[0]
         weights, free = self._device.weight_bytes(model.checkpoint, source.folder), self._device.free_bytes
-        chosen = best_placement(weights, activation_bytes, free, first)
+        chosen = best_placement(weights, activation_bytes, free, among)
         gib = {
             "needed_gib": round(needed(weights, activation_bytes, chosen) / GIB, 1),
             "free_gib": round(free / GIB, 1),
         }
-        _log.info("placement", model=model.name, placement=chosen, low_vram=low_vram, **gib)
+        _log.info("placement", model=model.name, placement=chosen, **gib)
         return chosen
 
     def _needed(self, model: VideoModel, source: Source, beside: int, placement: Placement) -> int:

@@ -131,6 +131,7 @@ HUNYUANVIDEO_1_5_480P_I2V_STEP_DISTILLED = replace(
         components=_STEP_DISTILLED_COMPONENTS,
     ),
     default_steps=8,
+    step_distilled=True,
 )
 
 VARIANTS = (

@@ -4,6 +4,7 @@ name."""
 from dataclasses import dataclass
 
 from videoworker.models.checkpoint import Checkpoint
+from videoworker.request import Effort
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class VideoModel:
 
     Requests: a variant makes video from text. If it `takes_image`, it does so from an image too. If it `needs_image`,
     it does so from an image alone. If it has a `fixed_schedule`, it was trained for one course of noise levels, and a
-    flow shift is refused.
+    flow shift is refused. If it is `step_distilled`, it was trained to make a clip in its few default steps.
 
     Sizes: both sides are multiples of `grid` between `min_side` and `max_side`. The area is at most `max_area`. A
     `fixed_size` variant makes `default_width` x `default_height` alone.
@@ -86,12 +87,22 @@ class VideoModel:
     continued_by: str = ""
     takes_flow_shift: bool = False
     fixed_schedule: bool = False
+    step_distilled: bool = False
     takes_embedded_guidance: bool = False
     needs_gpu: bool = True
 
     def decoded_at_once(self, pixels: int) -> int:
         """So many of the pixels of one frame."""
         return min(pixels, self.decode_area or pixels)
+
+    @property
+    def efforts(self) -> tuple[Effort, ...]:
+        """The tiers that it has."""
+        return ("turbo",) if self.step_distilled else ("exact", "full", "fast")
+
+    @property
+    def default_effort(self) -> Effort:
+        return "turbo" if self.step_distilled else "full"
 
     @property
     def name(self) -> str:

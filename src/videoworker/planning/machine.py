@@ -8,8 +8,8 @@ from videoworker.models import SOUND_VARIANTS, VARIANTS
 from videoworker.models.checkpoint import Checkpoint
 from videoworker.models.sound_model import SoundModel
 from videoworker.models.video_model import VideoModel
-from videoworker.planning.variants import continuing, suited
-from videoworker.request import VideoRequest
+from videoworker.planning.variants import continuing, of_effort, suited
+from videoworker.request import Effort, VideoRequest
 
 
 @dataclass(frozen=True)
@@ -29,17 +29,19 @@ class Machine:
                 return model.name
         raise JobError(Code.MODEL_NOT_LOADED, "No model is installed.")
 
-    def variant_for(self, name: str, request: VideoRequest | None = None) -> VideoModel:
-        """The variant of the model `name` that serves a request. Without a request, the variant to start with.
+    def variant_for(self, name: str, request: VideoRequest | None = None, effort: Effort | None = None) -> VideoModel:
+        """The variant of the model `name` that serves a request. Without a request, the variant to start with. `effort`
+        is the worker's tier, for requests that ask for none; None: the variant's default.
 
         Of the variants that suit the request it is the first that is installed. If none is, it is the first of them.
 
-        Raises `JobError`: INVALID_FIELD if there is no such model; MODEL_NOT_LOADED if its weights are absent and may
-        not be fetched.
+        Raises `JobError`: INVALID_FIELD if there is no such model, or no variant of the tier that is asked for;
+        MODEL_NOT_LOADED if there is none of the worker's tier, or if the weights are absent and may not be fetched.
         """
         if name not in VARIANTS:
             raise JobError(Code.INVALID_FIELD, f"There is no model {name!r}; there are: {', '.join(VARIANTS)}.")
         variants = VARIANTS[name] if request is None else suited(VARIANTS[name], request)
+        variants = of_effort(variants, None if request is None else request.effort, effort)
         model = next((variant for variant in variants if self.is_installed(variant.checkpoint)), variants[0])
         if not self._has(model.checkpoint):
             raise JobError(Code.MODEL_NOT_LOADED, model.checkpoint.absence)

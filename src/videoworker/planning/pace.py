@@ -53,5 +53,4 @@ def _decoded(plan: Plan) -> float:
 
 
 def _denoised(plan: Plan) -> float:
-    """With guidance every step is computed with and without the prompt."""
-    return _decoded(plan) * plan.sampling.steps * (2 if plan.sampling.guidance_scale > 1 else 1)
+    return _decoded(plan) * plan.sampling.predictions

@@ -6,7 +6,7 @@ the host's memory; an autoencoder makes too little of its bytes for that and alw
 denoisers each has its own part of the noise levels, so that all but one can wait in the host's memory.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -21,6 +21,10 @@ from videoworker.planning.plan import Plan
 _STREAMED_SHARE = 0.15
 
 ITEM_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+
+# Of latents in float32, for each pixel: at most 16 channels for 8x8 pixels of 4 frames. So many frames at the ends of a
+# clip have latents of their own.
+_LATENT_BYTES, _LATENT_FRAMES_MORE = 0.25, 8
 
 # float8_e4m3fn in place of bfloat16.
 _FP8_SHARE = 0.5
@@ -100,11 +104,10 @@ def bytes_by_role(checkpoint: Checkpoint, sizes: Mapping[str, int]) -> WeightByt
 
 def activations(plan: Plan) -> int:
     """Bytes beside the weights at the worst moment of the longest segment."""
-    return _activations(
-        plan.model,
-        plan.canvas.native_width * plan.canvas.native_height,
-        max(segment.num_frames for segment in plan.segments),
-    )
+    pixels = plan.canvas.native_width * plan.canvas.native_height
+    num_frames = max(segment.num_frames for segment in plan.segments)
+    cached = _LATENT_BYTES * pixels * (num_frames + _LATENT_FRAMES_MORE) * plan.sampling.cached_tensors
+    return _activations(plan.model, pixels, num_frames, round(cached))
 
 
 def default_activations(model: VideoModel) -> int:
@@ -112,10 +115,11 @@ def default_activations(model: VideoModel) -> int:
     return _activations(model, model.default_width * model.default_height, model.default_frames)
 
 
-def _activations(model: VideoModel, pixels: int, num_frames: int) -> int:
-    """The more of denoising a clip, which is done as a whole, and of decoding it, which is done as a stream."""
+def _activations(model: VideoModel, pixels: int, num_frames: int, cached: int = 0) -> int:
+    """The more of denoising a clip, which is done as a whole, and of decoding it, which is done as a stream. `cached`
+    are the bytes that are kept between steps."""
     decoding = model.decode_bytes * model.decoded_at_once(pixels)
-    return round(max(model.denoise_bytes * pixels * num_frames, decoding))
+    return round(max(model.denoise_bytes * pixels * num_frames + cached, decoding))
 
 
 def needed(weights: WeightBytes, activation_bytes: int, placement: Placement) -> int:
@@ -133,15 +137,22 @@ def needed(weights: WeightBytes, activation_bytes: int, placement: Placement) ->
     return round(encoders + denoisers + weights.autoencoder + activation_bytes + RESERVE)
 
 
+def allowed(plan: Plan) -> tuple[Placement, ...]:
+    """Those that the plan's clip may be made with, from the fastest to the leanest."""
+    first = Placement.GROUP_OFFLOAD if plan.low_vram else Placement.RESIDENT
+    rounds = plan.sampling.effort != "exact"
+    return tuple(one for one in LADDER[LADDER.index(first) :] if one.is_exact or rounds)
+
+
 def best_placement(
-    weights: WeightBytes, activation_bytes: int, free: int, from_placement: Placement = Placement.RESIDENT
+    weights: WeightBytes, activation_bytes: int, free: int, among: Sequence[Placement] = LADDER
 ) -> Placement:
-    """The first placement, beginning with `from_placement`, for which `free` bytes of the device are enough. Raises
-    `JobError` OUT_OF_MEMORY with what the leanest needs and what there is."""
-    for placement in LADDER[LADDER.index(from_placement) :]:
+    """The first of the placements `among`, from the fastest to the leanest, for which `free` bytes of the device are
+    enough. Raises `JobError` OUT_OF_MEMORY with what the leanest needs and what there is."""
+    for placement in among:
         if needed(weights, activation_bytes, placement) <= free:
             return placement
-    least = needed(weights, activation_bytes, LADDER[-1])
+    least = needed(weights, activation_bytes, among[-1])
     raise JobError(
         Code.OUT_OF_MEMORY,
         f"Out of GPU memory: this video needs at least {least / GIB:.1f} GiB, of which "

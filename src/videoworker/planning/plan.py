@@ -12,7 +12,7 @@ from videoworker.models.video_model import VideoModel
 from videoworker.planning.machine import Machine
 from videoworker.planning.sizes import fit
 from videoworker.planning.sound import SoundPlan, plan_sound
-from videoworker.request import AudioRequest, VideoRequest
+from videoworker.request import AudioRequest, Effort, VideoRequest
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,11 @@ class Plan:
         return self.model if index == 0 or self.continuing is None else self.continuing
 
 
-def make_plan(request: VideoRequest, machine: Machine, served: str | None = None) -> Plan:
-    """The plan of a request on a machine. `served` is the one model that the operator serves, if there is one.
-    Raises `JobError` that says what the model or the machine lacks."""
-    model = machine.variant_for(served or request.model or machine.best_installed(), request)
+def make_plan(request: VideoRequest, machine: Machine, served: str | None = None, effort: Effort | None = None) -> Plan:
+    """The plan of a request on a machine. `served` is the one model that the operator serves, if there is one; `effort`
+    is the operator's tier, if there is one. Raises `JobError` that says what the model or the machine lacks."""
+    model = machine.variant_for(served or request.model or machine.best_installed(), request, effort)
+    request = replace(request, effort=request.effort or effort)
     plan = plan_clip(request, model, machine.continuing_variant(model))
     return plan if request.audio is None else _with_sound(plan, request.audio, machine)
 
@@ -120,7 +121,15 @@ def plan_clip(request: VideoRequest, model: VideoModel, continuing: VideoModel |
         guidance_scale, low_noise = request.guidance_scale, None
     notes += _without_effect(request, model, guidance_scale) + list(model.checkpoint.notes)
     steps = request.num_inference_steps or model.default_steps
-    sampling = Sampling(steps, guidance_scale, request.embedded_guidance_scale, request.flow_shift, fps, low_noise)
+    sampling = Sampling(
+        steps,
+        guidance_scale,
+        request.embedded_guidance_scale,
+        request.flow_shift,
+        fps,
+        low_noise,
+        request.effort or model.default_effort,
+    )
     low_vram = request.low_vram and model.needs_gpu
     return Plan(
         model,

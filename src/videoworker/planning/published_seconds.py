@@ -23,7 +23,7 @@ class Estimate:
 def estimates(plan: Plan) -> tuple[Estimate, ...]:
     """One for each figure of the plan's model.
 
-    Time is taken to grow with pixels, frames, steps and passes. Attention grows faster. So a smaller clip takes less
+    Time is taken to grow with pixels, frames and predictions. Attention grows faster. So a smaller clip takes less
     than estimated, and a larger one more.
     """
     return tuple(_estimate(plan, figure) for figure in plan.model.figures)
@@ -33,7 +33,6 @@ def _estimate(plan: Plan, figure: Figure) -> Estimate:
     side_by_side = plan.canvas.native_width * plan.canvas.native_height
     pixels = side_by_side * sum(segment.num_frames for segment in plan.segments)
     measured = figure.width * figure.height * figure.num_frames
-    passes = 2 if plan.sampling.guidance_scale > 1 else 1  # with guidance each step is made with and without the prompt
-    work = pixels / measured * plan.sampling.steps / figure.steps * passes / figure.passes
+    work = pixels / measured * plan.sampling.predictions / (figure.steps * figure.passes)
     longest = max(segment.num_frames for segment in plan.segments)
     return Estimate(figure.seconds * work, side_by_side * longest > measured, figure)

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from videoworker.errors import Code, FieldProblem, JobError
 from videoworker.models.video_model import VideoModel
-from videoworker.request import VideoRequest
+from videoworker.request import Effort, VideoRequest
 
 
 def continuing(variants: Sequence[VideoModel], model: VideoModel) -> VideoModel | None:
@@ -27,3 +28,18 @@ def suited(variants: Sequence[VideoModel], request: VideoRequest) -> list[VideoM
         area = request.width * request.height
         able.sort(key=lambda variant: (area > variant.max_area, abs(variant.max_area - area)))
     return able or list(variants)
+
+
+def of_effort(variants: Sequence[VideoModel], asked: Effort | None, served: Effort | None) -> list[VideoModel]:
+    """Those of `variants`, which suit a request, that have the tier that it asks for, or else the worker's. Raises
+    `JobError` INVALID_FIELD or MODEL_NOT_LOADED with the tiers that they have."""
+    effort = asked or served
+    having = [variant for variant in variants if effort is None or effort in variant.efforts]
+    if having:
+        return having
+    has = ", ".join(dict.fromkeys(tier for variant in variants for tier in variant.efforts))
+    if asked is None:
+        message = f"This worker's EFFORT is {served}, and {variants[0].name} has for this request: {has}."
+        raise JobError(Code.MODEL_NOT_LOADED, message)
+    allowed = f"what {variants[0].name} has for this request: {has}"
+    raise JobError(Code.INVALID_FIELD, f"effort: {allowed}", (FieldProblem("effort", asked, allowed),))

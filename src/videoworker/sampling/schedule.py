@@ -34,6 +34,12 @@ class Schedule(Protocol):
     def noised(self, clean: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         """The latents to start from, if the course is to end near `clean`."""
 
+    def clean(self, index: int, predicted: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
+        """The end of the course, as the denoiser's prediction for `latents` at step `index` has it."""
+
+    def predicted(self, index: int, clean: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
+        """The prediction whose end of the course is `clean`."""
+
     def step(self, index: int, predicted: torch.Tensor, latents: torch.Tensor, done: Sequence[Step]) -> Step:
         """Step `index`, by the denoiser's prediction for `latents`. `done` are the last steps before it, oldest first.
         Solvers of higher order use them."""
@@ -58,6 +64,12 @@ class FlowSchedule:
     def noised(self, clean: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         return (1 - self.sigmas[0]) * clean + self.sigmas[0] * noise
 
+    def clean(self, index: int, predicted: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
+        return latents - self.sigmas[index] * predicted
+
+    def predicted(self, index: int, clean: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
+        return (latents - clean) / self.sigmas[index]
+
     def step(self, index: int, predicted: torch.Tensor, latents: torch.Tensor, done: Sequence[Step]) -> Step:
         sigma, following = self.sigmas[index], self.sigmas[index + 1]
-        return Step(latents, latents - sigma * predicted, latents + (following - sigma) * predicted)
+        return Step(latents, self.clean(index, predicted, latents), latents + (following - sigma) * predicted)

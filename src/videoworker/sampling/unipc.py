@@ -50,7 +50,7 @@ class UniPcSchedule(FlowSchedule):
     the latents as the step's own prediction corrects them."""
 
     def step(self, index: int, predicted: torch.Tensor, latents: torch.Tensor, done: Sequence[Step]) -> Step:
-        clean = latents - self.sigmas[index] * predicted
+        clean = self.clean(index, predicted, latents)
         before = latents if index == 0 else self._corrected(index, clean, done)
         return Step(before, clean, self._foreseen(index, before, clean, done))
 

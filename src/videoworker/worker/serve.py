@@ -55,7 +55,7 @@ def _load(engine: Engine, current: Settings) -> None:
     whole."""
     api = apis.select({}, current.api)
     machine = engine.survey()
-    model = machine.variant_for(current.model or api.model or machine.best_installed())
+    model = machine.variant_for(current.model or api.model or machine.best_installed(), None, current.effort)
     engine.load(model, _start_watch())
     structlog.get_logger().info("serving", api=api.name, model=model.name, version=__version__)
 

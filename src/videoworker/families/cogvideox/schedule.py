@@ -32,6 +32,24 @@ class DiffusionSchedule:
         mixed: torch.Tensor = self.scheduler.add_noise(clean, noise, self.scheduler.timesteps[self.first].reshape(1))
         return mixed
 
+    def clean(self, index: int, predicted: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
+        if self.scheduler.config.prediction_type == "sample":
+            return predicted
+        signal, noise = self._shares(index)
+        return signal * latents - noise * predicted
+
+    def predicted(self, index: int, clean: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
+        if self.scheduler.config.prediction_type == "sample":
+            return clean
+        signal, noise = self._shares(index)
+        return (signal * latents - clean) / noise
+
+    def _shares(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Of the clean latents and of the noise, in the latents at step `index`: what v-prediction goes by
+        (arXiv:2202.00512)."""
+        signal = self.scheduler.alphas_cumprod[self.scheduler.timesteps[self.first + index]]
+        return signal**0.5, (1 - signal) ** 0.5
+
     def step(self, index: int, predicted: torch.Tensor, latents: torch.Tensor, done: Sequence[Step]) -> Step:
         timestep = self.scheduler.timesteps[self.first + index]
         if isinstance(self.scheduler, CogVideoXDPMScheduler):
