@@ -51,6 +51,7 @@ class Case:
     codec: str
     notes: tuple[str, ...]
     seed: int | None = None
+    effort: str = "full"
     is_signed: bool = False
 
 
@@ -175,6 +176,7 @@ CASES = {
             "fps": 60,
             "num_inference_steps": 1,
             "guidance_scale": 2.0,
+            "effort": "fast",
             "seed": 42,
             "audio": {"prompt": "waves"},
             "crf": 0,
@@ -196,6 +198,7 @@ CASES = {
             SILENT,
         ),
         seed=42,
+        effort="fast",
         is_signed=True,
     ),
 }
@@ -280,6 +283,7 @@ def test_video(done: Done) -> None:
         "model": "sketch",
         "steps": case.steps,
         "guidance_scale": case.guidance_scale,
+        "effort": case.effort,
         "has_audio": False,
     }
     assert {key: video[key] for key in told} == told

@@ -24,6 +24,7 @@ VIDEO_KEYS = {
     "height",
     "num_frames",
     "fps",
+    "effort",
     "duration",
     "file_size",
     "sha256",

@@ -276,6 +276,19 @@ def test_frames_that_were_given_are_not_continued_with_rounded_weights(
     assert caught.value.code is Code.OUT_OF_MEMORY and len(calls) == 2
 
 
+def test_exact_has_no_rounded_weights(weights_dir: Path, too_little_memory: Memory) -> None:
+    """Neither if memory runs out, nor if the operator's placement rounds them."""
+    engine = loaded("mochi", weights_dir, Placement.GROUP_OFFLOAD)
+    calls = too_little_memory(MochiTransformer3DModel, 0, 1)
+    with pytest.raises(JobError) as caught:
+        generate(engine, effort="exact")
+    assert caught.value.code is Code.OUT_OF_MEMORY and len(calls) == 1
+    with pytest.raises(JobError) as refused:
+        generate(loaded("mochi", weights_dir, Placement.FP8), effort="exact")
+    assert [(problem.field, problem.given) for problem in refused.value.fields] == [("effort", "exact")]
+    assert refused.value.message == "effort: full or fast: this worker's PLACEMENT rounds the weights"
+
+
 def test_rounded_weights_stand_in_the_answer(weights_dir: Path) -> None:
     watch = watch_that()
     generate(loaded("mochi", weights_dir, Placement.FP8), watch)

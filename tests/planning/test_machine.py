@@ -13,6 +13,7 @@ from videoworker.models.hunyuanvideo import HUNYUANVIDEO
 from videoworker.models.hunyuanvideo_1_5 import (
     HUNYUANVIDEO_1_5,
     HUNYUANVIDEO_1_5_480P_I2V,
+    HUNYUANVIDEO_1_5_480P_I2V_STEP_DISTILLED,
     HUNYUANVIDEO_1_5_720P_I2V,
 )
 from videoworker.models.ltx import LTX
@@ -22,7 +23,7 @@ from videoworker.models.sketch import SKETCH
 from videoworker.models.video_model import VideoModel
 from videoworker.planning.machine import Machine
 from videoworker.planning.plan import Plan, make_plan
-from videoworker.request import VideoRequest
+from videoworker.request import Effort, VideoRequest
 
 
 def with_gpu(*installed: VideoModel, may_fetch: bool = False) -> Machine:
@@ -171,6 +172,42 @@ def test_plan_of_two_variants() -> None:
     assert made(plan) == (1280, 720, 240) and plan.low_vram
     assert set(HUNYUANVIDEO_1_5.checkpoint.notes) < set(plan.notes)
     assert make_plan(replace(asked, duration=5.0), machine).models == (HUNYUANVIDEO_1_5,)
+
+
+@pytest.mark.parametrize(
+    ("asked", "served", "made_by", "effort"),
+    [
+        (None, None, HUNYUANVIDEO_1_5_480P_I2V, "full"),
+        ("exact", None, HUNYUANVIDEO_1_5_480P_I2V, "exact"),
+        (None, "fast", HUNYUANVIDEO_1_5_480P_I2V, "fast"),
+        ("turbo", "fast", HUNYUANVIDEO_1_5_480P_I2V_STEP_DISTILLED, "turbo"),
+        (None, "turbo", HUNYUANVIDEO_1_5_480P_I2V_STEP_DISTILLED, "turbo"),
+        ("full", "turbo", HUNYUANVIDEO_1_5_480P_I2V, "full"),
+    ],
+)
+def test_effort_of_a_plan(asked: Effort | None, served: Effort | None, made_by: VideoModel, effort: Effort) -> None:
+    """The request's goes before the worker's, and that before the model's default."""
+    machine = with_gpu(HUNYUANVIDEO_1_5_480P_I2V, HUNYUANVIDEO_1_5_480P_I2V_STEP_DISTILLED)
+    wanted = request(model="hunyuanvideo-1.5", image="x", width=848, height=480, effort=asked)
+    plan = make_plan(wanted, machine, effort=served)
+    assert (plan.model, plan.sampling.effort) == (made_by, effort)
+    assert plan.sampling.steps == made_by.default_steps
+
+
+def test_default_effort_of_a_distilled_variant() -> None:
+    """If no other is installed, it makes the video as it was trained to."""
+    machine = with_gpu(HUNYUANVIDEO_1_5_480P_I2V_STEP_DISTILLED)
+    plan = make_plan(request(model="hunyuanvideo-1.5", image="x"), machine)
+    assert (plan.sampling.effort, plan.sampling.predictions) == ("turbo", 8)
+
+
+def test_effort_at_the_start() -> None:
+    """A worker loads the variant of its tier, or ends with what there is."""
+    machine = with_gpu(HUNYUANVIDEO_1_5, may_fetch=True)
+    assert machine.variant_for("hunyuanvideo-1.5", None, "turbo") is HUNYUANVIDEO_1_5_480P_I2V_STEP_DISTILLED
+    with pytest.raises(JobError) as caught:
+        machine.variant_for("mochi", None, "turbo")
+    assert caught.value.message == "This worker's EFFORT is turbo, and mochi has for this request: exact, full, fast."
 
 
 def test_plan_that_cannot_be_made() -> None:

@@ -33,8 +33,9 @@ SMALL: dict[str, Any] = {"num_inference_steps": 10, "guidance_scale": 1.0, "num_
         ({"num_inference_steps": 5}, 28.0),
         ({"guidance_scale": 2.0}, 88.0),
         ({"guidance_scale": 2.0, "num_inference_steps": 40}, 328.0),
+        ({"effort": "fast"}, 36.0),
     ],
-    ids=["the same", "more steps", "fewer steps", "guidance", "both"],
+    ids=["the same", "more steps", "fewer steps", "guidance", "both", "fast"],
 )
 def test_denoising_grows_with_steps_and_guidance_and_decoding_does_not(asked: dict[str, float], seconds: float) -> None:
     assert learnt(**SMALL).estimate(planned(**SMALL | asked)) == pytest.approx(seconds)

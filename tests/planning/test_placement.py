@@ -1,12 +1,16 @@
 """Which placement which model gets on which GPU, and what is said where there is none."""
 
 import itertools
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from tests.variants import ALL_VARIANTS, EVERY_VARIANT
 from videoworker.errors import Code, JobError
 from videoworker.models.checkpoint import Checkpoint, Component, Role
+from videoworker.models.mochi import MOCHI
+from videoworker.models.sampling import CACHED_TENSORS
 from videoworker.models.video_model import VideoModel
 from videoworker.planning.memory import GIB
 from videoworker.planning.placement import (
@@ -14,6 +18,7 @@ from videoworker.planning.placement import (
     Placement,
     WeightBytes,
     activations,
+    allowed,
     best_placement,
     declared_bytes,
     default_activations,
@@ -144,11 +149,45 @@ def test_too_little_memory_is_an_error_with_both_numbers() -> None:
     assert "Reduce resolution or duration" in error.message
 
 
-def test_a_forced_placement_is_where_the_choice_begins() -> None:
+def test_the_first_that_fits_among_those_that_are_allowed() -> None:
     weights, plenty = WeightBytes(10 * GIB, (20 * GIB,), 1 * GIB), 1000 * GIB
-    assert [best_placement(weights, GIB, plenty, forced) for forced in LADDER] == list(LADDER)
+    assert [best_placement(weights, GIB, plenty, LADDER[first:]) for first in range(len(LADDER))] == list(LADDER)
     tight = needed(weights, GIB, GROUPS)
-    assert best_placement(weights, GIB, tight, TEXT) is GROUPS
+    assert best_placement(weights, GIB, tight, LADDER[1:]) is GROUPS
+
+
+@pytest.mark.parametrize(
+    ("asked", "placements"),
+    [
+        ({}, LADDER),
+        ({"low_vram": True}, (GROUPS, FP8)),
+        ({"effort": "exact"}, LADDER[:-1]),
+        ({"effort": "exact", "low_vram": True}, (GROUPS,)),
+        ({"effort": "fast"}, LADDER),
+    ],
+)
+def test_allowed(asked: dict[str, Any], placements: tuple[Placement, ...]) -> None:
+    """To save memory a clip may be made in more time, and `exact` never with rounded weights."""
+    plan = plan_clip(VideoRequest("native", "a cat", **asked), MOCHI)
+    assert allowed(plan) == placements
+    with pytest.raises(JobError, match=r"at least .* GiB") as caught:
+        best_placement(WeightBytes(GIB, (20 * GIB,), GIB), GIB, GIB, allowed(plan))
+    least = needed(WeightBytes(GIB, (20 * GIB,), GIB), GIB, placements[-1])
+    assert f"at least {least / GIB:.1f} GiB" in caught.value.message
+
+
+@pytest.mark.parametrize("declared", [one for one in EVERY_VARIANT if "fast" in one.values[0].efforts])
+def test_the_cache_of_fast_is_counted(declared: VideoModel) -> None:
+    """Its tensors have at most 0.25 bytes for each pixel of the clip."""
+    roomy = replace(declared, decode_bytes=0.0)
+    image = "x" if declared.needs_image else None
+    beside = {
+        effort: activations(plan_clip(VideoRequest("native", "a cat", image=image, effort=effort), roomy))
+        for effort in roomy.efforts
+    }
+    pixels = declared.default_width * declared.default_height * declared.default_frames
+    assert beside["exact"] == beside["full"]
+    assert 1 <= (beside["fast"] - beside["full"]) / (CACHED_TENSORS * 0.25 * pixels) < 1.4
 
 
 def test_the_ladder_ends_and_only_its_end_changes_the_video() -> None:

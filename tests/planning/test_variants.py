@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from videoworker.errors import Code, JobError
 from videoworker.models import MODELS, VARIANTS
-from videoworker.planning.variants import suited
-from videoworker.request import VideoRequest
+from videoworker.planning.variants import of_effort, suited
+from videoworker.request import Effort, VideoRequest
 
 
 def names(model: str, **asked: Any) -> list[str]:
@@ -51,3 +52,27 @@ def test_an_image_for_a_model_without_an_image_variant_leaves_the_refusal_to_pla
 )
 def test_a_size_is_served_by_the_smallest_variant_that_makes_it(width: int, height: int, first: str) -> None:
     assert names("hunyuanvideo-1.5", width=width, height=height)[0] == first
+
+
+@pytest.mark.parametrize("model", list(VARIANTS))
+@pytest.mark.parametrize("effort", ["exact", "full", "fast", "turbo"])
+@pytest.mark.parametrize("asked", [True, False], ids=["asked", "served"])
+def test_tier(model: str, effort: Effort, asked: bool) -> None:
+    """Every variant that has it is left; if none has, the error names the field or the setting, and the tiers."""
+    having = [variant for variant in VARIANTS[model] if effort in variant.efforts]
+    tiers = (effort, None) if asked else (None, effort)
+    if having:
+        assert of_effort(VARIANTS[model], *tiers) == having
+        return
+    with pytest.raises(JobError) as caught:
+        of_effort(VARIANTS[model], *tiers)
+    assert caught.value.code is (Code.INVALID_FIELD if asked else Code.MODEL_NOT_LOADED)
+    assert caught.value.message.startswith("effort: " if asked else f"This worker's EFFORT is {effort}, ")
+    assert caught.value.message.endswith(f"what {model} has for this request: exact, full, fast") or not asked
+    assert [(problem.field, problem.given) for problem in caught.value.fields] == ([("effort", effort)] * asked)
+
+
+def test_the_request_goes_before_the_worker() -> None:
+    distilled = of_effort(VARIANTS["hunyuanvideo-1.5"], "turbo", "fast")
+    assert [variant.variant for variant in distilled] == ["480p-i2v-step-distilled"]
+    assert of_effort(VARIANTS["sketch"], "fast", "turbo") == list(VARIANTS["sketch"])
