@@ -125,7 +125,7 @@ def _apis() -> str:
 
 
 def _models() -> str:
-    head = ("model", "variant", "makes video from", "default clip", "GB", "licence")
+    head = ("model", "variant", "makes video from", "default clip", "effort", "GB", "licence")
     models = [model for variants in VARIANTS.values() for model in variants]
     return (
         _table(head, map(_model, models))
@@ -140,6 +140,7 @@ def _model(model: VideoModel) -> tuple[str, ...]:
         model.variant or "-",
         "image" if model.needs_image else "text, image" if model.takes_image else "text",
         _default_clip(model),
+        ", ".join(model.efforts),
         f"{model.checkpoint.size / 1e9:.{1 if model.checkpoint.size > 1e9 else 3}f}",
         model.checkpoint.licence,
     )

@@ -35,7 +35,7 @@ def test_only_text_between_markers_is_replaced() -> None:
         ("apis", "| `local` | the best installed |"),
         ("endpoint", "| `DATABASE_URL` | `sqlite:///jobs.db` |"),
         ("errors", "| `CONSENT_MISSING` | 403 | no |"),
-        ("models", "| mochi | - | text | 848x480, 85 frames, 64 steps | 40.0 | Apache-2.0 |"),
+        ("models", "| mochi | - | text | 848x480, 85 frames, 64 steps | exact, full, fast | 40.0 | Apache-2.0 |"),
         ("models", "- CogVideoX: Commercial use"),
         ("presets", "| cogvideox, GPU of 16 GB or more | cogvideox, cogvideox 5b-i2v | 720x480, 49 frames, 50 steps |"),
         ("presets", "- cogvideox 5b-i2v: Commercial use"),

@@ -1,6 +1,6 @@
 """How long a job will take, by what the last jobs of the same API took.
 
-Time grows with pixels, length and steps. Jobs of one API differ in nothing else that a caller can say.
+Time grows with pixels, length, steps and effort. Jobs of one API differ in nothing else that a caller can say.
 """
 
 import math
@@ -13,12 +13,13 @@ from videoworker.apis.api import Api
 from videoworker.database.database import Database
 from videoworker.gateway import jobs
 from videoworker.gateway.jobs import Job, Query, State
+from videoworker.models.sampling import Sampling
 from videoworker.request import VideoRequest
 
 _LAST = 20  # jobs that are looked at
 _SECONDS = 5.0  # how old what was learnt may be
 
-_PIXELS, _FPS, _STEPS = 1280 * 720, 24, 50  # what stands for what a request leaves to the model
+_PIXELS, _FPS, _STEPS, _GUIDANCE_SCALE = 1280 * 720, 24, 50, 6.0  # what stands for what a request leaves to the model
 
 
 class Estimates:
@@ -49,4 +50,5 @@ def _pace(job: Job, api: Api[Any]) -> float | None:
 def _work(request: VideoRequest) -> float:
     pixels = request.width * request.height if request.width and request.height else _PIXELS
     frames = request.num_frames or (request.duration or 5) * (request.fps or _FPS)
-    return float(pixels * frames * (request.num_inference_steps or _STEPS))
+    sampling = Sampling(request.num_inference_steps or _STEPS, _GUIDANCE_SCALE, effort=request.effort or "full")
+    return float(pixels * frames * sampling.predictions)
