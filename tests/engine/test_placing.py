@@ -278,8 +278,8 @@ def test_frames_that_were_given_are_not_continued_with_rounded_weights(
 
 def test_exact_has_no_rounded_weights(weights_dir: Path, too_little_memory: Memory) -> None:
     """Neither if memory runs out, nor if the operator's placement rounds them."""
-    engine = loaded("mochi", weights_dir, Placement.GROUP_OFFLOAD)
     calls = too_little_memory(MochiTransformer3DModel, 0, 1)
+    engine = loaded("mochi", weights_dir, Placement.GROUP_OFFLOAD)
     with pytest.raises(JobError) as caught:
         generate(engine, effort="exact")
     assert caught.value.code is Code.OUT_OF_MEMORY and len(calls) == 1
