@@ -342,6 +342,7 @@ def test_metadata_of_the_file(done: Done) -> None:
         "model": "sketch",
         "model_revision": done.video["model_revision"],
         "steps": str(done.case.steps),
+        "effort": done.case.effort,
         "software": f"videoworker {__version__}",
         "prompt_sha256": hashlib.sha256(PROMPT.encode()).hexdigest(),
         "digital_source_type": TRAINED_ALGORITHMIC_MEDIA,
