@@ -176,7 +176,9 @@ def test_allowed(asked: dict[str, Any], placements: tuple[Placement, ...]) -> No
     assert f"at least {least / GIB:.1f} GiB" in caught.value.message
 
 
-@pytest.mark.parametrize("declared", [one for one in EVERY_VARIANT if "fast" in one.values[0].efforts])
+@pytest.mark.parametrize(
+    "declared", [one for one in ALL_VARIANTS if "fast" in one.efforts], ids=lambda one: one.checkpoint.folder
+)
 def test_the_cache_of_fast_is_counted(declared: VideoModel) -> None:
     """Its tensors have at most 0.25 bytes for each pixel of the clip."""
     roomy = replace(declared, decode_bytes=0.0)

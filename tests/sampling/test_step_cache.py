@@ -152,7 +152,8 @@ def test_memory() -> None:
     """No more tensors are kept between steps than planning counts."""
 
     def peak(calls: Sequence[Call]) -> int:
-        with Count() as count:
+        count = Count()
+        with count:
             Denoiser(flow(), lambda index: drawn(1)).end(calls, (2, 1, 0), Unguided((3.0,) * STEPS))
         return count.peak
 
