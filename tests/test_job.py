@@ -78,6 +78,19 @@ def test_a_drawn_seed_is_reported_and_makes_the_same_video_again(settings: Setti
     assert again.video.sha256 == first.video.sha256 != second.video.sha256
 
 
+def test_effort(settings: Settings) -> None:
+    """The worker's tier holds for a request that names none. The answer and the file say which it was."""
+    engine, fast = Engine(settings), settings.model_copy(update={"effort": "fast"})
+    for asked, served, effort in ((None, settings, "full"), (None, fast, "fast"), ("exact", fast, "exact")):
+        video = made(served, engine=engine, effort=asked).video
+        assert video.effort == effort
+        with av.open(url2pathname(urlsplit(video.url).path)) as file:
+            assert file.metadata["effort"] == effort
+    with pytest.raises(JobError) as refused:
+        made(fast, engine=engine, effort="turbo")
+    assert refused.value.message == "effort: one of: exact, full, fast, with sketch for such a request"
+
+
 def test_unmarked_file(settings: Settings) -> None:
     """It still records how it was made."""
     result = made(settings.model_copy(update={"mark": False}))

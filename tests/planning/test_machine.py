@@ -207,7 +207,7 @@ def test_effort_at_the_start() -> None:
     assert machine.variant_for("hunyuanvideo-1.5", None, "turbo") is HUNYUANVIDEO_1_5_480P_I2V_STEP_DISTILLED
     with pytest.raises(JobError) as caught:
         machine.variant_for("mochi", None, "turbo")
-    assert caught.value.message == "This worker's EFFORT is turbo, and mochi has for this request: exact, full, fast."
+    assert caught.value.message == "EFFORT: one of: exact, full, fast, with mochi (given: turbo)"
 
 
 def test_plan_that_cannot_be_made() -> None:

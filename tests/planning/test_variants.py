@@ -67,8 +67,8 @@ def test_tier(model: str, effort: Effort, asked: bool) -> None:
     with pytest.raises(JobError) as caught:
         of_effort(VARIANTS[model], *tiers)
     assert caught.value.code is (Code.INVALID_FIELD if asked else Code.MODEL_NOT_LOADED)
-    assert caught.value.message.startswith("effort: " if asked else f"This worker's EFFORT is {effort}, ")
-    assert caught.value.message.endswith(f"what {model} has for this request: exact, full, fast") or not asked
+    told = f"one of: exact, full, fast, with {model}"
+    assert caught.value.message == (f"effort: {told} for such a request" if asked else f"EFFORT: {told} (given: turbo)")
     assert [(problem.field, problem.given) for problem in caught.value.fields] == ([("effort", effort)] * asked)
 
 

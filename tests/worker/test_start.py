@@ -32,6 +32,7 @@ def test_wrong_setting(tmp_path: Path, environment: dict[str, str], told: list[s
     [
         ({"API": "hunyuanvidio"}, ["API", "hunyuanvidio", "did you mean hunyuanvideo?"]),
         ({"MODEL": "sketchy"}, ["sketchy"]),
+        ({"MODEL": "sketch", "EFFORT": "turbo"}, ["EFFORT: one of: exact, full, fast, with sketch (given: turbo)"]),
         ({"MODEL": "mochi", "WEIGHTS_DIR": "."}, ["The weights of mochi"]),
         ({"API": "local", "WEIGHTS_DIR": "."}, ["No model is installed"]),
         (
@@ -43,6 +44,7 @@ def test_wrong_setting(tmp_path: Path, environment: dict[str, str], told: list[s
     ids=[
         "unknown API",
         "unknown model",
+        "tier that the model lacks",
         "absent model",
         "no model at all",
         "GPU that cannot be used, before anything is fetched",

@@ -38,8 +38,8 @@ def of_effort(variants: Sequence[VideoModel], asked: Effort | None, served: Effo
     if having:
         return having
     has = ", ".join(dict.fromkeys(tier for variant in variants for tier in variant.efforts))
+    allowed = f"one of: {has}, with {variants[0].name}"
     if asked is None:
-        message = f"This worker's EFFORT is {served}, and {variants[0].name} has for this request: {has}."
-        raise JobError(Code.MODEL_NOT_LOADED, message)
-    allowed = f"what {variants[0].name} has for this request: {has}"
+        raise JobError(Code.MODEL_NOT_LOADED, f"EFFORT: {allowed} (given: {served})")
+    allowed += " for such a request"
     raise JobError(Code.INVALID_FIELD, f"effort: {allowed}", (FieldProblem("effort", asked, allowed),))
