@@ -26,7 +26,8 @@ _GROUP = (Call.NONE, Call.ALL, Call.NONE, Call.PROMPT)
 class Sampling:
     """If a value is None, the one in the checkpoint's own files holds. `fps` is for families that take the time between
     two frames as an input; None: as in the videos that they were trained on. `low_noise_guidance_scale` is for a second
-    denoiser, which makes the steps of low noise; None: it has the same scale as the first."""
+    denoiser, which makes the steps of low noise; None: it has the same scale as the first. `effort` says what is
+    computed of each step."""
 
     steps: int
     guidance_scale: float
