@@ -6,6 +6,7 @@ computed, at the transformer. Distances are those of the decoded frames, before 
 
 import math
 import platform
+import sys
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -64,6 +65,8 @@ def main(
             tally.psnr.append(psnr(frames, exact))
             tally.ssim.append(ssim(frames, exact))
             tally.right += [getattr(seen, name) == wanted for name, wanted in zip(ATTRIBUTES, asked, strict=True)]
+        distances = ", ".join(f"{tier} {tally.psnr[-1]:.1f} dB" for tier, tally in tallies.items())
+        print(f"{number + 1}/{count} {prompt!r}: {distances}", file=sys.stderr, flush=True)
     print(f"sketch, {count} clips of held-out prompts, {platform.machine()}, torch {torch.__version__}\n")
     print("| effort | predictions | saved | PSNR, dB | SSIM | attributes as asked for |")
     print("|---|---|---|---|---|---|")
