@@ -1,5 +1,5 @@
 """Weights for an image, at its build: `python -m builder.fetch --model mochi --variant "" --to /weights`, and with
-`--sound` those of a sound model.
+`--sound` those of a sound model beside it.
 
 It needs of the worker only what `videoworker fetch` does its work with, so that the layer that it makes is made again
 only if that changes.
@@ -14,7 +14,7 @@ import typer
 
 from videoworker.commands.model_arguments import declared_variant
 from videoworker.errors import JobError
-from videoworker.models import SOUND_VARIANTS, VARIANTS
+from videoworker.models import DECLARED, SOUND_VARIANTS
 from videoworker.models.sound_model import SoundModel
 from videoworker.models.video_model import VideoModel
 
@@ -23,7 +23,7 @@ def main(
     model: Annotated[str, typer.Option(help="empty: none")],
     variant: Annotated[str, typer.Option(help="empty: the first; several with commas between")],
     to: Annotated[Path, typer.Option(help="directory that gets the model's folders; made if it is absent")],
-    is_sound: Annotated[bool, typer.Option("--sound", help="the model is one of sounds")] = False,
+    is_sound: Annotated[bool, typer.Option("--sound", help="a sound model beside the one that is served")] = False,
     accept_license: Annotated[bool, typer.Option("--accept-license", envvar="ACCEPT_TENCENT_LICENSE")] = False,
 ) -> None:
     """Fetches the variants of a model. The process ends with one line if it cannot."""
@@ -32,7 +32,7 @@ def main(
     if not model:
         sys.exit(f"{argument}_VARIANT: {variant!r} of no {argument}" if variant else 0)
     try:
-        among: Mapping[str, tuple[VideoModel | SoundModel, ...]] = SOUND_VARIANTS if is_sound else VARIANTS
+        among: Mapping[str, tuple[VideoModel | SoundModel, ...]] = SOUND_VARIANTS if is_sound else DECLARED
         wanted = [declared_variant(model, one or None, among).checkpoint for one in variant.split(",")]
         if all(one.repository for one in wanted):  # else they ship with the repository
             from videoworker.weights.fetch import fetch  # torch takes seconds to import

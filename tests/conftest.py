@@ -35,8 +35,9 @@ _TOGETHER = (
     ("tests/endpoint/",),
     (
         *("tests/test_end_to_end.py", "tests/test_families.py", "tests/test_bad_inputs.py"),
-        *("tests/worker/test_start.py", "tests/worker/test_download.py", "tests/builder/test_train_sketch.py"),
-        *("tests/engine/test_another_device.py", "tests/engine/test_stopped_jobs.py"),
+        *("tests/worker/test_start.py", "tests/worker/test_download.py", "tests/worker/test_sound_alone.py"),
+        *("tests/builder/test_train_sketch.py", "tests/engine/test_another_device.py"),
+        "tests/engine/test_stopped_jobs.py",
         *("tests/commands/test_estimate.py", "tests/commands/test_convert.py"),
     ),
 )

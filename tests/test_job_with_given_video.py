@@ -12,16 +12,20 @@ from tests.media import manifests
 from tests.media.certificates import signer
 from tests.media.clips import Kind, clip, shades, text
 from tests.media.sounds import heard, pictures
-from tests.watches import unheard
+from tests.watches import unheard, watch_that
 from tests.whole_job import settings_in
+from videoworker.engine.device import Device
 from videoworker.engine.engine import Engine
 from videoworker.errors import Code, JobError
 from videoworker.models.foley import FOLEY_XL
+from videoworker.models.sound_model import Part
 from videoworker.origin import COMPOSITE, manifest_beside
+from videoworker.planning.memory import RESERVE
 from videoworker.request import AudioRequest, Container, Progress, Result
 from videoworker.settings import Settings
 from videoworker.watch import Watch
 from videoworker.weights.revision import revision
+from videoworker.worker.probe import facts
 
 SOUND = AudioRequest(prompt="a bell", num_inference_steps=2)
 WEBM = Kind("webm", "libvpx-vp9", options=())
@@ -91,6 +95,20 @@ def test_no_sound_model(settings: Settings, tmp_path: Path) -> None:
         made(bare, b"not looked at", engine=Engine(bare))
     assert raised.value.code is Code.MODEL_NOT_LOADED
     assert "videoworker fetch foley" in raised.value.message
+
+
+@pytest.mark.parametrize("missing_bytes", [0, 1])
+def test_loaded_before_the_first_job(settings: Settings, monkeypatch: pytest.MonkeyPatch, missing_bytes: int) -> None:
+    """All networks lie on a GPU that has room for them, else the part that was read last. Jobs are made from there."""
+    engine = Engine(settings)
+    weights = engine.sounds._parts.weight_bytes(FOLEY_XL, settings.weights_dir / FOLEY_XL.checkpoint.folder)
+    beside = max(FOLEY_XL.activation_bytes(part) for part in Part) + RESERVE
+    monkeypatch.setattr(Device, "is_gpu", True)
+    monkeypatch.setattr(Device, "free_bytes", sum(weights.values()) + beside - missing_bytes)
+    engine.load(engine.survey().served("foley"), watch_that())
+    assert facts(engine)["model"] == "foley xl"
+    assert engine.sounds._parts.held_bytes == (weights[Part.DECODER] if missing_bytes else sum(weights.values()))
+    assert made(settings, clip(shades(12)), engine=engine).video.has_audio
 
 
 def test_cancel(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ def dubbed(task: Task, video: str) -> Draft:
     """Adds sound to the clip that the request's field `video` gives. Its picture is copied. Raises `JobError`."""
     request, engine, watch = task.request, task.engine, task.watch
     assert request.audio is not None  # an API sees to it
-    model = needed_sound_model(engine.survey())
+    model = needed_sound_model(engine.survey(), task.settings.model)
     with watch.stage("decode"):
         clip = read_clip(video, "video", watch)
     task.check_size(len(clip.picture) + sound_bytes(clip.duration, clip.container))

@@ -26,7 +26,11 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_ignore_empty=True, frozen=True, extra="ignore")
 
     api: str | None = Field(None, description="request format if a job's input names none; empty: native")
-    model: str | None = Field(None, description="serve every API with this model; empty: each API's own model")
+    model: str | None = Field(
+        None,
+        description="serve every API with this model; if it makes sounds, only add these to given videos; empty: each "
+        "API's own model",
+    )
     weights_dir: Path = Field(ROOT / "weights", description="folder of the weights, with one folder for each model")
     network_volume: Path = Field(
         Path("/runpod-volume"), description="network volume; has weights in `weights`, and RunPod's cached models"

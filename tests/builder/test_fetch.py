@@ -58,13 +58,14 @@ def test_the_copied_files_fetch_a_checkpoint(fetch: Fetch, tmp_path: Path) -> No
     assert (tmp_path / "weights" / model.checkpoint.folder / "model_index.json").is_file()
 
 
-def test_the_copied_files_fetch_a_sound_model(fetch: Fetch, tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [[], ["--sound"]], ids=["alone", "beside a video model"])
+def test_the_copied_files_fetch_a_sound_model(fetch: Fetch, tmp_path: Path, options: list[str]) -> None:
     """Beside what is there. It is converted on the way."""
     checkpoint = foley.checkpoint_of("xl")
     foley.publish(tmp_path / "hub", "xl")
     (tmp_path / "weights" / "mochi").mkdir(parents=True)
     with serving({origin.repository: tmp_path / "hub" / origin.folder for origin in checkpoint.origins}) as hub:
-        done = fetch(tmp_path / "weights", "foley", "xl", "--sound", hub=hub.url, accepted="true")
+        done = fetch(tmp_path / "weights", "foley", "xl", *options, hub=hub.url, accepted="true")
     assert done.returncode == 0, done.stderr
     verify(checkpoint, tmp_path / "weights" / checkpoint.folder)
     assert (tmp_path / "weights" / "mochi").is_dir()
@@ -81,7 +82,7 @@ def test_nothing_is_fetched_for_no_model_and_for_one_that_ships(fetch: Fetch, tm
     ("asked", "told"),
     [
         (("muchi", ""), "MODEL: 'muchi' is not one of hunyuanvideo-1.5, "),
-        (("foley", ""), "MODEL: 'foley' is not one of hunyuanvideo-1.5, "),
+        (("foley", "xs"), "MODEL_VARIANT: 'xs' is not one of xxl, xl"),
         (("cogvideox", "5b,6b"), "MODEL_VARIANT: '6b' is not one of 2b, 5b, "),
         (("mochi", "720p"), "MODEL_VARIANT: '720p' is no variant: mochi has none"),
         (("", "5b"), "MODEL_VARIANT: '5b' of no MODEL"),

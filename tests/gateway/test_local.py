@@ -309,6 +309,20 @@ def test_health(start: Start, worker: FakeWorker, aside: ThreadPoolExecutor) -> 
     }
 
 
+def test_health_of_sound_alone(start: Start, worker: FakeWorker, aside: ThreadPoolExecutor) -> None:
+    """A worker that makes no videos is no backend."""
+    gateway = start("local", probe_seconds=1000)
+    probed = aside.submit(lambda: worker.done(worker.take()["id"], {"output": FACTS | {"model": "foley xl"}}))
+
+    def is_told() -> None:
+        told = gateway.get("/system-info").json()
+        assert {name: told[name] for name in SYSTEM} == SYSTEM | {"backend": None}
+
+    eventually(is_told)
+    probed.result(PATIENCE)
+    assert gateway.get("/health").json()["backend"] is None
+
+
 def test_other_sites_page(gateway: GatewayHere) -> None:
     """The document's JavaScript may run in any page."""
     answer = gateway.post("/generate", data={}, headers={"Origin": "https://a.page"})

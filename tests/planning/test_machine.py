@@ -7,7 +7,7 @@ import pytest
 
 from tests.apis.samples import parse
 from videoworker.errors import Code, JobError
-from videoworker.models import VARIANTS
+from videoworker.models import DECLARED
 from videoworker.models.cogvideox import COGVIDEOX, COGVIDEOX_1_5_5B, COGVIDEOX_5B, COGVIDEOX_5B_I2V
 from videoworker.models.hunyuanvideo import HUNYUANVIDEO
 from videoworker.models.hunyuanvideo_1_5 import (
@@ -69,13 +69,13 @@ def test_nothing_installed(machine: Machine) -> None:
     """No model is chosen that is not here, not even one that may be fetched."""
     with pytest.raises(JobError) as caught:
         machine.best_installed()
-    assert (caught.value.code, caught.value.message) == (Code.MODEL_NOT_LOADED, "No model is installed.")
+    assert (caught.value.code, caught.value.message) == (Code.MODEL_NOT_LOADED, "No video model is installed.")
 
 
 def test_unknown_model() -> None:
     error = refused(with_gpu(SKETCH), "sora")
     assert error.code is Code.INVALID_FIELD
-    assert error.message == f"There is no model 'sora'; there are: {', '.join(VARIANTS)}."
+    assert error.message == f"There is no model 'sora'; there are: {', '.join(DECLARED)}."
 
 
 @pytest.mark.parametrize(

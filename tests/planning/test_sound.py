@@ -11,7 +11,7 @@ from videoworker.models.foley import FOLEY_XL, FOLEY_XXL
 from videoworker.models.ltx import LTX
 from videoworker.models.sketch import SKETCH
 from videoworker.models.sketch_foley import SKETCH_FOLEY
-from videoworker.models.sound_model import Part
+from videoworker.models.sound_model import Part, SoundModel
 from videoworker.planning.machine import Machine
 from videoworker.planning.memory import GIB
 from videoworker.planning.plan import Plan, make_plan, needed_sound_model
@@ -77,6 +77,64 @@ def test_model_for_a_callers_clip(there: Machine, model: object) -> None:
     assert needed_sound_model(there) == model
 
 
+@pytest.mark.parametrize(
+    ("there", "served", "model"),
+    [
+        (machine(SKETCH_FOLEY.checkpoint, FOLEY_XL.checkpoint), "sketch-foley", SKETCH_FOLEY),
+        (machine(SKETCH_FOLEY.checkpoint, FOLEY_XL.checkpoint), "foley", FOLEY_XL),
+        (machine(SKETCH_FOLEY.checkpoint, may_fetch=True), "foley", FOLEY_XXL),
+        (machine(SKETCH_FOLEY.checkpoint, FOLEY_XL.checkpoint), "sketch", FOLEY_XL),
+    ],
+)
+def test_model_that_is_served(there: Machine, served: str, model: object) -> None:
+    """If it makes sounds, it is loaded at the start and makes those of callers' clips."""
+    assert needed_sound_model(there, served) == model
+    if served != "sketch":
+        assert there.served(served) == model
+
+
+def test_served_sound_model_is_absent() -> None:
+    there = machine(SKETCH_FOLEY.checkpoint)
+    with pytest.raises(JobError) as at_start:
+        there.served("foley")
+    with pytest.raises(JobError) as by_job:
+        needed_sound_model(there, "foley")
+    for error in (at_start.value, by_job.value):
+        assert (error.code, error.message) == (Code.MODEL_NOT_LOADED, FOLEY_XXL.checkpoint.absence)
+
+
+def test_sound_alone() -> None:
+    """A sound model is loaded at the start if there is no video model."""
+    assert machine(SKETCH_FOLEY.checkpoint).first("sketch", takes_video=True) == SKETCH_FOLEY
+    assert machine(SKETCH_FOLEY.checkpoint, FOLEY_XL.checkpoint).first(None, takes_video=True) == FOLEY_XL
+    assert machine(FOLEY_XL.checkpoint, may_fetch=True).first("ltx", takes_video=True) == LTX
+    assert machine(FOLEY_XL.checkpoint, LTX.checkpoint).first("ltx", takes_video=True) == LTX
+
+
+@pytest.mark.parametrize(
+    ("there", "of_api", "takes_video", "message"),
+    [
+        (machine(LTX.checkpoint, FOLEY_XL.checkpoint), "sketch", True, SKETCH.checkpoint.absence),
+        (machine(FOLEY_XL.checkpoint), "ltx", False, LTX.checkpoint.absence),
+        (machine(FOLEY_XL.checkpoint), None, False, "No video model is installed."),
+        (machine(), "sketch", True, SKETCH.checkpoint.absence),
+    ],
+    ids=["another video model", "no job gives a video", "and no model is meant", "nothing"],
+)
+def test_no_sound_alone(there: Machine, of_api: str | None, takes_video: bool, message: str) -> None:
+    with pytest.raises(JobError) as caught:
+        there.first(of_api, takes_video)
+    assert (caught.value.code, caught.value.message) == (Code.MODEL_NOT_LOADED, message)
+
+
+def test_no_video_of_a_sound_model() -> None:
+    there = machine(SKETCH.checkpoint, FOLEY_XL.checkpoint)
+    with pytest.raises(JobError) as caught:
+        make_plan(VideoRequest("native", "a bell rings", model="sketch"), there, served="foley")
+    assert caught.value.code is Code.MODEL_NOT_LOADED
+    assert caught.value.message.startswith("No video model is served here: foley makes no videos")
+
+
 def test_none_to_fetch() -> None:
     """Nothing is fetched that cannot run here, or that nobody has published."""
     there = machine(may_fetch=True, has_gpu=False)
@@ -120,21 +178,18 @@ ONE_GIB = replace(FOLEY_XXL, extract_bytes=GIB, denoise_bytes=GIB, decode_bytes=
 )
 def test_room(free: int, room: Room) -> None:
     """The video model needs 30 GiB, 2 of them in reserve. The sound needs 12, and one beside them."""
-    plan = plan_sound(AudioRequest(), ONE_GIB, seconds=1)
-    assert room_for(plan, PARTS, 30 * GIB, free * GIB) is room
+    assert room_for(ONE_GIB, PARTS, 30 * GIB, free * GIB) is room
 
 
 def test_no_room() -> None:
-    plan = plan_sound(AudioRequest(), ONE_GIB, seconds=1)
     with pytest.raises(JobError) as caught:
-        room_for(plan, PARTS, 30 * GIB, 12 * GIB)
+        room_for(ONE_GIB, PARTS, 30 * GIB, 12 * GIB)
     assert caught.value.code is Code.OUT_OF_MEMORY
     assert "at least 13.0 GiB, and 12.0 GiB are free" in caught.value.message
 
 
 @pytest.mark.parametrize(("model", "card"), [(FOLEY_XL, 8), (FOLEY_XXL, 12)])
-def test_cards(model: object, card: int) -> None:
+def test_cards(model: SoundModel, card: int) -> None:
     """XL fits a card of 8 GB and XXL one of 12, beside nothing else. A card has about 0.2 GiB less than its name."""
-    plan = plan_sound(AudioRequest(), model, seconds=30)  # type: ignore[arg-type]
-    parts = {part: sum(component.size for component in plan.model.components(part)) for part in Part}
-    assert room_for(plan, parts, 10**12, round((card - 0.2) * GIB)) is Room.BY_PART
+    parts = {part: sum(component.size for component in model.components(part)) for part in Part}
+    assert room_for(model, parts, 10**12, round((card - 0.2) * GIB)) is Room.BY_PART

@@ -34,7 +34,7 @@ def test_wrong_setting(tmp_path: Path, environment: dict[str, str], told: list[s
         ({"MODEL": "sketchy"}, ["sketchy"]),
         ({"MODEL": "sketch", "EFFORT": "turbo"}, ["EFFORT: one of: exact, full, fast, with sketch (given: turbo)"]),
         ({"MODEL": "mochi", "WEIGHTS_DIR": "."}, ["The weights of mochi"]),
-        ({"API": "local", "WEIGHTS_DIR": "."}, ["No model is installed"]),
+        ({"API": "local", "WEIGHTS_DIR": "."}, ["No video model is installed"]),
         (
             {"RUNPOD_GPU_COUNT": "1", "CUDA_VISIBLE_DEVICES": "", "MODEL": "mochi", "ALLOW_DOWNLOAD": "true"},
             ["RunPod has given a GPU that torch cannot use", "the driver is ", "torch is built for "],

@@ -27,6 +27,11 @@ class Api(Generic[InputType]):
     error: Callable[[JobError, str], dict[str, Any]]
     worker_name: str = ""
 
+    @property
+    def takes_video(self) -> bool:
+        """Whether a request may give a video, to which sound is added."""
+        return "video" in self.schema.model_fields
+
     def parse(self, raw: Mapping[str, Any]) -> VideoRequest:
         """The request that a job's `input` makes. Raises `JobError` with every problem of the input in `fields`."""
         return self.translate(validation.validated(self.schema, _without_api(validation.as_object(raw))))

@@ -55,7 +55,7 @@ def estimate(
     if free is None and hardware.is_gpu:
         free = hardware.free_bytes
     if request.video is not None and request.audio is not None:
-        for line in _sound(plan_sound(request.audio, needed_sound_model(machine), 0.0), 0, free):
+        for line in _sound(plan_sound(request.audio, needed_sound_model(machine, current.model), 0.0), 0, free):
             typer.echo(line)
         return
     plan = make_plan(request, machine, current.model, current.effort)
@@ -120,7 +120,7 @@ def _sound(sound: SoundPlan, video: int, free: int | None) -> Iterator[str]:
     if free is None:
         return
     try:
-        yield f"room       {room_for(sound, parts, video, free)} ({free / GIB:.1f} GiB are free)"
+        yield f"room       {room_for(sound.model, parts, video, free)} ({free / GIB:.1f} GiB are free)"
     except JobError as error:
         yield f"room       none: {error.message}"
 

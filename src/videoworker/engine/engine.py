@@ -98,14 +98,17 @@ class Engine:
             has_gpu=self._device.is_gpu,
         )
 
-    def load(self, model: VideoModel, watch: Watch) -> None:
+    def load(self, model: VideoModel | SoundModel, watch: Watch) -> None:
         """Puts a variant's weights on the device before the first job.
 
         Raises `JobError`: MODEL_NOT_LOADED if they are absent or not whole, GPU_UNAVAILABLE if the machine cannot run
         them, or the watch's.
         """
         source = self._bring(model, watch)
-        self._device.use(model, source.folder, self._first_placement(model, source), watch)
+        if isinstance(model, SoundModel):
+            self.sounds.load(model, source.folder, watch)
+        else:
+            self._device.use(model, source.folder, self._first_placement(model, source), watch)
 
     def prepare(self, plan: Plan, watch: Watch) -> Prepared:
         """Brings all checkpoints that a plan needs to this machine, before minutes are spent on its first segment.

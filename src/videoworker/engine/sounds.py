@@ -15,7 +15,7 @@ from videoworker.errors import Code, JobError
 from videoworker.families import family_of_sound
 from videoworker.families.sound_family import Footage, Viewer, Wanted, waveform
 from videoworker.models.checkpoint import Checkpoint
-from videoworker.models.sound_model import Part
+from videoworker.models.sound_model import Part, SoundModel
 from videoworker.planning.memory import RESERVE
 from videoworker.planning.sound import Room, SoundPlan, room_for
 from videoworker.watch import Watch
@@ -49,13 +49,25 @@ class Sounds:
         """The sound of `footage`. `folder` has its model's weights. The video model needs `video_bytes` in all; None:
         none is used, and what lies on the device may stay there if there is room. Raises `JobError` OUT_OF_MEMORY if
         the device is too small for the sound."""
-        room = Room.BESIDE
-        if self._device.is_gpu:
-            beside = self._device.held_bytes - self._parts.held_bytes + RESERVE if video_bytes is None else video_bytes
-            parts = self._parts.weight_bytes(plan.model, folder)
-            room = room_for(plan, parts, beside, self._device.free_bytes)
-            _log.info("room for sound", model=plan.model.name, variant=plan.model.variant, room=room)
-        return SoundTask(plan, folder, footage, room)
+        return SoundTask(plan, folder, footage, self._room(plan.model, folder, video_bytes))
+
+    def load(self, model: SoundModel, folder: Path, watch: Watch) -> None:
+        """Puts the model's networks on the device before the first job. Where there is no room for all of them, each
+        part is read and makes room for the next. Raises `JobError` as `prepare` does, or MODEL_NOT_LOADED if the files
+        cannot be read."""
+        others_stay = self._room(model, folder, None) is not Room.BY_PART
+        for part in Part:
+            self._parts.use(model, folder, part, others_stay, watch)
+        _log.warning("no video model is served: jobs must give a video, to which sound is added", model=model.name)
+
+    def _room(self, model: SoundModel, folder: Path, video_bytes: int | None) -> Room:
+        """As `prepare` says."""
+        if not self._device.is_gpu:
+            return Room.BESIDE
+        beside = self._device.held_bytes - self._parts.held_bytes + RESERVE if video_bytes is None else video_bytes
+        room = room_for(model, self._parts.weight_bytes(model, folder), beside, self._device.free_bytes)
+        _log.info("room for sound", model=model.name, variant=model.variant, room=room)
+        return room
 
     def make_room(self, video_bytes: int) -> None:
         """Frees what lies here, unless the device has room for the video model beside it. That needs `video_bytes` in

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from videoworker.errors import Code, JobError
-from videoworker.models import SOUND_VARIANTS, VARIANTS
+from videoworker.models import DECLARED, SOUND_VARIANTS, VARIANTS
 from videoworker.models.checkpoint import Checkpoint
 from videoworker.models.sound_model import SoundModel
 from videoworker.models.video_model import VideoModel
@@ -22,30 +22,60 @@ class Machine:
     has_gpu: bool
 
     def best_installed(self) -> str:
-        """The name of the best model that is installed and runs here. Raises `JobError` MODEL_NOT_LOADED if there is
-        none."""
+        """The name of the best video model that is installed and runs here. Raises `JobError` MODEL_NOT_LOADED if there
+        is none."""
         for model in (variant for variants in VARIANTS.values() for variant in variants):
             if (self.has_gpu or not model.needs_gpu) and self.is_installed(model.checkpoint):
                 return model.name
-        raise JobError(Code.MODEL_NOT_LOADED, "No model is installed.")
+        raise JobError(Code.MODEL_NOT_LOADED, "No video model is installed.")
 
     def variant_for(self, name: str, request: VideoRequest | None = None, effort: Effort | None = None) -> VideoModel:
-        """The variant of the model `name` that serves a request. Without a request, the variant to start with. `effort`
-        is the worker's tier, for requests that ask for none; None: the variant's default.
+        """The variant of the video model `name` that serves a request. Without a request, the variant to start with.
+        `effort` is the worker's tier, for requests that ask for none; None: the variant's default.
 
         Of the variants that suit the request it is the first that is installed. If none is, it is the first of them.
 
         Raises `JobError`: INVALID_FIELD if there is no such model, or no variant of the tier that is asked for;
-        MODEL_NOT_LOADED if there is none of the worker's tier, or if the weights are absent and may not be fetched.
+        MODEL_NOT_LOADED if it is a model of sounds, if there is no variant of the worker's tier, or if the weights are
+        absent and may not be fetched.
         """
+        if name in SOUND_VARIANTS:
+            message = (
+                f"No video model is served here: {name} makes no videos, but adds sound to a `video` that is given."
+            )
+            raise JobError(Code.MODEL_NOT_LOADED, message)
         if name not in VARIANTS:
-            raise JobError(Code.INVALID_FIELD, f"There is no model {name!r}; there are: {', '.join(VARIANTS)}.")
+            raise JobError(Code.INVALID_FIELD, f"There is no model {name!r}; there are: {', '.join(DECLARED)}.")
         variants = VARIANTS[name] if request is None else suited(VARIANTS[name], request)
         variants = of_effort(variants, None if request is None else request.effort, effort)
         model = next((variant for variant in variants if self.is_installed(variant.checkpoint)), variants[0])
         if not self._has(model.checkpoint):
             raise JobError(Code.MODEL_NOT_LOADED, model.checkpoint.absence)
         return model
+
+    def sound_variant_for(self, name: str) -> SoundModel:
+        """The first variant of the sound model `name` that is installed, else its first. Raises `JobError`
+        MODEL_NOT_LOADED if its weights are absent and may not be fetched."""
+        variants = SOUND_VARIANTS[name]
+        model = next((variant for variant in variants if self.is_installed(variant.checkpoint)), variants[0])
+        if not self._has(model.checkpoint):
+            raise JobError(Code.MODEL_NOT_LOADED, model.checkpoint.absence)
+        return model
+
+    def served(self, name: str, effort: Effort | None) -> VideoModel | SoundModel:
+        """The variant to start with of the one model that is served. `effort` is the worker's tier. Raises `JobError`
+        as `variant_for` does."""
+        return self.sound_variant_for(name) if name in SOUND_VARIANTS else self.variant_for(name, None, effort)
+
+    def first(self, of_api: str | None, takes_video: bool, effort: Effort | None) -> VideoModel | SoundModel:
+        """The variant to start with if no one model is served. `of_api` is the API's own model; None: the best that is
+        installed. If jobs may give a video, and there is neither a video model nor leave to fetch one, it is the best
+        sound model. `effort` is the worker's tier. Raises `JobError` MODEL_NOT_LOADED."""
+        videos = (variant for variants in VARIANTS.values() for variant in variants)
+        is_without = takes_video and not any(self._has(variant.checkpoint) for variant in videos)
+        if is_without and (sound := self.sound_model()) is not None:
+            return sound
+        return self.variant_for(of_api or self.best_installed(), None, effort)
 
     def sound_models(self, video_model: str | None = None) -> list[SoundModel]:
         """All for this model's videos, the best first. Without a model the video is a caller's: then those that are

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from videoworker.canvas import Canvas
 from videoworker.errors import Code, FieldProblem, JobError
+from videoworker.models import SOUND_VARIANTS
 from videoworker.models.sampling import Sampling
 from videoworker.models.sound_model import SoundModel
 from videoworker.models.video_model import VideoModel
@@ -76,9 +77,10 @@ def _with_sound(plan: Plan, wanted: AudioRequest, machine: Machine) -> Plan:
     return replace(plan, sound=plan_sound(wanted, model, plan.num_frames / plan.fps), notes=tuple(notes))
 
 
-def needed_sound_model(machine: Machine) -> SoundModel:
-    """The model for a job that makes nothing but a sound. Raises `JobError` MODEL_NOT_LOADED if there is none."""
-    model = machine.sound_model()
+def needed_sound_model(machine: Machine, served: str | None = None) -> SoundModel:
+    """The model for a job that makes nothing but a sound: `served`, if the one model that the operator serves is one of
+    sounds. Raises `JobError` MODEL_NOT_LOADED if there is none."""
+    model = machine.sound_variant_for(served) if served in SOUND_VARIANTS else machine.sound_model()
     if model is None:
         best = machine.sound_models()
         raise JobError(Code.MODEL_NOT_LOADED, f"No sound model is installed. {_how_to_fetch(best)}")

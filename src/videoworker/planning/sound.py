@@ -28,11 +28,6 @@ class SoundPlan:
     sampling: Sampling
     seed: int | None
 
-    @property
-    def activation_bytes(self) -> int:
-        """Bytes beside the weights at the worst moment."""
-        return max(self.model.activation_bytes(part) for part in Part)
-
 
 def plan_sound(wanted: AudioRequest, model: SoundModel, seconds: float) -> SoundPlan:
     """The plan of the sound of so many seconds. Raises `JobError` INVALID_DURATION if the clip is too long for one."""
@@ -49,15 +44,16 @@ def plan_sound(wanted: AudioRequest, model: SoundModel, seconds: float) -> Sound
     return SoundPlan(model, (negative, wanted.prompt or ""), Sampling(steps, guidance_scale), wanted.seed)
 
 
-def room_for(plan: SoundPlan, parts: Mapping[Part, int], video: int, free: int) -> Room:
-    """All are bytes: the weights of each part, what the video model needs in all, and what the device has for both.
-    Raises `JobError` OUT_OF_MEMORY if it has too little for the largest part alone."""
-    beside = plan.activation_bytes + RESERVE
-    if video + sum(parts.values()) + plan.activation_bytes <= free:  # the video's bytes have the reserve
+def room_for(model: SoundModel, parts: Mapping[Part, int], video: int, free: int) -> Room:
+    """What lies on the device while the model works. All are bytes: the weights of each of its parts, what the video
+    model needs in all, and what the device has for both. Raises `JobError` OUT_OF_MEMORY if it has too little for the
+    largest part alone."""
+    beside = max(model.activation_bytes(part) for part in Part)
+    if video + sum(parts.values()) + beside <= free:  # the video's bytes have the reserve
         return Room.BESIDE
-    if sum(parts.values()) + beside <= free:
+    if sum(parts.values()) + beside + RESERVE <= free:
         return Room.ALONE
-    least = max(bytes + plan.model.activation_bytes(part) for part, bytes in parts.items()) + RESERVE
+    least = max(bytes + model.activation_bytes(part) for part, bytes in parts.items()) + RESERVE
     if least > free:
         raise JobError(
             Code.OUT_OF_MEMORY,

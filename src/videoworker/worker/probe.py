@@ -27,10 +27,12 @@ def answering(handle: Handle, engine: Engine) -> Handle:
 
 
 def facts(engine: Engine) -> dict[str, Any]:
-    """`model` is the one that is loaded, None if there is none. `gpu` is None without a GPU."""
+    """`model` is the video model that is loaded, else that of sounds, None if there is neither. `gpu` is None without a
+    GPU."""
     memory = psutil.virtual_memory()
+    loaded = engine.loaded or engine.sounds.loaded
     return {
-        "model": None if engine.loaded is None else engine.loaded.title,
+        "model": None if loaded is None else loaded.title,
         "gpu": _gpu() if torch.cuda.is_available() else None,
         "cpu_percent": psutil.cpu_percent(),  # since the last probe, or since the start
         "memory": {"total_bytes": memory.total, "free_bytes": memory.available},

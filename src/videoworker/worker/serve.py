@@ -55,7 +55,11 @@ def _load(engine: Engine, current: Settings) -> None:
     whole."""
     api = apis.select({}, current.api)
     machine = engine.survey()
-    model = machine.variant_for(current.model or api.model or machine.best_installed(), None, current.effort)
+    effort = current.effort
+    if current.model:
+        model = machine.served(current.model, effort)
+    else:
+        model = machine.first(api.model, api.takes_video, effort)
     engine.load(model, _start_watch())
     structlog.get_logger().info("serving", api=api.name, model=model.name, version=__version__)
 

@@ -24,6 +24,7 @@ from videoworker.gateway.pictures import MOST_FORM_BYTES, carried
 from videoworker.gateway.service import Service, Wish
 from videoworker.http.disconnect import while_connected
 from videoworker.http.form import limited_form
+from videoworker.models import MODELS
 
 _STATUSES = (400, 403, 404, 500, 503)  # that the document has
 _NO_FILE = "Video file not found"
@@ -93,9 +94,11 @@ def _app(service: Service) -> FastAPI:
 
 
 async def _backend(service: Service, behind: Health) -> str | None:
-    """What a worker has loaded, else what made the last video; None if neither is known."""
+    """The video model that a worker has loaded, else what made the last video; None if neither is known."""
     if behind.facts is not None and behind.facts.model is not None:
-        return backend_of(behind.facts.model.partition(" ")[0])  # without its variant
+        model = behind.facts.model.partition(" ")[0]  # without its variant
+        if model in MODELS:
+            return backend_of(model)
     last = await service.page(Query(frozenset({State.COMPLETED}), limit=1))
     return next((backend_of(job.video.model) for job in last.jobs if job.video), None)
 
