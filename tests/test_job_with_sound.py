@@ -12,8 +12,6 @@ import pytest
 import torch
 from torch.utils.hooks import RemovableHandle
 
-from builder import tiny
-from builder.declared import FIRST_OF_FAMILY
 from builder.tiny import cogvideox, foley
 from tests import whole_job
 from tests.watches import unheard, watch_that
@@ -26,7 +24,7 @@ from videoworker.media.sound_codec import encode as true_encode
 from videoworker.models.foley import FOLEY_XL
 from videoworker.models.sketch_foley import SKETCH_FOLEY
 from videoworker.planning.plan import make_plan
-from videoworker.request import AudioRequest, Container, Progress, Result, VideoRequest
+from videoworker.request import AudioRequest, Progress, Result, VideoRequest
 from videoworker.settings import Settings
 from videoworker.watch import Watch
 from videoworker.weights.revision import revision
@@ -46,8 +44,6 @@ SMALL: dict[str, Any] = {
 def weights_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("weights")
     foley.save(folder / FOLEY_XL.checkpoint.folder, "xl")
-    for model in FIRST_OF_FAMILY.values():
-        tiny.save(model, folder / model.checkpoint.folder)
     cogvideox.save(folder / "sketch", "sketch")
     return folder
 
@@ -70,25 +66,6 @@ def heard(path: Path) -> np.ndarray[Any, np.dtype[np.float32]]:
     """The samples of a file's sound."""
     with av.open(path) as container:
         return np.concatenate([frame.to_ndarray()[0] for frame in container.decode(audio=0)])
-
-
-FAMILIES = [
-    pytest.param(model.name, container, id=f"{family}-{container}")
-    for (family, model), container in zip(FIRST_OF_FAMILY.items(), 4 * ("mp4", "webm"), strict=False)
-]
-
-
-@pytest.mark.parametrize(("model", "container"), FAMILIES)
-def test_every_family(settings: Settings, model: str, container: Container) -> None:
-    """The sound is as long as the picture, which is one frame. Answer and file say which model made it."""
-    result = made(settings, model=model, container=container, num_frames=1, fps=2)
-    assert result.video.has_audio and result.timings["sound"] > 0
-    with av.open(file_of(result)) as opened:
-        (sound,) = opened.streams.audio
-        assert sound.rate == 48_000
-        assert opened.metadata.get("sound_model", opened.metadata.get("SOUND_MODEL")) == "foley"
-    assert abs(len(heard(file_of(result))) / 48_000 - 1 / 2) < 0.02
-    assert heard(file_of(result)).std() > 0.001
 
 
 def test_the_same_again(settings: Settings) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,22 @@ def heard(path: Path) -> NDArray[np.float32]:
     """What a player makes of the sound: [samples], where 1 is full scale."""
     raw = subprocess.check_output(["ffmpeg", "-v", "error", "-i", str(path), "-vn", "-f", "f32le", "-"])
     return np.frombuffer(raw, np.float32)
+
+
+def check_together(path: Path, num_frames: int, fps: int) -> None:
+    """Picture and sound begin at 0 and have exactly the same length."""
+    seconds = Fraction(num_frames, fps)
+    picture, sound = probe(path, "-show_streams")["streams"]
+    assert (picture["start_time"], sound["sample_rate"]) == ("0.000000", str(SAMPLE_RATE))
+    if path.suffix == ".webm":  # it counts the 6.5 ms before 0 that Opus begins with, and its clock has milliseconds
+        assert sound["start_time"] == "-0.007000"
+        assert len(heard(path)) == seconds * SAMPLE_RATE
+        moments = [int(moment) for moment, *_ in pictures(path)]
+        assert len(moments) == num_frames and abs(moments[-1] - 1000 * (seconds - Fraction(1, fps))) <= 1
+    else:
+        assert sound["start_time"] == "0.000000"
+        for stream in (picture, sound):
+            assert stream["duration_ts"] * Fraction(stream["time_base"]) == seconds
 
 
 def pitch(samples: NDArray[np.float32]) -> float:

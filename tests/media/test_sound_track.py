@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.media.sounds import form, heard, pictures, pitch, probe, silent, tone
+from tests.media.sounds import check_together, form, heard, pictures, pitch, probe, silent, tone
 from tests.media.test_file import boxes
 from tests.watches import unheard, watch_that
 from videoworker.errors import Code, JobError
@@ -44,14 +44,8 @@ def test_lengths(tmp_path: Path, container: Container, num_frames: int, fps: int
     streams = probe(path, "-show_streams")["streams"]
     assert [stream["codec_name"] for stream in streams] == CODECS[container]
     assert streams[0]["r_frame_rate"] == f"{fps}/1"
-    assert streams[1]["sample_rate"] == str(SAMPLE_RATE)
-    # Opus begins with 6.5 ms that are not played. A webm counts them, and says so.
-    assert [float(stream["start_time"]) for stream in streams] == pytest.approx([0, 0], abs=0.0071)
-    if container == "mp4":
-        assert [stream["start_time"] for stream in streams] == ["0.000000", "0.000000"]
-        assert [float(stream["duration"]) for stream in streams] == pytest.approx([num_frames / fps] * 2, abs=1e-4)
+    check_together(path, num_frames, fps)
     assert float(probe(path, "-show_format")["format"]["duration"]) == pytest.approx(num_frames / fps, abs=0.01)
-    assert len(heard(path)) / SAMPLE_RATE == pytest.approx(num_frames / fps, abs=1 / fps)
     check_plays(path, wanted, watch_that())
     assert path.stat().st_size <= estimated_bytes(wanted)
     assert list(tmp_path.iterdir()) == [path]
