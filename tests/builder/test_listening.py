@@ -2,17 +2,20 @@
 
 import random
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
 import torch
 
+from builder.evaluate_sketch_foley import Case, in_windows, judged
 from builder.sketch.scenes import TRAINED, draw_centred_scene, render
 from builder.sketch_foley.codec import decoder
 from builder.sketch_foley.measure import Heard, bounces_seen, listen
 from builder.sketch_foley.scores import Take, bounces, score
 from builder.sketch_foley.sounds import CHANNELS, TIMBRES, latents
 from videoworker.families.foley.codec import FoleyDecoder
+from videoworker.families.sound_family import Footage
 
 NEAR = 0.03  # seconds
 
@@ -80,3 +83,14 @@ def test_silence(codec: FoleyDecoder) -> None:
     found = listen(samples.numpy())
     assert found.timbre == "silence" and found.onsets == []
     assert 0 < np.abs(samples.numpy()).max() < 0.01
+
+
+def test_each_window_is_heard() -> None:
+    """A sound of 12 seconds is made in two, of which the second alone has its end."""
+    samples = np.zeros(12 * 48_000, np.float32)
+    samples[-48_000:] = 0.3 * np.sin(2 * np.pi * 300 * np.arange(48_000) / 48_000)
+    first, second = in_windows(samples, Footage(144, Fraction(12)))
+    assert (first.timbre, second.timbre) == ("silence", "hum")
+    case = Case(0, ("star", "red", "blue", "still"), "silence", "silence")
+    verdicts = [is_right for _, is_right in judged(case, listen(samples), [first, second], [])]
+    assert verdicts == [True, False]
