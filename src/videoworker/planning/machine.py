@@ -62,12 +62,12 @@ class Machine:
             raise JobError(Code.MODEL_NOT_LOADED, model.checkpoint.absence)
         return model
 
-    def served(self, name: str, effort: Effort | None) -> VideoModel | SoundModel:
+    def served(self, name: str, effort: Effort | None = None) -> VideoModel | SoundModel:
         """The variant to start with of the one model that is served. `effort` is the worker's tier. Raises `JobError`
         as `variant_for` does."""
         return self.sound_variant_for(name) if name in SOUND_VARIANTS else self.variant_for(name, None, effort)
 
-    def first(self, of_api: str | None, takes_video: bool, effort: Effort | None) -> VideoModel | SoundModel:
+    def first(self, of_api: str | None, takes_video: bool, effort: Effort | None = None) -> VideoModel | SoundModel:
         """The variant to start with if no one model is served. `of_api` is the API's own model; None: the best that is
         installed. If jobs may give a video, and there is neither a video model nor leave to fetch one, it is the best
         sound model. `effort` is the worker's tier. Raises `JobError` MODEL_NOT_LOADED."""
