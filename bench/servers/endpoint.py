@@ -29,12 +29,12 @@ AS_WORKER = {"Authorization": TOKEN}
 Answer = TypeVar("Answer")
 
 
-def eventually(check: Callable[[], Answer]) -> Answer:
-    """What `check` gives once it no longer fails an assertion."""
+def eventually(check: Callable[[], Answer], patience: float = PATIENCE) -> Answer:
+    """What `check` gives once it no longer fails an assertion. Its last failure after `patience` seconds."""
     return Retrying(
         retry=retry_if_exception_type((AssertionError, requests.RequestException)),
         wait=wait_fixed(0.05),
-        stop=stop_after_delay(PATIENCE),
+        stop=stop_after_delay(patience),
         reraise=True,
     )(check)
 
