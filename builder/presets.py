@@ -53,7 +53,7 @@ PRICES = {
     "HOPPER_141": 0.00155,
     "BLACKWELL_180": 0.00240,
 }
-_POOL_OF = {"H100": "ADA_80_PRO", "H200": "HOPPER_141"}  # of the cards that figures are of
+_POOL_OF = {"an H100": "ADA_80_PRO", "an H200": "HOPPER_141"}  # of the cards that figures are of
 
 # Error correction takes a sixteenth of a card's memory if it is done there: an L40S of 48 GB has 45.0 GiB.
 _USABLE_BYTES_PER_GB = GIB * 15 // 16
@@ -123,7 +123,9 @@ class Preset:
 
     @property
     def estimates(self) -> tuple[Estimate, ...]:
-        """Of the default clip, by published figures."""
+        """Of the default clip, by published figures of cards."""
+        if not self.model.needs_gpu:
+            return ()
         return estimates(plan_clip(VideoRequest(api="native", prompt="-"), self.model))
 
     def needed(self, placement: Placement) -> int:
@@ -135,7 +137,7 @@ class Preset:
 
 def price(estimate: Estimate) -> float:
     """USD on the card of the figure."""
-    return estimate.seconds * PRICES[_POOL_OF[estimate.figure.gpu]]
+    return estimate.seconds * PRICES[_POOL_OF[estimate.figure.device]]
 
 
 def _bytes_beside(checkpoint: Checkpoint) -> int:

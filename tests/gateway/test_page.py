@@ -1,6 +1,7 @@
 """The page in a real browser: make, watch, keep; on a desktop and on a phone, in light and dark."""
 
 import io
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,10 +12,12 @@ import pytest
 import requests
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.security import HTTPBearer
-from PIL import Image
+from PIL import Image, ImageChops, ImageStat
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from bench.servers.apis import served
 from bench.servers.endpoint import PATIENCE, eventually
+from builder import page_picture
 from tests.gateway.conftest import Start
 from tests.gateway.running_gateway import FakeWorker, FaultyEndpoint, GatewayHere
 from tests.handler_process import ROOT
@@ -45,7 +48,7 @@ BIG_SEED = "9007199254740993"  # one that is no number of JavaScript's
 
 Visit = Callable[..., Page]
 
-SHOWS_RED = """async video => {
+SHOWN = """async video => {
     if (video.readyState < 2) await new Promise(done => video.onloadeddata = done);
     video.muted = true;
     await video.play();
@@ -144,6 +147,7 @@ def headline(page: Page, words: str) -> None:
 def test_make_watch_keep(gateway: GatewayHere, worker: FakeWorker, visit: Visit, red_video: bytes) -> None:
     worker.content = red_video
     page = visit(gateway.url)
+    page.locator("summary").click()
     fill(page, Prompt="a red field", Seed=BIG_SEED, Width="256")
     expect(page.locator("#estimate")).to_contain_text("GiB")
     press(page, "Make the video")
@@ -167,7 +171,7 @@ def test_make_watch_keep(gateway: GatewayHere, worker: FakeWorker, visit: Visit,
     worker.finish(job)
     headline(page, "Finished")
     video = page.locator("#job video")
-    red, green, blue = video.evaluate(SHOWS_RED)
+    red, green, blue = video.evaluate(SHOWN)
     assert red > 240 and max(green, blue) < 15
     assert video.evaluate(LOUDNESS) > 0.3
     expect(page.locator("dl")).to_contain_text("Seed7")
@@ -177,10 +181,11 @@ def test_make_watch_keep(gateway: GatewayHere, worker: FakeWorker, visit: Visit,
         page.get_by_role("link", name="Download").click()
     assert Path(download.value.path()).read_bytes() == red_video
 
-    fill(page, Prompt="", Seed="")
+    fill(page, Prompt="")
     press(page, "Again with this seed")
     expect(page.get_by_label("Prompt", exact=True)).to_be_focused()
     assert page.get_by_label("Prompt", exact=True).input_value() == "a red field"
+    expect(page.get_by_label("Seed", exact=True)).to_be_visible()
     assert page.get_by_label("Seed", exact=True).input_value() == "7"
 
     page.goto(gateway.url)  # the last videos are there, and each has its address
@@ -205,29 +210,63 @@ def test_phone(gateway: GatewayHere, worker: FakeWorker, visit: Visit, red_video
     has_no_barrier(page)
 
 
+def test_a_video_of_the_worker(visit: Visit, tmp_path: Path) -> None:
+    """Nothing stands in for anything: what is asked for is seen and heard. The picture in README.md shows this page."""
+    with served(tmp_path, page_picture.API) as service:
+        width, height = page_picture.SIZE
+        page = visit(service.url, viewport={"width": width, "height": height}, color_scheme="light")
+        picture = page_picture.make_and_look(page)
+        video = page.locator("#job video")
+        red, green, blue = video.evaluate(SHOWN)
+        assert blue > 150 and max(red, green) < 110
+        assert video.evaluate(LOUDNESS) > 0.01
+        expect(page.locator("dl")).to_contain_text("Soundyes")
+    with Image.open(page_picture.PICTURE) as kept:
+        assert unlike(picture, kept.convert("RGB")) < 4, "python -m builder.page_picture makes it anew"
+
+
+def unlike(one: Image.Image, other: Image.Image) -> float:
+    """How much the page differs on average, in 255ths, but for the videos and what is said of them."""
+    width, height = page_picture.SIZE
+    form = (0, 0, width * 2 // 5, height)
+    difference = ImageChops.difference(one.crop(form), other.crop(form)).convert("L")
+    return ImageStat.Stat(difference).mean[0]
+
+
 def test_wrong_field(gateway: GatewayHere, endpoint: FaultyEndpoint, visit: Visit) -> None:
     """By the keyboard alone. It is said at the field, and the field has the focus."""
     page = visit(gateway.url)
     page.get_by_label("Prompt", exact=True).focus()
     page.keyboard.type("a cat")
-    fill(page, Num_inference_steps="500")
-    page.keyboard.press("Enter")
-    steps = page.get_by_label("Num inference steps")
+    more = page.locator("summary")
+    more.press("Enter")
+    fill(page, Steps="500")
+    more.press("Enter")  # the field is folded away
+    page.get_by_label("Prompt", exact=True).press("Control+Enter")
+    steps = page.get_by_label("Steps")
     expect(steps).to_be_focused()
-    expect(steps).to_have_accessible_description(
-        "Denoising steps (lower=faster), 10 to 50 Must be an integer from 10 to 50."
-    )
+    expect(steps).to_have_accessible_description("More take longer, 10 to 50 Must be an integer from 10 to 50.")
     expect(page.get_by_role("alert")).to_have_text("Look at the marked fields.")
     has_no_barrier(page)
     assert endpoint.faults.count("POST run") == 0
 
 
-def test_what_the_model_cannot_do(start: Start, visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is said before the job is sent."""
+def test_first_look(start: Start, visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each page says what its own defaults take and how the video will differ from them, and marks nothing as wrong."""
     monkeypatch.setenv("MODEL", "sketch")
-    page = visit(start("hunyuanvideo").url)
-    expect(page.locator("#estimate")).to_contain_text("sketch")
-    expect(page.locator("#estimate")).to_contain_text("Made in 3 segments")
+    gateway = start("hunyuanvideo-1.5", "local", "cogvideox", "openai")
+    for name in ("hunyuanvideo-1.5", "local", "cogvideox", "openai"):
+        page = visit(f"{gateway.url}/{name}/")
+        expect(page.locator("#estimate")).to_contain_text(
+            re.compile(r"^about \d.* s · 1\.. GiB of memoryMade by sketch")
+        )
+        expect(page.get_by_label("Model")).to_have_count(0)  # there is no choice
+        expect(page.locator("[aria-invalid=true]")).to_have_count(0)
+        has_no_barrier(page)
+        if name == "local":
+            page.locator("summary").click()
+            expect(page.get_by_label("Backend")).to_have_value("auto")
+            expect(page.locator("#estimate")).to_contain_text("Made in 3 segments")
 
 
 def test_failure(gateway: GatewayHere, worker: FakeWorker, visit: Visit) -> None:
@@ -279,6 +318,7 @@ def test_every_kind_of_field(
     page.locator("#field-prompt").fill("a cat")
     fill(page, Width="640", Height="480")
     page.get_by_label("Model", exact=True).select_option("ltx")
+    page.locator("summary").click()
     page.get_by_label("Low VRAM").check()
     page.get_by_role("checkbox", name="Audio").check()
     page.get_by_role("group", name="Audio").get_by_label("Prompt", exact=True).fill("a purr")

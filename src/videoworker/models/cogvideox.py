@@ -13,7 +13,7 @@ from dataclasses import replace
 from videoworker.models.checkpoint import Checkpoint, Component, PublishedFiles, Role
 from videoworker.models.video_model import Figure, VideoModel
 
-_FIGURE = Figure(45, "H100", "its authors' program", "zai-org/CogVideo", 720, 480, 49, 50, passes=2)
+_FIGURE = Figure(45, "an H100", "its authors' program", "zai-org/CogVideo", 720, 480, 49, 50, passes=2)
 _REGISTRATION = "Commercial use of the weights needs a registration under the CogVideoX licence."
 _TEXT_TO_VIDEO, _IMAGE_TO_VIDEO = "CogVideoXPipeline", "CogVideoXImageToVideoPipeline"
 

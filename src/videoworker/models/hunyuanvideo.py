@@ -9,7 +9,7 @@ from dataclasses import replace
 from videoworker.models.checkpoint import Checkpoint, Component, PublishedFiles, Role
 from videoworker.models.video_model import Figure, VideoModel
 
-_FIGURE = Figure(1904, "H100", "its authors' program", "Tencent-Hunyuan/HunyuanVideo", 1280, 720, 129, 50, passes=1)
+_FIGURE = Figure(1904, "an H100", "its authors' program", "Tencent-Hunyuan/HunyuanVideo", 1280, 720, 129, 50, passes=1)
 _TEXT_ENCODER = Component(
     "text_encoder",
     Role.TEXT_ENCODER,

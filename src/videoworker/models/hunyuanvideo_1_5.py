@@ -10,7 +10,7 @@ from dataclasses import replace
 from videoworker.models.checkpoint import Checkpoint, Component, PublishedFiles, Role
 from videoworker.models.video_model import Figure, VideoModel
 
-_FIGURE = Figure(1135.7, "H200", "diffusers", "vllm-project/vllm-omni#1516", 832, 480, 121, 50, passes=2)
+_FIGURE = Figure(1135.7, "an H200", "diffusers", "vllm-project/vllm-omni#1516", 832, 480, 121, 50, passes=2)
 _TEXT_TO_VIDEO, _IMAGE_TO_VIDEO = "HunyuanVideo15Pipeline", "HunyuanVideo15ImageToVideoPipeline"
 
 _TEXT_ENCODER = Component(

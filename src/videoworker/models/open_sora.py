@@ -8,7 +8,7 @@ from videoworker.models.checkpoint import Checkpoint, Component, PublishedFiles,
 from videoworker.models.video_model import Figure, VideoModel
 
 # 50 steps of three passes. A clip from text takes 80 passes here, and one with a first frame 110.
-_FIGURE = Figure(1656, "H100", "its authors' program", "hpcaitech/Open-Sora", 1024, 576, 129, 50, passes=3)
+_FIGURE = Figure(1656, "an H100", "its authors' program", "hpcaitech/Open-Sora", 1024, 576, 129, 50, passes=3)
 
 OPEN_SORA = VideoModel(
     checkpoint=Checkpoint(

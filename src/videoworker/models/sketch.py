@@ -1,7 +1,7 @@
 """`sketch`, the small model that ships in this repository. Its architecture is CogVideoX's."""
 
 from videoworker.models.checkpoint import Checkpoint, Component, Role
-from videoworker.models.video_model import VideoModel
+from videoworker.models.video_model import Figure, VideoModel
 
 SKETCH = VideoModel(
     checkpoint=Checkpoint(
@@ -33,6 +33,7 @@ SKETCH = VideoModel(
     default_guidance_scale=2.0,
     denoise_bytes=100,  # at most: CogVideoX-2B's
     decode_bytes=21_000,
+    figures=(Figure(6.4, "two CPU cores", "this worker", "docs/measurements.md", 256, 256, 25, 20, passes=2),),
     rgb=(
         (0.030, 0.003, 0.020),
         (-0.161, 0.036, 0.108),

@@ -9,13 +9,13 @@ from videoworker.request import Effort
 
 @dataclass(frozen=True)
 class Figure:
-    """How long others took to make a clip: `seconds` on one `gpu` with `program`, as `source` says publicly.
+    """How long a clip took: `seconds` on one `device`, such as "an H100", with `program`, as `source` says publicly.
 
     The clip's sides are in pixels. Each step took so many `passes` of the denoiser: two with guidance, else one.
     """
 
     seconds: float
-    gpu: str
+    device: str
     program: str
     source: str
     width: int
@@ -52,7 +52,7 @@ class VideoModel:
 
     Memory beside the weights: `denoise_bytes` per pixel of a clip while it is denoised, `decode_bytes` per pixel of one
     frame while a clip is decoded. Of a frame at most `decode_area` pixels are decoded at once; 0: all of them.
-    `figures` are what others have published of its speed.
+    `figures` are what is published of its speed.
 
     `rgb` shows its latents as small pictures while a clip is made. `python -m builder.fit_rgb` finds it. Empty: there
     are no previews.

@@ -1,4 +1,4 @@
-"""How long a clip takes by the figures of others: an estimate before anything is measured here."""
+"""How long a clip takes by published figures: an estimate before anything is measured here."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from videoworker.planning.plan import Plan
 
 @dataclass(frozen=True)
 class Estimate:
-    """`seconds` with the GPU and the program of the figure. `is_least`: the clip is larger than the one that was
+    """`seconds` on the device and with the program of the figure. `is_least`: the clip is larger than the one that was
     measured, so that it takes longer than this."""
 
     seconds: float
@@ -17,7 +17,7 @@ class Estimate:
 
     def __str__(self) -> str:
         about = "at least" if self.is_least else "about"
-        return f"{about} {self.seconds:.0f} on an {self.figure.gpu} with {self.figure.program}"
+        return f"{about} {self.seconds:.0f} on {self.figure.device} with {self.figure.program}"
 
 
 def estimates(plan: Plan) -> tuple[Estimate, ...]:

@@ -43,7 +43,7 @@ _503: dict[int | str, dict[str, Any]] = {503: {"description": "No model is there
 
 
 def _app(service: Service) -> FastAPI:
-    app = json_app(service, "Videos", _error)
+    app = json_app(service, "Videos, in the protocol of the openai client", _error)
 
     async def found(video_id: str) -> Job:
         job = await service.find(video_id)

@@ -13,12 +13,15 @@ _MOST_AT_ONCE = 1000  # events; an endpoint's queue is the one that counts
 
 _TITLE = "Make a video with sound"
 
-# White on the library's own orange has too little contrast to be read.
+# White on the library's own orange has too little contrast to be read, and so have its hints and its JSON's texts.
 _THEME = gr.themes.Default(primary_hue="blue").set(
     button_primary_background_fill="*primary_700",
     button_primary_background_fill_dark="*primary_700",
     button_primary_background_fill_hover="*primary_800",
+    block_info_text_color="*neutral_600",
+    block_info_text_color_dark="*neutral_300",
 )
+_CSS = "body:not(.dark) .value.string { color: #166534 !important; }"
 
 
 def make_page(maker: Maker) -> gr.Blocks:
@@ -102,5 +105,5 @@ def mounted(page: gr.Blocks, app: Any) -> None:
     """Serves the page at the app's `/`. Nothing that it does asks another server, or tells what an exception says."""
     gr.mount_gradio_app(
         app, page, "/", ssr_mode=False, run_history=False, footer_links=[], show_error=False, mcp_server=False,
-        enable_monitoring=False, theme=_THEME,
+        enable_monitoring=False, theme=_THEME, css=_CSS,
     )  # fmt: skip

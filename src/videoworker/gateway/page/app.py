@@ -29,6 +29,7 @@ from videoworker.apis.common_fields import code_and_fields
 from videoworker.database.faults import DatabaseReplacedError
 from videoworker.errors import JobError
 from videoworker.gateway.apis.form import HttpForm
+from videoworker.gateway.page.fields import fields
 from videoworker.gateway.page.routes import routes
 from videoworker.gateway.service import QueueFullError, Service
 
@@ -137,9 +138,10 @@ class _Static(StaticFiles):
 
 def _shown(service: Service, title: str, ui: str) -> Response:
     """The page. `ui` leads from its URL to the page's own paths."""
-    schema = json.dumps(service.api.schema.model_json_schema()).replace("<", "\\u003c")
+    given = frozenset() if service.served_model is None else frozenset({"model"})  # then there is no choice
+    form = json.dumps(fields(service.api.schema.model_json_schema(), without=given)).replace("<", "\\u003c")
     content = _template("page.html").substitute(
-        ui=ui, docs="docs" if ui else "../docs", title=html.escape(title), api=service.api.name, schema=schema
+        ui=ui, docs="docs" if ui else "../docs", title=html.escape(title), api=service.api.name, fields=form
     )
     return HTMLResponse(content, headers=_HEADERS)
 

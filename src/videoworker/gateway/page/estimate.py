@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from videoworker.gateway.service import Service
 from videoworker.planning.machine import Machine
-from videoworker.planning.memory import GIB
+from videoworker.planning.memory import GIB, RESERVE
 from videoworker.planning.placement import LADDER, Placement, activations, declared_bytes, needed
 from videoworker.planning.plan import Plan, make_plan
 from videoworker.planning.published_seconds import estimates
@@ -16,38 +16,43 @@ _WORKER = Machine(is_installed=lambda _: True, may_fetch=True, has_gpu=True)
 
 @dataclass(frozen=True)
 class Estimate:
-    """`seconds`: by what the last jobs took, else by what others have published; None if neither is known, and `source`
-    says which. `gib`: device memory with all weights on the device; `least_gib`: with the leanest placement; both are
-    None if it is not known which model will make the video. `notes`: how the video will differ from the request."""
+    """`seconds`: by what the last jobs took, else by what is published; None if neither is known. `source` says which.
+    `is_least`: it takes longer than that. `gib`: memory with all weights on the device; `least_gib`: with the leanest
+    placement; both are None if it is not known which model will make the video. `notes`: how the video will differ from
+    the request."""
 
     seconds: float | None
     source: str
+    is_least: bool = False
     model: str | None = None
     gib: float | None = None
     least_gib: float | None = None
+    needs_gpu: bool = True
     notes: tuple[str, ...] = ()
 
 
 async def estimate(service: Service, request: VideoRequest) -> Estimate:
     """Raises `JobError` if the model cannot do what is asked."""
-    seconds = await service.estimate(request)
+    seconds, source, is_least = await service.estimate(request), "as the last videos took", False
     model = service.served_model or request.model
-    plan = make_plan(request, _WORKER, model) if model is not None else None
-    published = estimates(plan) if plan is not None else ()
-    source = "as the last videos took"
-    if seconds is None and published:
-        seconds, source = published[0].seconds, f"on an {published[0].figure.gpu}"
-    if plan is None:
+    if model is None:
         return Estimate(seconds, source)
+    plan = make_plan(request, _WORKER, model)
+    if seconds is None and (published := estimates(plan)):
+        first = published[0]
+        seconds, source, is_least = first.seconds, f"on {first.figure.device}", first.is_least
     return Estimate(
         seconds=seconds,
         source=source,
+        is_least=is_least,
         model=plan.model.checkpoint.title,
         gib=_gib(plan, Placement.RESIDENT),
         least_gib=_gib(plan, LADDER[-1]),
+        needs_gpu=plan.model.needs_gpu,
         notes=plan.notes,
     )
 
 
 def _gib(plan: Plan, placement: Placement) -> float:
-    return round(needed(declared_bytes(plan.model.checkpoint), activations(plan), placement) / GIB, 1)
+    size = needed(declared_bytes(plan.model.checkpoint), activations(plan), placement)
+    return round((size if plan.model.needs_gpu else size - RESERVE) / GIB, 1)

@@ -1,17 +1,17 @@
-// The form of an API, from its JSON schema. Values are JSON texts: JavaScript's numbers are too small for seeds. What
+// The form of an API. Values are JSON texts: JavaScript's numbers are too small for seeds. What
 // stands at its default is not sent, since the model's own default may differ.
 
 import { make } from "./service.js";
 
 const NUMBER = /^-?(0|[1-9]\d*)(\.\d+)?$/;
-const LONG = 200; // characters: such a text gets several lines
-const FINE = 1e5; // a longer range has no slider
 const LARGEST_SIDE = 1920, LARGEST_PNG = 4e6; // pixels and bytes of a picture that is sent
 
 export class Form {
-  constructor(schema, place) {
-    this.fields = fieldsOf(schema, schema.$defs ?? {}, "");
-    place.append(...this.fields.map(field => field.element));
+  constructor(fields, place) {
+    this.fields = fieldsOf(fields);
+    this.more = make("details", {}, make("summary", {}, "More settings"));
+    for (const field of this.fields) (field.isMore ? this.more : place).append(field.element);
+    if (this.more.children[1]) place.append(this.more);
   }
 
   // A JSON object. `isDraft`: with something in place of pictures, and of what is not there yet.
@@ -22,16 +22,21 @@ export class Form {
   // `texts`: JSON texts by field. Other fields get their defaults.
   fill(texts) {
     for (const field of this.fields) field.write(texts[field.name] ?? null);
+    this.more.open = this.fields.some(field => field.isMore && field.read() !== null);
   }
 
   find(name) {
     return this.fields.find(field => field.name === name);
   }
 
-  // Shows the problems at their fields. Returns those that belong to none.
-  show(problems) {
+  // Shows the problems at their fields. Returns those that belong to none. `isDraft`: what is empty may stay so.
+  show(problems, isDraft = false) {
     const fields = this.fields.flatMap(field => [field, ...(field.inner ?? [])]);
-    for (const field of fields) field.show(problems.find(one => one.field === field.path)?.allowed);
+    for (const field of fields) {
+      const problem = problems.find(one => one.field === field.path), isShown = problem && !(isDraft && field.read() === null);
+      field.show(isShown ? problem.allowed : "");
+      if (isShown && this.more.contains(field.element)) this.more.open = true;
+    }
     return problems.filter(one => !fields.some(field => field.path === one.field));
   }
 }
@@ -41,39 +46,23 @@ function object(fields, isDraft) {
   return `{${given.map(([name, text]) => `${JSON.stringify(name)}:${text}`).join()}}`;
 }
 
-function fieldsOf(schema, definitions, prefix) {
-  return Object.entries(schema.properties).map(([name, declared]) => {
-    let spec = declared.anyOf?.find(one => one.type !== "null") ?? declared;
-    if (spec.$ref) spec = definitions[spec.$ref.split("/").pop()];
-    const field = { ...declared, name, spec, path: prefix + name, standard: declared.default ?? null };
-    field.required = (schema.required ?? []).includes(name);
-    if (spec.type === "object") return group(field, definitions);
-    if (spec.type === "boolean") return box(field);
-    if (spec.enum) return choice(field);
-    if (spec.type === "string") return spec.contentMediaType ? picture(field) : text(field);
-    return number(field);
-  });
-}
-
-const words = name => {
-  const text = name.replaceAll("_", " ").replace(/\b(fps|vram|crf)\b/g, short => short.toUpperCase());
-  return text[0].toUpperCase() + text.slice(1);
-};
-
-function hint({ name, spec, description = "" }) {
-  const { minimum, maximum } = spec, about = description.split(/;? \(?null/)[0];
-  const hasRange = maximum === undefined || maximum > 1e9 || about.includes("-");
-  return [...(about === words(name) ? [] : [about]), ...(hasRange ? [] : [`${minimum} to ${maximum}`])].join(", ");
-}
+const fieldsOf = all => all.map(declared => {
+  const field = { path: declared.name, ...declared };
+  if (field.fields) return group(field);
+  if (field.type === "boolean") return box(field);
+  if (field.options) return choice(field);
+  if (field.type === "string") return field.contentMediaType ? picture(field) : text(field);
+  return number(field);
+});
 
 // A field with its element: label, hint, the control and what belongs to it, problem. `look` is a class.
 function framed(field, look, control, ...beside) {
   const id = `field-${field.path}`;
   const problem = make("p", { className: "problem", id: `${id}-problem` });
-  const about = make("p", { className: "hint", id: `${id}-hint` }, hint(field));
+  const about = make("p", { className: "hint", id: `${id}-hint` }, field.hint);
   Object.assign(control, { id, required: field.required });
   control.setAttribute("aria-describedby", `${about.id} ${problem.id}`);
-  const label = make("label", { htmlFor: id }, words(field.name));
+  const label = make("label", { htmlFor: id }, field.label);
   const controls = make("div", { className: "control" }, ...beside, control);
   const element = make("div", { className: `field ${look}` }, label, controls, about, problem);
   const show = allowed => {
@@ -84,15 +73,14 @@ function framed(field, look, control, ...beside) {
 }
 
 function text(field) {
-  const isLong = field.spec.maxLength > LONG;
-  const control = make(isLong ? "textarea" : "input");
+  const control = make(field.isLong ? "textarea" : "input");
   const frame = framed(field, "wide", control);
   frame.element.append(...(field.examples ?? []).map(example => make("button", {
     type: "button",
     className: "example",
     onclick: () => { control.value = example; changed(control); control.focus(); },
   }, example)));
-  const standIn = field.required ? JSON.stringify("x".repeat(field.spec.minLength)) : null;
+  const standIn = field.required || field.examples ? JSON.stringify("x".repeat(field.minLength)) : null;
   return {
     ...frame,
     read: isDraft => (control.value.trim() ? JSON.stringify(control.value) : isDraft ? standIn : null),
@@ -101,16 +89,15 @@ function text(field) {
 }
 
 function number(field) {
-  const { minimum: min, maximum: max, multipleOf, type } = field.spec, { standard } = field;
-  const first = standard === null ? "" : String(standard), step = multipleOf ?? (type === "integer" ? 1 : 0.1);
+  const { minimum: min, maximum: max, step, default: standard } = field;
+  const first = standard === null ? "" : String(standard);
   const control = make("input", { type: "number", min, max, step, value: first });
   control.placeholder = field.name === "seed" ? "random" : "automatic";
   const slider = make("input", { type: "range", min, max, step, value: first, tabIndex: -1, ariaHidden: "true" });
   slider.oninput = () => { control.value = slider.value; };
   control.oninput = () => { slider.value = control.value; };
-  const hasSlider = standard !== null && max - min < FINE;
   return {
-    ...framed(field, "", control, ...(hasSlider ? [slider] : [])),
+    ...framed(field, "", control, ...(field.hasSlider ? [slider] : [])),
     read: () => {
       const value = control.value;
       return value === first ? null : NUMBER.test(value) ? value : JSON.stringify(value);
@@ -123,30 +110,28 @@ function number(field) {
 }
 
 function choice(field) {
-  const known = field.spec.enum.filter(value => value !== "");
-  const standard = known.find(value => value.toLowerCase() === field.standard?.toLowerCase());
-  const options = standard || known.includes("auto") ? known : ["", ...known], first = standard ?? options[0];
+  const { options, default: standard } = field;
   const control = make("select", {}, ...options.map(value => make("option", { value }, value || "automatic")));
-  control.value = first;
+  control.value = standard;
   return {
     ...framed(field, "", control),
-    read: () => (control.value === first ? null : JSON.stringify(control.value)),
-    write: value => { control.value = JSON.parse(value)?.toLowerCase() ?? first; },
+    read: () => (control.value === standard ? null : JSON.stringify(control.value)),
+    write: value => { control.value = JSON.parse(value)?.toLowerCase() ?? standard; },
   };
 }
 
 function box(field) {
-  const control = make("input", { type: "checkbox", checked: field.standard === true });
+  const control = make("input", { type: "checkbox", checked: field.default === true });
   return {
     ...framed(field, "box", control),
     read: isDraft => (isDraft || control.checked !== control.defaultChecked ? String(control.checked || field.required) : null),
-    write: value => { control.checked = JSON.parse(value) ?? field.standard === true; },
+    write: value => { control.checked = JSON.parse(value) ?? field.default === true; },
   };
 }
 
-function group(field, definitions) {
-  const inner = fieldsOf(field.spec, definitions, `${field.path}.`);
-  const within = make("div", { className: "group", role: "group", ariaLabel: words(field.name), hidden: true }, ...inner.map(one => one.element));
+function group(field) {
+  const inner = fieldsOf(field.fields.map(one => ({ ...one, path: `${field.path}.${one.name}` })));
+  const within = make("div", { className: "group", role: "group", ariaLabel: field.label, hidden: true }, ...inner.map(one => one.element));
   const control = make("input", { type: "checkbox" });
   control.onchange = () => { within.hidden = !control.checked; };
   const frame = framed(field, "box", control);
@@ -169,7 +154,7 @@ function picture(field) {
   const control = make("input", { type: "file", accept: "image/*" });
   const shown = make("img", { alt: "Your picture", hidden: true });
   const remove = make("button", { type: "button", hidden: true, onclick: () => put(null) }, "Remove the picture");
-  const frame = framed({ ...field, description: `${field.description}. Choose one, or drop it here.` }, "wide picture", control);
+  const frame = framed({ ...field, hint: `${field.hint}. Choose a file, or drop it here.` }, "wide picture", control);
   const place = frame.element;
   place.append(shown, remove);
   control.onchange = () => take(control.files);

@@ -67,8 +67,8 @@ export class JobView {
       return [this.frame, this.headline, this.bar, this.detail, title, this.buttons(job, "cancel")];
     }
     if (job.state === "completed") return this.finished(job, title);
-    const message = make("p", { className: "problem" }, job.error.message + advice(job.error));
-    return [this.headline, message, title, this.buttons(job, "again", "remove")];
+    const message = job.state === "failed" ? [make("p", { className: "problem" }, job.error.message + advice(job.error))] : [];
+    return [this.headline, ...message, title, this.buttons(job, "again", "remove")];
   }
 
   update(job) {

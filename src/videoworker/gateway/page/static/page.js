@@ -9,7 +9,7 @@ const REMEMBERED = 12, NOTHING = { message: "" };
 
 const find = id => document.getElementById(id);
 const name = document.title;
-const form = new Form(JSON.parse(find("schema").textContent), find("fields"));
+const form = new Form(JSON.parse(find("form").textContent), find("fields"));
 const view = new JobView(find("job"), { again, cancel, remove, hasSeed: form.find("seed") });
 
 // The job that is shown
@@ -70,8 +70,7 @@ function say({ message }) {
 }
 
 function again(job) {
-  form.fill(job.request);
-  if (job.video) form.find("seed")?.write(job.video.seed);
+  form.fill(job.video ? { ...job.request, seed: job.video.seed } : job.request);
   changed();
   form.fields[0].control.focus();
   announce("The form has the settings of this video.");
@@ -99,18 +98,23 @@ async function estimate() {
   const number = ++asked;
   const answer = await ask("POST", "estimate", form.text(true)).catch(error => error);
   if (number !== asked) return;
-  const { fields, message = "" } = answer, rest = form.show(fields ?? []);
-  find("estimate").textContent = !fields ? told(answer) : rest.length || !fields.length ? message : "";
+  const { fields, message = "" } = answer, rest = form.show(fields ?? [], true);
+  const parts = !fields ? told(answer) : [rest.length || !fields.length ? message : ""];
+  find("estimate").replaceChildren(...parts.filter(Boolean).map(part => make("p", {}, part)));
 }
 
-function told({ seconds, source, model, gib, least_gib, notes }) {
-  const time = seconds === null ? "" : `about ${duration(Math.max(1, seconds))} ${source}`;
-  const memory = gib === null ? "" : `${gib} GiB of memory${least_gib < gib ? `, at least ${least_gib}` : ""}`;
-  const needs = [time, memory].filter(Boolean).join("; ");
-  return [needs && `${model ? `${model}: ` : ""}${needs}.`, ...notes].join(" ");
+// The lines that say what the video will take; the first is what most people want to know.
+function told({ seconds, source, is_least, model, gib, least_gib, needs_gpu, notes }) {
+  const time = seconds === null ? [] : [`${is_least ? "at least" : "about"} ${duration(Math.max(1, seconds))}`];
+  const memory = gib === null ? [] : [`${gib} GiB of ${needs_gpu ? "GPU memory" : "memory"}`];
+  if (least_gib < gib) memory.push(`${least_gib} GiB if need be, slower`);
+  return [[...time, ...memory].join(" · "), model && `Made by ${model}${seconds === null ? "" : `, ${source}`}.`, ...notes];
 }
 
 find("make").oninput = changed;
+find("make").onkeydown = event => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) event.currentTarget.requestSubmit();
+};
 find("make").onsubmit = async event => {
   event.preventDefault();
   const button = event.target.querySelector("[type=submit]");
@@ -181,6 +185,6 @@ function listed(job) {
 
 addEventListener("popstate", follow);
 document.addEventListener("visibilitychange", () => { if (!document.hidden) follow(); });
-follow();
+follow().then(() => shownId() && find("job").focus());
 list();
 estimate();
