@@ -143,7 +143,7 @@ _ASKED = {
     "hunyuanvideo-1.5": Clip("h264", 1920, 1080, 120),
     "local": Clip("h264", 512, 512, 48),
     "cogvideox": Clip("h264", 256, 256, 49),
-    "hunyuanvideo-foley": Clip("h264", 256, 256, 180, "aac"),
+    "hunyuanvideo-foley": Clip("h264", 1280, 720, 180, "aac"),
 }
 
 # The videos for the programs that name one.

@@ -53,6 +53,7 @@ def make_and_look(page: Page) -> Image.Image:
     making = _picture(page)
     page.locator("#job video").wait_for()
     page.emulate_media(color_scheme="dark")
+    _until(page, "document.querySelector('#job video').readyState > 0")
     page.locator("#job video").evaluate("video => { video.currentTime = video.duration / 2; }")
     _until(page, "[...document.querySelectorAll('video')].every(video => video.readyState > 3 && !video.seeking)")
     page.wait_for_timeout(_FADING)
