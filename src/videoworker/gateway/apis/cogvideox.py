@@ -15,7 +15,8 @@ from starlette.responses import Response
 
 from videoworker.apis.cogvideox import API, CogVideoXInput
 from videoworker.errors import JobError
-from videoworker.gateway.apis.form import HttpForm, described_body, fastapi_error, json_app, json_body
+from videoworker.gateway.apis.described import NO_MODEL, OF_A_BODY, VIDEO, Responses, as_json, body
+from videoworker.gateway.apis.form import HttpForm, fastapi_error, get_and_head, json_app, json_body
 from videoworker.gateway.jobs import State
 from videoworker.gateway.service import Service
 from videoworker.gateway.settings import GatewaySettings
@@ -27,13 +28,11 @@ _STATUSES = (400, 408, 413, 503)  # of a job that failed; any other is 500
 
 _bearer = HTTPBearer(auto_error=False, description="One of the operator's tokens")
 
-_ANSWERS: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The video", "content": {"video/mp4": {"schema": {"type": "string", "format": "binary"}}}},
-    400: {"description": "The body is not JSON"},
+_ANSWERS: Responses = {
+    200: VIDEO[200],
     401: {"description": "The token is missing or wrong"},
     422: {"description": "The request is not valid"},
     500: {"description": "The video could not be made"},
-    503: {"description": "No model is there that could make the video"},
 }
 
 
@@ -48,8 +47,8 @@ def _app(service: Service) -> FastAPI:
         "/generate",
         dependencies=[Depends(check)],
         response_class=Response,
-        openapi_extra=described_body(API),
-        responses=_ANSWERS,
+        openapi_extra=body({"application/json": as_json(API.schema)}),
+        responses=OF_A_BODY | NO_MODEL | _ANSWERS,
     )
     async def generate(request: Request) -> Response:
         job = await service.submit(await json_body(request))
@@ -61,11 +60,11 @@ def _app(service: Service) -> FastAPI:
             raise HTTPException(_status(ended.error), ended.error.message)
         return await service.video(ended, request)
 
-    @app.api_route("/health", methods=["GET", "HEAD"])
+    @get_and_head(app, "/health")
     async def health() -> dict[str, Any]:
         return {"status": "healthy" if (await service.health()).is_reachable else "unhealthy"}
 
-    @app.api_route("/info", methods=["GET", "HEAD"])
+    @get_and_head(app, "/info")
     async def info() -> dict[str, Any]:
         """What is used is of a worker, as it last told; null if none was asked yet."""
         behind = await service.health()

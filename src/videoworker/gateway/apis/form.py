@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
@@ -12,11 +12,13 @@ from fastapi_offline import FastAPIOffline
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from videoworker.apis.api import Api
 from videoworker.apis.quoting import quoted
 from videoworker.database.faults import DatabaseReplacedError
 from videoworker.errors import Code, FieldProblem, JobError
+from videoworker.gateway.apis import described
 from videoworker.gateway.endpoint import MAX_RUN_BYTES
 from videoworker.gateway.service import ANY, QueueFullError, Service, Wish
 from videoworker.http.body import limited_body, parse_json
@@ -50,6 +52,7 @@ class Refusal:
 
 
 Body = Callable[[Refusal], dict[str, Any]]
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def json_app(service: Service, title: str, body: Body, invalid: int = 400) -> FastAPI:
@@ -59,7 +62,8 @@ def json_app(service: Service, title: str, body: Body, invalid: int = 400) -> Fa
     Its `/docs` and `/redoc` need no internet. Any site's pages may call it: the documents' clients run in browsers too,
     and no cookie is looked at.
     """
-    app = FastAPIOffline(title=title, version="1.0.0")
+    app = FastAPIOffline(title=title, version="1.0.0", responses=described.ALWAYS)
+    described.complete(app, invalid)
     app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"])
 
     def answered(refusal: Refusal) -> Response:
@@ -71,7 +75,10 @@ def json_app(service: Service, title: str, body: Body, invalid: int = 400) -> Fa
 
     @app.exception_handler(StarletteHTTPException)
     async def http_error(request: Request, error: StarletteHTTPException) -> Response:
-        return answered(Refusal(error.status_code, error.detail, headers=dict(error.headers or {})))
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = _allowed(request)
+        return answered(Refusal(error.status_code, error.detail, headers=headers))
 
     @app.exception_handler(RequestValidationError)
     async def invalid_parameter(request: Request, error: RequestValidationError) -> Response:
@@ -115,10 +122,20 @@ async def json_body(request: Request) -> Any:
     return parse_json(await limited_body(request, MAX_RUN_BYTES))
 
 
-def described_body(api: Api[Any]) -> dict[str, Any]:
-    """For a route's `openapi_extra`: that its body is a request of the API."""
-    schema = api.schema.model_json_schema(ref_template="#/components/schemas/{model}")
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+def _allowed(request: Request) -> str:
+    """The methods of all routes that have the path. Starlette tells those of the first."""
+    routes = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    return ", ".join(sorted({method for route in routes for method in getattr(route, "methods", None) or ()}))
+
+
+def get_and_head(app: FastAPI, path: str, **options: Any) -> Callable[[Function], Function]:
+    """A decorator: the function answers both. HEAD is not described: it is what GET is, without the body."""
+
+    def add(function: Function) -> Function:
+        app.head(path, include_in_schema=False, **options)(function)
+        return app.get(path, **options)(function)
+
+    return add
 
 
 def not_found(message: str) -> HTTPException:

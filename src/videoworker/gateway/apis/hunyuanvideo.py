@@ -16,7 +16,8 @@ from videoworker import __version__
 from videoworker.apis.common_fields import timestamp
 from videoworker.apis.hunyuanvideo import API, HunyuanVideoInput
 from videoworker.gateway import jobs
-from videoworker.gateway.apis.form import HttpForm, described_body, fastapi_error, json_app, json_body, not_found
+from videoworker.gateway.apis.described import NO_MODEL, OF_A_BODY, VIDEO, Responses, as_json, body
+from videoworker.gateway.apis.form import HttpForm, fastapi_error, get_and_head, json_app, json_body, not_found
 from videoworker.gateway.jobs import OPEN, Job, State
 from videoworker.gateway.service import Service
 from videoworker.request import VideoRequest
@@ -44,8 +45,7 @@ _ENDPOINTS = {
     "docs": "GET /docs",
 }
 
-_404: dict[int | str, dict[str, Any]] = {404: {"description": "There is no such job or video"}}
-_503: dict[int | str, dict[str, Any]] = {503: {"description": "No model is there that could make the video"}}
+_404: Responses = {404: {"description": "There is no such job or video"}}
 
 
 def _app(service: Service) -> FastAPI:
@@ -63,7 +63,7 @@ def _app(service: Service) -> FastAPI:
         seconds = told["estimated_time"] or await _estimate(service, service.request(job))
         return told | common | {"estimated_time": seconds}
 
-    @app.api_route("/", methods=["GET", "HEAD"])
+    @get_and_head(app, "/")
     async def root() -> dict[str, Any]:
         return {
             "name": "HunyuanVideo REST API",
@@ -73,7 +73,7 @@ def _app(service: Service) -> FastAPI:
             "endpoints": _ENDPOINTS,
         }
 
-    @app.api_route("/health", methods=["GET", "HEAD"])
+    @get_and_head(app, "/health")
     async def health() -> dict[str, Any]:
         counts, behind = await service.counts(), await service.health()
         is_starting = behind.workers is not None and behind.workers.initializing > 0
@@ -85,14 +85,14 @@ def _app(service: Service) -> FastAPI:
             "total_jobs": sum(counts.values()),
         }
 
-    @app.get("/api/info")
+    @get_and_head(app, "/api/info")
     async def info() -> dict[str, Any]:
         return _info()
 
     @app.post(
         "/api/generate",
-        openapi_extra=described_body(API),
-        responses={422: {"description": "The request is not valid"}, **_503},
+        openapi_extra=body({"application/json": as_json(API.schema)}),
+        responses={422: {"description": "The request is not valid"}, **OF_A_BODY, **NO_MODEL},
     )
     async def generate(request: Request) -> dict[str, Any]:
         job = await service.submit(await json_body(request))
@@ -103,21 +103,21 @@ def _app(service: Service) -> FastAPI:
             "check_status_url": f"/api/status/{job.id}",
         }
 
-    @app.get("/api/status/{job_id}", responses=_404)
+    @get_and_head(app, "/api/status/{job_id}", responses=_404)
     async def status(job_id: str) -> dict[str, Any]:
         job = await service.find(job_id)
         if job is None:
             raise not_found(_NO_JOB)
         return await status_of(job)
 
-    @app.api_route("/api/videos/{filename}", methods=["GET", "HEAD"], responses=_404)
+    @get_and_head(app, "/api/videos/{filename}", response_class=Response, responses=VIDEO | _404)
     async def video(filename: str, request: Request) -> Response:
         job = await service.find_named(filename)
         if job is None or job.state is not State.COMPLETED:
             raise not_found(_NO_VIDEO)
         return await service.video(job, request, as_attachment=True)
 
-    @app.get("/api/jobs")
+    @get_and_head(app, "/api/jobs")
     async def listed(
         status: str | None = None, limit: Annotated[int, Query(ge=1, le=_MAX_LISTED)] = 50
     ) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from starlette.responses import Response
 
 from videoworker.apis.common_fields import timestamp
 from videoworker.apis.hunyuanvideo_1_5 import API
-from videoworker.gateway.apis.form import HttpForm, Refusal, described_body, json_app, json_body, not_found
+from videoworker.gateway.apis.described import OF_A_BODY, VIDEO, Responses, as_json, body
+from videoworker.gateway.apis.form import HttpForm, Refusal, get_and_head, json_app, json_body, not_found
 from videoworker.gateway.jobs import OPEN, State
 from videoworker.gateway.links import absolute_url
 from videoworker.gateway.service import Service, Wish
@@ -26,22 +27,26 @@ _CODES = {404: "TASK_NOT_FOUND", 500: "INTERNAL_ERROR", 503: "QUEUE_FULL"}  # th
 # The middle of the document's table of performance: seconds by lines and seconds of video.
 _SECONDS = {(720, 5): 25, (720, 10): 50, (1080, 5): 38, (1080, 10): 75}
 
-_400: dict[int | str, dict[str, Any]] = {400: {"description": "The request is not valid"}}
-_404: dict[int | str, dict[str, Any]] = {404: {"description": "There is no such task"}}
-_503: dict[int | str, dict[str, Any]] = {503: {"description": "No model is there, or the queue is full"}}
+_404: Responses = {404: {"description": "There is no such task"}}
+_503: Responses = {503: {"description": "No model is there, or the queue is full"}}
 
 
 def _app(service: Service) -> FastAPI:
     app = json_app(service, "HunyuanVideo API", _error)
 
-    @app.post("/generate", status_code=202, openapi_extra=described_body(API), responses=_400 | _503)
+    @app.post(
+        "/generate",
+        status_code=202,
+        openapi_extra=body({"application/json": as_json(API.schema)}),
+        responses=OF_A_BODY | _503,
+    )
     async def generate(request: Request) -> dict[str, Any]:
         job = await service.submit(await json_body(request), _wish(service))
         asked = service.request(job)
         seconds = await service.estimate(asked) or _estimate(asked)
         return {"task_id": job.id, "status": "processing", "estimated_time": round(seconds)}
 
-    @app.get("/status/{task_id}", responses=_404)
+    @get_and_head(app, "/status/{task_id}", responses=_404)
     async def status(task_id: str, request: Request) -> dict[str, Any]:
         job = await service.find(task_id)
         if job is None:
@@ -52,14 +57,14 @@ def _app(service: Service) -> FastAPI:
             return service.answer(job, absolute_url(request, f"/videos/{job.name}", service.settings))
         return service.error(job)
 
-    @app.api_route("/videos/{task_id}.mp4", methods=["GET", "HEAD"], responses=_404)
+    @get_and_head(app, "/videos/{task_id}.mp4", response_class=Response, responses=VIDEO | _404)
     async def video(task_id: str, request: Request) -> Response:
         job = await service.find_named(f"{task_id}.mp4")
         if job is None or job.state is not State.COMPLETED:
             raise not_found(_NO_TASK)
         return await service.video(job, request)
 
-    @app.api_route("/health", methods=["GET", "HEAD"])
+    @get_and_head(app, "/health")
     async def health() -> dict[str, Any]:
         """What a worker said of its GPU is as it was at `checked_at`; null if none was asked yet."""
         behind = await service.health()

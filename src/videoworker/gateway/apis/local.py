@@ -16,7 +16,8 @@ from videoworker.apis.common_fields import timestamp
 from videoworker.apis.local import API, backend_of
 from videoworker.database.faults import DATABASE_ERRORS
 from videoworker.errors import Code, JobError
-from videoworker.gateway.apis.form import HttpForm, Refusal, json_app, not_found
+from videoworker.gateway.apis.described import NO_MODEL, OF_A_BODY, VIDEO, Responses, as_form, body
+from videoworker.gateway.apis.form import HttpForm, Refusal, get_and_head, json_app, not_found
 from videoworker.gateway.apis.long_answer import LongAnswer
 from videoworker.gateway.health import Health
 from videoworker.gateway.jobs import Job, Query, State
@@ -45,33 +46,32 @@ _WORD = re.compile(r"[a-z0-9]+")
 _ARTICLES = ("a", "an", "the")
 _LONGEST_WORD = 40
 
-_FAILURES: dict[int | str, dict[str, Any]] = {
-    400: {"description": "The request is not valid"},
+_IMAGE = {"type": "string", "format": "binary", "description": "Reference image (JPEG, PNG)"}
+
+_FAILURES: Responses = {
     403: {"description": "Lawful use consent is not given"},
-    413: {"description": "The body is too large"},
     500: {"description": "The video could not be made"},
-    503: {"description": "No model is there that could make the video"},
 }
-_404: dict[int | str, dict[str, Any]] = {404: {"description": "There is no such file"}}
+_404: Responses = {404: {"description": "There is no such file"}}
 
 
 def _app(service: Service) -> FastAPI:
     app = json_app(service, "Local Video Generation Service", _error)
 
-    @app.post("/generate", openapi_extra=_described_form(), responses=_FAILURES)
+    @app.post("/generate", openapi_extra=_described_form(), responses=OF_A_BODY | NO_MODEL | _FAILURES)
     async def generate(request: Request) -> Response:
         job_input = await _read(request)
         job = await service.submit(job_input, Wish(name=_file_name(job_input["prompt"], time.time())))
         return LongAnswer(_answer(service, request, job))
 
-    @app.api_route("/outputs/{filename}", methods=["GET", "HEAD"], responses=_404)
+    @get_and_head(app, "/outputs/{filename}", response_class=Response, responses=VIDEO | _404)
     async def video(filename: str, request: Request) -> Response:
         job = await service.find_named(filename)
         if job is None or job.state is not State.COMPLETED:
             raise not_found(_NO_FILE)
         return await service.video(job, request)
 
-    @app.api_route("/health", methods=["GET", "HEAD"])
+    @get_and_head(app, "/health")
     async def health() -> dict[str, Any]:
         behind = await service.health()
         backend = await _backend(service, behind)
@@ -84,7 +84,7 @@ def _app(service: Service) -> FastAPI:
         cuda = None if behind.facts is None else behind.facts.gpu is not None
         return {"status": status, "backend": backend, "cuda_available": cuda, "message": message}
 
-    @app.api_route("/system-info", methods=["GET", "HEAD"])
+    @get_and_head(app, "/system-info")
     async def system_info() -> dict[str, Any]:
         """Of a worker, as it was at `checked_at`; null if none was asked yet."""
         behind = await service.health()
@@ -168,10 +168,8 @@ def _file_name(prompt: str, now: float) -> str:
 
 
 def _described_form() -> dict[str, Any]:
-    schema = API.schema.model_json_schema()
-    schema["properties"]["image"] = {"type": "string", "format": "binary", "description": "Reference image (JPEG, PNG)"}
-    kinds = ("multipart/form-data", "application/x-www-form-urlencoded")
-    return {"requestBody": {"required": True, "content": {kind: {"schema": schema} for kind in kinds}}}
+    schema = as_form(API.schema, image=_IMAGE)
+    return body({"multipart/form-data": schema, "application/x-www-form-urlencoded": schema})
 
 
 def _error(refusal: Refusal) -> dict[str, Any]:

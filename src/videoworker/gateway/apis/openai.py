@@ -16,7 +16,8 @@ from videoworker.apis.quoting import quoted
 from videoworker.apis.validation import as_object
 from videoworker.errors import Code, FieldProblem, JobError
 from videoworker.gateway import jobs
-from videoworker.gateway.apis.form import HttpForm, Refusal, json_app, json_body, not_found
+from videoworker.gateway.apis.described import NO_MODEL, OF_A_BODY, VIDEO, Responses, as_form, as_json, body
+from videoworker.gateway.apis.form import HttpForm, Refusal, get_and_head, json_app, json_body, not_found
 from videoworker.gateway.apis.openai_request import job_input, size_and_seconds
 from videoworker.gateway.jobs import Job, State
 from videoworker.gateway.service import Service, Wish
@@ -28,6 +29,7 @@ _PORT = 8000
 _POLL = {"openai-poll-after-ms": "2000"}  # when the client asks again
 _NO_VIDEO, _NO_MODEL = "No such video", "No such model"
 _PICTURES = ("image", "last_image")
+_UNSUPPORTED = ("edits", "extensions", "characters")  # the client has methods for them
 
 _STATUS = {
     State.QUEUED: "queued",
@@ -37,9 +39,26 @@ _STATUS = {
     State.CANCELLED: "failed",
 }
 
-_400: dict[int | str, dict[str, Any]] = {400: {"description": "The request is not valid"}}
-_404: dict[int | str, dict[str, Any]] = {404: {"description": "There is none"}}
-_503: dict[int | str, dict[str, Any]] = {503: {"description": "No model is there that could make the video"}}
+_400: Responses = {400: {"description": "The request is not valid"}}
+_404: Responses = {404: {"description": "There is none"}}
+
+# Beside those of `native`.
+_FIELDS: dict[str, dict[str, Any]] = {
+    "seconds": {"type": "string", "description": "Length in seconds; num_frames goes before it"},
+    "size": {"type": "string", "description": "Width and height in pixels, such as 1280x720"},
+    "input_reference": {"type": "string", "format": "binary", "description": "First frame: a JPEG or PNG file"},
+    "image_reference": {"type": "string", "description": "First frame: a URL, a data URI, or base64"},
+    "reference_url": {"type": "string", "description": "First frame: a URL, a data URI, or base64"},
+    "generate_sound": {"type": "boolean", "description": "Whether the video gets sound"},
+    "user": {"type": "string", "description": "Whom the caller calls for; it changes nothing"},
+    "extra_body": {"type": "object", "description": "More fields, as if they stood beside it"},
+}
+_REMIX = {
+    "type": "object",
+    "properties": {"prompt": {"type": "string"}},
+    "required": ["prompt"],
+    "additionalProperties": False,
+}
 
 
 def _app(service: Service) -> FastAPI:
@@ -54,12 +73,12 @@ def _app(service: Service) -> FastAPI:
     def told(job: Job) -> JSONResponse:
         return JSONResponse(_video(service, job), headers=_POLL)
 
-    @app.post("/v1/videos", openapi_extra=_described(), responses=_400 | _503)
+    @app.post("/v1/videos", openapi_extra=_described(), responses=OF_A_BODY | NO_MODEL)
     async def create(request: Request) -> Response:
         asked = await job_input(request)
         return told(await service.submit(asked, Wish(extra=_kept(asked))))
 
-    @app.get("/v1/videos", responses=_400)
+    @get_and_head(app, "/v1/videos", responses=_400)
     async def listed(
         after: str | None = None,
         limit: Annotated[int, Query(ge=1, le=100)] = 20,
@@ -71,7 +90,7 @@ def _app(service: Service) -> FastAPI:
         nothing = {"first_id": None, "last_id": None}
         return {"object": "list", "data": videos, "has_more": page.has_more} | nothing | ends
 
-    @app.get("/v1/videos/{video_id}", responses=_404)
+    @get_and_head(app, "/v1/videos/{video_id}", responses=_404)
     async def retrieve(video_id: str) -> Response:
         return told(await found(video_id))
 
@@ -81,16 +100,23 @@ def _app(service: Service) -> FastAPI:
             raise not_found(_NO_VIDEO)
         return {"id": video_id, "deleted": True, "object": "video.deleted"}
 
-    @app.api_route("/v1/videos/{video_id}/content", methods=["GET", "HEAD"], responses=_400 | _404)
-    async def content(video_id: str, request: Request, variant: str = "video") -> Response:
-        if variant != "video":
-            raise _refused("variant", variant, "video")
+    @get_and_head(
+        app,
+        "/v1/videos/{video_id}/content",
+        response_class=Response,
+        responses=VIDEO | _400 | _404,
+    )
+    async def content(video_id: str, request: Request, variant: Literal["video"] = "video") -> Response:
         job = await found(video_id)
         if job.state is not State.COMPLETED:
             raise not_found(f"The video is not there: its status is {_STATUS[job.state]}")
         return await service.video(job, request)
 
-    @app.post("/v1/videos/{video_id}/remix", openapi_extra=_described_remix(), responses=_400 | _404 | _503)
+    @app.post(
+        "/v1/videos/{video_id}/remix",
+        openapi_extra=body({"application/json": _REMIX}),
+        responses=OF_A_BODY | NO_MODEL | _404,
+    )
     async def remix(video_id: str, request: Request) -> Response:
         """The same settings and the same seed with another prompt."""
         given = as_object(await json_body(request))
@@ -104,15 +130,17 @@ def _app(service: Service) -> FastAPI:
         asked = base.request | {"prompt": given.get("prompt"), "seed": base.video.seed}
         return told(await service.submit(asked, Wish(extra=_kept(asked) | {"remixed_from": base.id})))
 
-    @app.post("/v1/videos/{action}", responses=_404)
-    async def unsupported(action: str) -> Response:
-        raise not_found(f"videos/{quoted(action)} is not supported")
+    async def unsupported(request: Request) -> Response:
+        raise not_found(f"{request.url.path.removeprefix('/v1/')} is not supported")
 
-    @app.get("/v1/models")
+    for action in _UNSUPPORTED:
+        app.add_api_route(f"/v1/videos/{action}", unsupported, methods=["POST"], include_in_schema=False)
+
+    @get_and_head(app, "/v1/models")
     async def models() -> dict[str, Any]:
         return {"object": "list", "data": [_model(name) for name in MODEL_NAMES]}
 
-    @app.get("/v1/models/{name}", responses=_404)
+    @get_and_head(app, "/v1/models/{name}", responses=_404)
     async def model(name: str) -> dict[str, Any]:
         if name not in MODEL_NAMES:
             raise not_found(_NO_MODEL)
@@ -163,19 +191,8 @@ def _model(name: str) -> dict[str, Any]:
 
 
 def _described() -> dict[str, Any]:
-    schema = API.schema.model_json_schema(ref_template="#/components/schemas/{model}")
-    schema["properties"] |= {
-        "seconds": {"type": "string", "description": "Length in seconds; num_frames goes before it"},
-        "size": {"type": "string", "description": "Width and height in pixels, such as 1280x720"},
-        "input_reference": {"type": "string", "format": "binary", "description": "First frame: a JPEG or PNG file"},
-    }
-    kinds = ("multipart/form-data", "application/json")
-    return {"requestBody": {"required": True, "content": {kind: {"schema": schema} for kind in kinds}}}
-
-
-def _described_remix() -> dict[str, Any]:
-    schema = {"type": "object", "properties": {"prompt": {"type": "string"}}, "required": ["prompt"]}
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+    kinds = {"multipart/form-data": as_form, "application/json": as_json}
+    return body({kind: schema(API.schema, **_FIELDS) for kind, schema in kinds.items()})
 
 
 def _refused(field: str, given: Any, allowed: str) -> JobError:
