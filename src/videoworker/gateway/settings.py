@@ -1,13 +1,24 @@
 """Every environment variable that the gateway reads. Those of a bucket are the worker's, in `videoworker.settings`."""
 
+import re
 from functools import cache
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from videoworker.database.url import DatabaseUrl
 from videoworker.settings import BaseUrl
+
+
+def _of_redis(value: SecretStr) -> SecretStr:
+    if not re.match(r"rediss?://[^/]", value.get_secret_value()):
+        raise ValueError("must be redis://<host>:<port>/<number> or rediss://")
+    return value
+
+
+RedisUrl = Annotated[SecretStr, AfterValidator(_of_redis)]  # it may hold a password
 
 
 class GatewaySettings(BaseSettings):
@@ -78,6 +89,11 @@ class GatewaySettings(BaseSettings):
         ge=10,
         le=100,
         description="how many requests of `hunyuanvideo-foley` an address may send at once; 10 a minute over time",
+    )
+    rate_limit_storage: RedisUrl | None = Field(
+        None,
+        description="Redis server that counts those requests, `redis://<host>:<port>/<number>` or `rediss://...`; "
+        "empty: they are counted in memory, until the gateway ends",
     )
 
     @property

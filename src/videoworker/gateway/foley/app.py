@@ -39,5 +39,7 @@ def foley_app(service: Service) -> FastAPI:
     number = next(number for number, event in page.fns.items() if event.api_name == GENERATE)
     mounted(page, app)
     app.add_middleware(Streams, sessions=sessions, ending=service.ending)
-    app.add_middleware(Gate, rates=Rates(service.settings.burst), number=number)
+    counted_at = service.settings.rate_limit_storage
+    rates = Rates(service.settings.burst, None if counted_at is None else counted_at.get_secret_value())
+    app.add_middleware(Gate, rates=rates, number=number)
     return app
