@@ -36,12 +36,16 @@ from videoworker.gateway.endpoint import (
 )
 from videoworker.gateway.jobs import Job, State
 from videoworker.gateway.pace import WATCHED_SECONDS, Standing, pause, pause_after_fault
+from videoworker.gateway.settings import GatewaySettings
 from videoworker.gateway.videos import VideoAwayError, Videos
 
 _IN_FLIGHT = 20  # steps at once
 _IDLE_SECONDS = 60.0  # how long the loop sleeps if nothing is due
 _FETCH_SECONDS = 3600.0  # how long a finished video's bytes are tried for; RunPod's answer is kept for half of it
 _COUNT_SECONDS = 5.0  # how old the number of workers may be
+_DAY = 24 * 3600.0
+_REMOVE_SECONDS = 600.0  # how often it is looked for jobs that were kept for long enough
+_REMOVED_AT_ONCE = 100
 _UNKNOWN_SECONDS = 60.0  # how long after its submission an endpoint may not know a job yet
 
 _log = structlog.get_logger()
@@ -66,12 +70,13 @@ class _Followed:
 
 
 class Follower:
-    """`webhooks_at`: the URL at which the endpoint reaches this gateway; None if it cannot."""
+    """It heeds the settings' `webhooks_at` and `keep_days`."""
 
-    def __init__(self, database: Database, endpoint: Endpoint, videos: Videos, webhooks_at: str | None) -> None:
+    def __init__(self, database: Database, endpoint: Endpoint, videos: Videos, settings: GatewaySettings) -> None:
         self.faults = FaultLog()
         self._workers = 1  # how many jobs run at once, as far as is known
-        self._database, self._endpoint, self._videos, self._webhooks_at = database, endpoint, videos, webhooks_at
+        self._database, self._endpoint, self._videos = database, endpoint, videos
+        self._webhooks_at, self._keep_days = settings.webhooks_at, settings.keep_days
         self._followed: dict[str, _Followed] = {}
         self._changed = asyncio.Event()
         self._slots = asyncio.Semaphore(_IN_FLIGHT)
@@ -86,7 +91,9 @@ class Follower:
 
     async def run(self) -> None:
         """Until it is cancelled."""
-        counting = asyncio.create_task(self._count_workers())
+        beside = [asyncio.create_task(self._count_workers())]
+        if self._keep_days is not None:
+            beside.append(asyncio.create_task(self._remove_old(self._keep_days)))
         try:
             while True:
                 self._changed.clear()
@@ -95,9 +102,9 @@ class Follower:
                     self._start(followed)
                 await self._sleep(now)
         finally:
-            for task in (counting, *self._steps):
+            for task in (*beside, *self._steps):
                 task.cancel()
-            await asyncio.gather(counting, *self._steps, return_exceptions=True)
+            await asyncio.gather(*beside, *self._steps, return_exceptions=True)
 
     async def submit(self, job: Job, job_input: Mapping[str, Any]) -> None:
         """Tells the endpoint of a new job, which is noted as attempted, and follows it. Raises `EndpointAwayError` or
@@ -178,6 +185,19 @@ class Follower:
                 with suppress(*_AWAY):
                     self.learn_workers((await self._endpoint.workers()).jobs_at_once)
             await asyncio.sleep(_COUNT_SECONDS)
+
+    async def _remove_old(self, days: float) -> None:
+        """Deletes what was kept for so long, some of it at a time."""
+        while True:
+            change = partial(jobs.remove_old, before=time.time() - days * _DAY, most=_REMOVED_AT_ONCE)
+            old: list[Job] = []
+            try:
+                old = await self._database.write(change)
+            except DATABASE_ERRORS as error:
+                self.faults.tell(error)
+            for job in old:
+                self.ended_here(job)
+            await asyncio.sleep(_REMOVE_SECONDS if len(old) < _REMOVED_AT_ONCE else 1.0)
 
     def _call(self, followed: _Followed) -> None:
         """The job is due at once, or as soon as the step is over that is under way."""

@@ -309,6 +309,15 @@ def remove(connection: Connection, job_id: str, states: frozenset[State], now: f
     return before
 
 
+def remove_old(connection: Connection, before: float, most: int) -> list[Job]:
+    """Hides jobs that ended before `before`, the oldest first and `most` at most. Returns them."""
+    is_old = _jobs.c.finished_at < before
+    wanted = select(_jobs).where(is_old, _jobs.c.deleted.is_(False)).order_by(_jobs.c.number).limit(most)
+    old = [_job(row) for row in connection.execute(wanted)]
+    connection.execute(update(_jobs).where(_jobs.c.id.in_([job.id for job in old])).values(deleted=True))
+    return old
+
+
 def cancelled_there(connection: Connection, job_id: str) -> None:
     """The endpoint has been told that nobody wants the job."""
     connection.execute(update(_jobs).where(_jobs.c.id == job_id).values(to_cancel=False))

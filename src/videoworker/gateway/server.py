@@ -46,7 +46,7 @@ async def opened(settings: GatewaySettings, worker: Settings, served: Path | Non
     database = _database(settings)
     try:
         endpoint, videos = Endpoint(settings), await _videos(settings, worker, served)
-        follower = Follower(database, endpoint, videos, settings.webhooks_at)
+        follower = Follower(database, endpoint, videos, settings)
         health = HealthWatch(endpoint, settings.probe_seconds)
         await follower.open()
         try:

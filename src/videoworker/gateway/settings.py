@@ -50,6 +50,12 @@ class GatewaySettings(BaseSettings):
     gateway_folder: Path = Field(
         Path("gateway"), description="folder for the videos that are not in a bucket whose key the gateway has"
     )
+    keep_days: float | None = Field(
+        None,
+        gt=0,
+        description="after how many days a job that has ended is deleted, with its video; empty: never, so that only "
+        "callers delete",
+    )
     public_base_url: BaseUrl | None = Field(
         None, pattern=r"^https?://", description="URL at which callers reach the gateway, for absolute links"
     )
