@@ -98,6 +98,10 @@ class Engine:
             has_gpu=self._device.is_gpu,
         )
 
+    def offered(self) -> list[str]:
+        """The names of the models that jobs get here: the one of the setting MODEL, or all that can be used."""
+        return [self._settings.model] if self._settings.model else self.survey().usable()
+
     def load(self, model: VideoModel | SoundModel, watch: Watch) -> None:
         """Puts a variant's weights on the device before the first job.
 

@@ -38,10 +38,11 @@ class Gpu(Room):
 
 
 class Facts(BaseModel):
-    """What a worker says of itself. `model` is the one that is loaded, None if there is none. `gpu` is None without a
-    GPU."""
+    """What a worker says of itself. `model` is the one that is loaded, None if there is none. `models` are those that
+    jobs can have, None if it does not say. `gpu` is None without a GPU."""
 
     model: str | None
+    models: tuple[str, ...] | None = None
     gpu: Gpu | None
     cpu_percent: float
     memory: Room

@@ -202,6 +202,13 @@ class Service:
         """What is known of the endpoint and its workers."""
         return await self._core.health_now()
 
+    async def models(self) -> tuple[str, ...] | None:
+        """The names of the models that the workers have; None if that is not known."""
+        if self.served_model is not None:
+            return (self.served_model,)
+        facts = (await self.health()).facts
+        return None if facts is None else facts.models
+
     def tell(self, error: Exception) -> None:
         """Logs a fault of the database."""
         self._core.follower.faults.tell(error)

@@ -21,6 +21,10 @@ class Machine:
     may_fetch: bool
     has_gpu: bool
 
+    def usable(self) -> list[str]:
+        """The names of the models of which a variant is here or may be fetched."""
+        return [name for name, variants in VARIANTS.items() if any(self._has(one.checkpoint) for one in variants)]
+
     def best_installed(self) -> str:
         """The name of the best video model that is installed and runs here. Raises `JobError` MODEL_NOT_LOADED if there
         is none."""

@@ -1,4 +1,4 @@
-"""The job that asks a worker what it is: which model lies on its device, and what room there is.
+"""The job that asks a worker what it is: which model lies on its device, which others it has, and what room there is.
 
 Its input is `{"probe": true}`. It makes nothing. The gateway sends it to an idle worker, to say in `/health` what is
 behind it.
@@ -27,12 +27,13 @@ def answering(handle: Handle, engine: Engine) -> Handle:
 
 
 def facts(engine: Engine) -> dict[str, Any]:
-    """`model` is the video model that is loaded, else that of sounds, None if there is neither. `gpu` is None without a
-    GPU."""
+    """`model` is the video model that is loaded, else that of sounds, None if there is neither. `models` are those that
+    jobs can have. `gpu` is None without a GPU."""
     memory = psutil.virtual_memory()
     loaded = engine.loaded or engine.sounds.loaded
     return {
         "model": None if loaded is None else loaded.title,
+        "models": engine.offered(),
         "gpu": _gpu() if torch.cuda.is_available() else None,
         "cpu_percent": psutil.cpu_percent(),  # since the last probe, or since the start
         "memory": {"total_bytes": memory.total, "free_bytes": memory.available},

@@ -1,7 +1,7 @@
 """The protocol of the `openai` client's `videos`, over any model. Several servers of video models speak it.
 
-Its paths, objects and errors are those that the client has types for. Files are the worker's: a video lasts until it is
-deleted.
+Its paths, objects and errors are those that the client has types for. A video lasts until it is deleted, or until
+its `expires_at`.
 """
 
 from dataclasses import replace
@@ -138,11 +138,11 @@ def _app(service: Service) -> FastAPI:
 
     @get_and_head(app, "/v1/models")
     async def models() -> dict[str, Any]:
-        return {"object": "list", "data": [_model(name) for name in MODEL_NAMES]}
+        return {"object": "list", "data": [_model(name) for name in await _models(service)]}
 
     @get_and_head(app, "/v1/models/{name}", responses=_404)
     async def model(name: str) -> dict[str, Any]:
-        if name not in MODEL_NAMES:
+        if name not in await _models(service):
             raise not_found(_NO_MODEL)
         return _model(name)
 
@@ -166,7 +166,7 @@ def _video(service: Service, job: Job) -> dict[str, Any]:
         "progress": _percent(job),
         "created_at": int(job.created_at),
         "completed_at": int(job.finished_at) if job.state is State.COMPLETED and job.finished_at else None,
-        "expires_at": None,
+        "expires_at": _expiry(service, job),
         "seconds": f"{seconds:g}",
         "size": size,
         "prompt": asked.prompt,
@@ -179,11 +179,21 @@ def _video(service: Service, job: Job) -> dict[str, Any]:
     return told
 
 
+def _expiry(service: Service, job: Job) -> int | None:
+    days = service.settings.keep_days
+    return None if days is None or job.finished_at is None else int(job.finished_at + days * 24 * 3600)
+
+
 def _percent(job: Job) -> int:
     """Whole, and below 100 until the video is there."""
     if job.state is State.COMPLETED:
         return 100
     return min(int(job.progress.fraction * 100), 99) if job.progress else 0
+
+
+async def _models(service: Service) -> tuple[str, ...]:
+    """Those that the workers have; if that is not known, all that there are."""
+    return await service.models() or MODEL_NAMES
 
 
 def _model(name: str) -> dict[str, Any]:
