@@ -86,6 +86,10 @@ ELSEWHERE = {
         "tests/bench/test_gateway.py",
         '"--requests 10 --loads 1 --jobs 10 --seconds 3"',
     ),
+    ".venv/bin/python -m bench.gateway_abuse --megabytes 25 --clients 24 --slow 0": (
+        "tests/bench/test_gateway_abuse.py",
+        '"--megabytes 25 --clients 24 --slow 0"',
+    ),
     ".venv/bin/python -m bench.faults": ("tests/bench/test_faults.py", '"bench.faults"'),
 }
 

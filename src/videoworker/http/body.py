@@ -14,6 +14,8 @@ from typing import Any
 from fastapi import HTTPException, Request
 from starlette.requests import ClientDisconnect
 
+from videoworker.http.room import Room
+
 # Between a slow upload of the largest body and an idle connection. 20 MB then need 350 kB/s.
 BODY_SECONDS = 60.0
 
@@ -25,16 +27,18 @@ _MAX_DEPTH = 200  # far below the depth at which Python's own reader and writer 
 _MAX_DIGITS = sys.int_info.default_max_str_digits
 
 
-async def limited_body(request: Request, max_bytes: int) -> bytes:
+async def limited_body(request: Request, max_bytes: int, room: Room | None = None) -> bytes:
     """The whole body. Raises `HTTPException` 413 as soon as more than `max_bytes` have arrived, 408 if the body is not
-    there after `BODY_SECONDS`, and 400 if the caller is gone before that."""
+    there after `BODY_SECONDS`, 400 if the caller is gone before that, and 503 if `room` has no more for it."""
     body = bytearray()
     try:
-        async with asyncio.timeout(BODY_SECONDS):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > max_bytes:
-                    raise HTTPException(413, f"The body is larger than {max_bytes} bytes.")
+        with (room or Room(max_bytes)).taken() as take:
+            async with asyncio.timeout(BODY_SECONDS):
+                async for chunk in request.stream():
+                    body += chunk
+                    if len(body) > max_bytes:
+                        raise HTTPException(413, f"The body is larger than {max_bytes} bytes.")
+                    take(len(body))
     except TimeoutError:
         raise HTTPException(408, f"The body did not arrive within {BODY_SECONDS:.0f} seconds.") from None
     except ClientDisconnect:

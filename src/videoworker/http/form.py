@@ -9,6 +9,7 @@ from starlette.datastructures import UploadFile
 from starlette.types import Message
 
 from videoworker.http.body import BODY_SECONDS
+from videoworker.http.room import Room
 
 _KINDS = ("multipart/form-data", "application/x-www-form-urlencoded")
 _MAX_FIELDS = 100
@@ -21,12 +22,12 @@ def is_form(request: Request) -> bool:
 
 
 @asynccontextmanager
-async def limited_form(request: Request, max_bytes: int) -> AsyncIterator[dict[str, str | UploadFile]]:
+async def limited_form(request: Request, max_bytes: int, room: Room) -> AsyncIterator[dict[str, str | UploadFile]]:
     """The fields by name: texts and files, which are closed at the end of the block. A large file lies on the disk.
 
     A file without a name and content is none: browsers send that if no file was chosen. Raises `HTTPException` 400 if
-    the body is no form, breaks off or has a field twice, 413 as soon as more than `max_bytes` have arrived, and 408 if
-    it is not there after `BODY_SECONDS`.
+    the body is no form, breaks off or has a field twice, 413 as soon as more than `max_bytes` have arrived, 408 if
+    it is not there after `BODY_SECONDS`, and 503 if `room` has no more for it.
     """
     if not is_form(request):
         raise HTTPException(400, f"The body must be a form: {' or '.join(_KINDS)}.")
@@ -40,20 +41,22 @@ async def limited_form(request: Request, max_bytes: int) -> AsyncIterator[dict[s
         received += len(message.get("body", b""))
         if received > max_bytes:
             raise HTTPException(413, f"The body is larger than {max_bytes} bytes.")
+        take(received)
         return message
 
-    counted = Request(request.scope, receive)
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            await counted.form(max_files=_MAX_FILES, max_fields=_MAX_FIELDS, max_part_size=max_bytes)
-    except TimeoutError:
-        raise HTTPException(408, f"The body did not arrive within {BODY_SECONDS:.0f} seconds.") from None
-    async with counted.form() as form:
-        fields = [(name, value) for name, value in form.multi_items() if not _is_none(value)]
-        names = [name for name, _ in fields]
-        if twice := next((name for name in names if names.count(name) > 1), None):
-            raise HTTPException(400, f"{twice[:80]}: given twice.")
-        yield dict(fields)
+    with room.taken() as take:
+        counted = Request(request.scope, receive)
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                await counted.form(max_files=_MAX_FILES, max_fields=_MAX_FIELDS, max_part_size=max_bytes)
+        except TimeoutError:
+            raise HTTPException(408, f"The body did not arrive within {BODY_SECONDS:.0f} seconds.") from None
+        async with counted.form() as form:
+            fields = [(name, value) for name, value in form.multi_items() if not _is_none(value)]
+            names = [name for name, _ in fields]
+            if twice := next((name for name in names if names.count(name) > 1), None):
+                raise HTTPException(400, f"{twice[:80]}: given twice.")
+            yield dict(fields)
 
 
 def _is_none(value: str | UploadFile) -> bool:

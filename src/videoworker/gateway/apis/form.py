@@ -1,6 +1,7 @@
 """What an API's HTTP form is, and what the JSON forms share: bodies, errors, and documents."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -10,6 +11,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from sqlalchemy.exc import DBAPIError
+from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.responses import Response
 from starlette.routing import Match
@@ -20,10 +22,14 @@ from videoworker.database.faults import DatabaseReplacedError
 from videoworker.errors import Code, FieldProblem, JobError
 from videoworker.gateway.apis import described
 from videoworker.gateway.endpoint import MAX_RUN_BYTES
+from videoworker.gateway.pictures import MOST_FORM_BYTES
 from videoworker.gateway.service import ANY, QueueFullError, Service, Wish
 from videoworker.http.body import limited_body, parse_json
+from videoworker.http.form import limited_form
+from videoworker.http.room import Room
 
 _RETRY_SECONDS = 30  # told with every 503
+_ROOM = Room(200_000_000)  # for bodies that arrive: ten of the largest at once
 
 
 @dataclass(frozen=True)
@@ -119,7 +125,12 @@ def fastapi_error(refusal: Refusal) -> dict[str, Any]:
 
 async def json_body(request: Request) -> Any:
     """The request's body, whatever its content type says. Raises `HTTPException`."""
-    return parse_json(await limited_body(request, MAX_RUN_BYTES))
+    return parse_json(await limited_body(request, MAX_RUN_BYTES, _ROOM))
+
+
+def form_body(request: Request) -> AbstractAsyncContextManager[dict[str, str | UploadFile]]:
+    """The request's form, as `limited_form` gives it."""
+    return limited_form(request, MOST_FORM_BYTES, _ROOM)
 
 
 def _allowed(request: Request) -> str:

@@ -17,14 +17,13 @@ from videoworker.apis.local import API, backend_of
 from videoworker.database.faults import DATABASE_ERRORS
 from videoworker.errors import Code, JobError
 from videoworker.gateway.apis.described import NO_MODEL, OF_A_BODY, VIDEO, Responses, as_form, body
-from videoworker.gateway.apis.form import HttpForm, Refusal, get_and_head, json_app, not_found
+from videoworker.gateway.apis.form import HttpForm, Refusal, form_body, get_and_head, json_app, not_found
 from videoworker.gateway.apis.long_answer import LongAnswer
 from videoworker.gateway.health import Health
 from videoworker.gateway.jobs import Job, Query, State
-from videoworker.gateway.pictures import MOST_FORM_BYTES, carried
+from videoworker.gateway.pictures import carried
 from videoworker.gateway.service import Service, Wish
 from videoworker.http.disconnect import while_connected
-from videoworker.http.form import limited_form
 from videoworker.models import MODELS
 
 _STATUSES = (400, 403, 404, 500, 503)  # that the document has
@@ -129,7 +128,7 @@ def _gigabytes(count: int) -> float:
 
 async def _read(request: Request) -> dict[str, Any]:
     """The form as a job's input. Its texts are checked before its picture."""
-    async with limited_form(request, MOST_FORM_BYTES) as form:
+    async with form_body(request) as form:
         picture = form.pop("image", "")
         job_input = API.read_form(form)
         if picture:

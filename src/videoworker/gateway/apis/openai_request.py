@@ -16,10 +16,10 @@ from videoworker.apis.native import API
 from videoworker.apis.quoting import quoted
 from videoworker.apis.validation import as_object
 from videoworker.errors import Code, FieldProblem, JobError
-from videoworker.gateway.apis.form import json_body
-from videoworker.gateway.pictures import MOST_FORM_BYTES, carried
+from videoworker.gateway.apis.form import form_body, json_body
+from videoworker.gateway.pictures import carried
 from videoworker.http.body import parse_json
-from videoworker.http.form import is_form, limited_form
+from videoworker.http.form import is_form
 from videoworker.models import MODELS
 from videoworker.models.sketch import SKETCH
 from videoworker.request import VideoRequest
@@ -36,7 +36,7 @@ Fields = dict[str, Any]
 async def job_input(request: Request) -> Fields:
     """Raises `HTTPException`, and `JobError` that names the fields as the caller did."""
     if is_form(request):
-        async with limited_form(request, MOST_FORM_BYTES) as form:
+        async with form_body(request) as form:
             return await _native(_unpacked(_unfolded(form), as_text=True), is_text=True)
     body = dict(as_object(await json_body(request)))
     return await _native(_unpacked(body, as_text=False), is_text=False)
