@@ -9,7 +9,23 @@ from videoworker.request import Result, Video, VideoRequest
 
 def result(job: Mapping[str, Any], request: VideoRequest, notes: list[str] | None = None) -> Result:
     video = Video(
-        "file:///v.mp4", "mp4", "h264", 64, 64, 1, 8, 0.125, 100, "0" * 64, 1, "none", "0", 1, 1.0, False, notes or []
+        "file:///v.mp4",
+        "mp4",
+        "h264",
+        64,
+        64,
+        1,
+        8,
+        0.125,
+        100,
+        "0" * 64,
+        1,
+        "none",
+        "0",
+        1,
+        1.0,
+        False,
+        notes=notes or [],
     )
     return Result(str(job["id"]), request, video, {"total": 1.0}, 0.0, 1.0)
 

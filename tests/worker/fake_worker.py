@@ -42,7 +42,23 @@ def corridor(job: Mapping[str, Any], request: VideoRequest, watch: Watch) -> Res
     notes = ["\ud800"] if request.prompt == "unspeakable" else []
     total = float("nan") if request.prompt == "not a number" else 1.0
     video = Video(
-        "file:///video.mp4", "mp4", "h264", 64, 64, 1, 8, 0.125, 100, "0" * 64, 1, "none", "0", 1, 1.0, False, notes
+        "file:///video.mp4",
+        "mp4",
+        "h264",
+        64,
+        64,
+        1,
+        8,
+        0.125,
+        100,
+        "0" * 64,
+        1,
+        "none",
+        "0",
+        1,
+        1.0,
+        False,
+        notes=notes,
     )
     return Result(str(job["id"]), request, video, {"total": total}, 0.0, 1.0)
 
