@@ -36,7 +36,7 @@ class Done:
     @property
     def entries(self) -> list[dict[str, Any]]:
         """The log from where the worker begins to serve: while weights load, the libraries print lines of their own."""
-        _, _, serving = self.stderr.partition('"event": "serving"')
+        _, _, serving = self.stderr.partition('"event": "Model loaded successfully"')
         return [json.loads(line) for line in serving.splitlines()[1:]]
 
 
@@ -111,7 +111,7 @@ def test_the_platform_gets_its_own_key_alone(done: Done) -> None:
 
 
 def test_the_log_says_which_version_serves(done: Done) -> None:
-    (line,) = [line for line in done.stderr.splitlines() if '"event": "serving"' in line]
+    (line,) = [line for line in done.stderr.splitlines() if '"event": "Model loaded successfully"' in line]
     assert json.loads(line)["version"] == __version__
 
 

@@ -61,7 +61,8 @@ def _load(engine: Engine, current: Settings) -> None:
     else:
         model = machine.first(api.model, api.takes_video, effort)
     engine.load(model, _start_watch())
-    structlog.get_logger().info("serving", api=api.name, model=model.name, version=__version__)
+    # The words for which the document of `hunyuanvideo-foley` has operators look.
+    structlog.get_logger().info("Model loaded successfully", api=api.name, model=model.name, version=__version__)
 
 
 def _start_watch() -> Watch:
