@@ -17,12 +17,14 @@ import typer
 from bench.servers.processes import environment
 from videoworker.models import DECLARED
 
-# What no worker needs, though it may be installed. The bucket's client is for a worker with a bucket alone. boto3 comes
-# without it too: accelerate imports it, which diffusers cannot do without when it moves layers to a GPU and back.
-UNWANTED = ("fastapi", "gradio", "pandas", "torchvision", "videoworker.delivery.bucket_client")
+# What no worker needs, though it may be installed. boto3 is for a worker with a bucket alone.
+UNWANTED = ("boto3", "botocore", "fastapi", "gradio", "pandas", "torchvision")
 FAMILIES = sorted({model.family for variants in DECLARED.values() for model in variants})
 
-_START = "import gc; gc.disable(); import runpod, videoworker.job, videoworker.worker.serve"
+START = (
+    "import gc; gc.disable(); import runpod; from videoworker.worker.start import import_libraries; "
+    "import_libraries(); import videoworker.worker.serve"
+)
 _LINE = re.compile(r"import time: *(\d+) \| *(\d+) \| ( *)(\S+)")
 
 
@@ -38,7 +40,7 @@ class Import:
 
 def imports(family: str) -> list[Import]:
     """What a worker imports that has a model of the family."""
-    program = f"{_START}; import videoworker.families.{family}"
+    program = f"{START}; import videoworker.families.{family}"
     command = [sys.executable, "-X", "importtime", "-c", program]
     ran = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True)
     return told(ran.stderr)
