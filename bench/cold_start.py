@@ -122,11 +122,9 @@ def ways(folder: Path) -> Iterator[Way]:
     python = sys.executable
     checkpoint = str(folder / "mochi")
     yield Way("read", [python, "-S", "-c", _READ, checkpoint], folder, here, to_a_step=False)
-    imports = f"{START}; import videoworker.families.mochi"
+    imports = f"{START}; import os, videoworker.families.mochi; os._exit(0)"
     yield Way("imports", [python, "-c", imports], folder, here, to_a_step=False)
-    stock = [python, "-m", "bench.stock_start", checkpoint]
-    yield Way("diffusers", stock, folder, here)
-    yield Way("diffusers, HF_ENABLE_PARALLEL_LOADING", stock, folder, here | {"HF_ENABLE_PARALLEL_LOADING": "1"})
+    yield Way("diffusers", [python, "-m", "bench.stock_start", checkpoint], folder, here)
     worker = environment(MODEL="mochi", WEIGHTS_DIR=str(folder), OUTPUT_DIR=str(folder / "outputs"))
     yield Way("worker", [python, str(ROOT / "bench/first_step.py"), str(ROOT / "handler.py")], folder, worker)
 

@@ -72,7 +72,7 @@ def _of_size(network: Callable[[int], Any], size: float, dtype: torch.dtype) -> 
 
 
 def _size(network: Any, dtype: torch.dtype) -> int:
-    numbers: int = sum(tensor.numel() for tensor in network.state_dict().values())
+    numbers: int = sum(parameter.numel() for parameter in network.parameters())  # what is shared counts once
     return numbers * dtype.itemsize
 
 
