@@ -59,6 +59,6 @@ def finishing(worker: FakeWorker, endpoint: FaultyEndpoint) -> Iterator[None]:
     ],
 )
 def test_document(start: Start, finishing: None, name: str, options: list[str]) -> None:
-    gateway = start(name, cogvideox_tokens=TOKEN)
+    gateway = start(name, cogvideox_tokens=TOKEN, hunyuan_max_queue_size=1000)
     ended = CliRunner().invoke(cli, ["--config-file", str(CONFIG), "run", f"{gateway.url}/openapi.json", *options])
     assert ended.exit_code == 0, ended.output
