@@ -1,4 +1,4 @@
-"""Endpoints for tests: one in this process whose clock a test moves, and a worker that speaks the wire's calls."""
+"""An endpoint in this process, whose clock a test moves."""
 
 import asyncio
 import socket
@@ -8,10 +8,9 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-import requests
 from fastapi import FastAPI
 
-from bench.servers.endpoint import AS_WORKER, PATIENCE, TOKEN, Endpoint
+from bench.servers.endpoint import PATIENCE, TOKEN, Endpoint
 from videoworker.database.database import Database
 from videoworker.endpoint.app import make_app
 from videoworker.endpoint.queue import Queue
@@ -81,54 +80,3 @@ class EndpointHere(Endpoint):
         self.queue.close()
         self._server.should_exit = True
         await self._serving
-
-
-class Worker:
-    """A worker whose requests a test makes one by one."""
-
-    def __init__(self, endpoint: Endpoint, worker_id: str) -> None:
-        self._endpoint, self.id = endpoint, worker_id
-
-    def take(self, runs_nothing: bool = True) -> dict[str, Any]:
-        answer = self.poll(runs_nothing)
-        assert answer.status_code == 200
-        job: dict[str, Any] = answer.json()
-        return job
-
-    def poll(self, runs_nothing: bool = True) -> requests.Response:
-        return self._get("job-take", {"job_in_progress": "0" if runs_nothing else "1"})
-
-    def take_batch(self, size: int) -> list[dict[str, Any]]:
-        jobs: list[dict[str, Any]] = self._get("job-take-batch", {"batch_size": str(size)}).json()
-        return jobs
-
-    def done(self, job_id: str, body: Any, text: str | None = None) -> int:
-        """The status of the endpoint's answer."""
-        return self._post("job-done", job_id, body, text)
-
-    def progress(self, job_id: str, output: Any) -> int:
-        return self.done(job_id, {"status": "IN_PROGRESS", "output": output})
-
-    def chunk(self, job_id: str, output: Any) -> int:
-        return self._post("job-stream", job_id, {"output": output})
-
-    def ping(self, *job_ids: str) -> None:
-        assert self._get("ping", {"job_id": ",".join(job_ids), "runpod_version": "1.12.0"}).status_code == 200
-
-    def stops(self) -> list[str]:
-        answer = self._get("job-stop", {})
-        assert answer.status_code == 200
-        stops: list[str] = answer.json()["jobsToStop"]
-        return stops
-
-    def _get(self, call: str, query: dict[str, str]) -> requests.Response:
-        return self._endpoint.get(f"{call}/{self.id}", params=query, headers=AS_WORKER)
-
-    def _post(self, call: str, job_id: str, body: Any, text: str | None = None) -> int:
-        """As the SDK posts: JSON with the content type of a form."""
-        kind = AS_WORKER | {"Content-Type": "application/x-www-form-urlencoded"}
-        query = {"isStream": "false"}
-        path = f"{call}/{self.id}/{job_id}"
-        if text is not None:
-            return self._endpoint.post(path, data=text.encode(), params=query, headers=kind).status_code
-        return self._endpoint.post(path, body, params=query, headers=kind).status_code

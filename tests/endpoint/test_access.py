@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from bench.servers.endpoint import AS_WORKER, PATIENCE, TOKEN
+from bench.servers.worker import Worker
 from tests.databases import on_sqlite
 from tests.endpoint.conftest import Start
-from tests.endpoint.running_endpoint import EndpointHere, Worker
+from tests.endpoint.running_endpoint import EndpointHere
 from videoworker.endpoint import video_links, worker_routes
 
 pytestmark = on_sqlite

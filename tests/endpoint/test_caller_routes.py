@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from bench.servers.worker import Worker
 from tests.databases import on_sqlite
 from tests.endpoint.conftest import Start
-from tests.endpoint.running_endpoint import EndpointHere, Worker
+from tests.endpoint.running_endpoint import EndpointHere
 
 
 @pytest.fixture

@@ -8,9 +8,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from bench.servers.worker import Worker
 from tests.databases import on_sqlite
 from tests.endpoint.conftest import Start
-from tests.endpoint.running_endpoint import EndpointHere, Worker
+from tests.endpoint.running_endpoint import EndpointHere
 
 pytestmark = on_sqlite
 

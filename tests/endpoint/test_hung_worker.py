@@ -9,9 +9,10 @@ import pytest
 import structlog
 
 from bench.servers.endpoint import eventually
+from bench.servers.worker import Worker
 from tests.databases import on_sqlite
 from tests.endpoint.conftest import Start
-from tests.endpoint.running_endpoint import EndpointHere, Worker
+from tests.endpoint.running_endpoint import EndpointHere
 
 pytestmark = on_sqlite
 

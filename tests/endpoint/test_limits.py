@@ -20,7 +20,8 @@ import pytest
 
 from bench.servers.attacks import HALF_BODIES, HALF_HEADS, HEALTH, RUN, answer, connect
 from bench.servers.endpoint import PATIENCE, SERVE, EndpointProcess, eventually
-from tests.endpoint.running_endpoint import EndpointHere, Worker
+from bench.servers.worker import Worker
+from tests.endpoint.running_endpoint import EndpointHere
 from videoworker.endpoint.settings import EndpointSettings
 from videoworker.http import body
 from videoworker.http.limits import Limits

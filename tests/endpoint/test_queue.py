@@ -7,8 +7,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from bench.servers.endpoint import TOKEN
+from bench.servers.worker import Worker
 from tests.endpoint.conftest import Start
-from tests.endpoint.running_endpoint import EndpointHere, Worker
+from tests.endpoint.running_endpoint import EndpointHere
 
 DAY = 24 * 3600
 

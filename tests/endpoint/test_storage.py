@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import Engine, create_engine, event, make_url, text
 
 from bench.servers.endpoint import eventually
+from bench.servers.worker import Worker
 from tests.databases import on_sqlite
 from tests.endpoint.conftest import Start
-from tests.endpoint.running_endpoint import Worker
 
 # As the jobs' table was when it held the bodies.
 JOBS_WITH_BODIES = """CREATE TABLE jobs (

@@ -15,9 +15,10 @@ import structlog
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from bench.servers.endpoint import PATIENCE, eventually
+from bench.servers.worker import Worker
 from tests.databases import on_sqlite
 from tests.endpoint.conftest import Start
-from tests.endpoint.running_endpoint import EndpointHere, Worker
+from tests.endpoint.running_endpoint import EndpointHere
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 

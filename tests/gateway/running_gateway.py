@@ -1,9 +1,6 @@
 """A gateway in this process over an endpoint in this process, and what a test does to both."""
 
 import asyncio
-import base64
-import hashlib
-import json
 import threading
 from collections.abc import Sequence
 from typing import Any, Self
@@ -14,18 +11,17 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bench.servers.endpoint import PATIENCE, eventually
-from tests.endpoint.running_endpoint import EndpointHere, Worker
-from videoworker.apis import APIS
-from videoworker.errors import JobError
+from bench.servers.worker import VIDEO
+from tests.endpoint.running_endpoint import EndpointHere
+from videoworker.gateway import jobs
 from videoworker.gateway.apis import FORMS
 from videoworker.gateway.app import make_app
+from videoworker.gateway.jobs import Query
 from videoworker.gateway.server import opened, serve
+from videoworker.gateway.service import Service
 from videoworker.gateway.settings import GatewaySettings
 from videoworker.http.listening import listening
-from videoworker.request import Container, Progress, Result, Video
 from videoworker.settings import Settings
-
-VIDEO = b"the bytes of a video, which nobody here looks at" * 100
 
 
 class Faults:
@@ -34,8 +30,14 @@ class Faults:
 
     def __init__(self) -> None:
         self.calls: list[str] = []
+        self.held: set[str] = set()  # calls that are not answered for as long as they are here
         self.lost = 0  # how many of the next answers to /run are lost
         self.status: int | None = None  # what everything is answered with, if anything
+
+    def clear(self) -> None:
+        self.calls.clear()
+        self.held.clear()
+        self.lost, self.status = 0, None
 
     def count(self, call: str) -> int:
         return self.calls.count(call)
@@ -47,6 +49,8 @@ class Faults:
                 return
             call = f"{scope['method']} {scope['path'].split('/')[3]}"
             self.calls.append(call)
+            while call in self.held:
+                await asyncio.sleep(0.01)
             if self.status is not None:
                 await Response(status_code=self.status)(scope, receive, send)
             elif call == "POST run" and self.lost:
@@ -74,6 +78,11 @@ class FaultyEndpoint(EndpointHere):
         app.add_middleware(lambda app: self.faults.wrap(app))
         return app
 
+    def clear(self) -> None:
+        """No job waits any more, and nothing fails."""
+        self.faults.clear()
+        self._here(self.queue.purge())
+
 
 class GatewayHere:
     """A gateway in this process, on a thread of its own; a context manager. The endpoint's webhooks reach it.
@@ -84,7 +93,7 @@ class GatewayHere:
     def __init__(self, settings: GatewaySettings, names: Sequence[str], worker: Settings | None = None) -> None:
         self._settings, self._forms = settings, [FORMS[name] for name in names]
         self._worker = worker or Settings()
-        self._ready, self._loop = threading.Event(), asyncio.new_event_loop()
+        self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> Self:
@@ -104,16 +113,29 @@ class GatewayHere:
         self._loop.call_soon_threadsafe(self._ending.set)
         self._thread.join(PATIENCE)
 
+    def clear(self) -> None:
+        """Deletes every job. None is left when this returns, also not on the endpoint."""
+        asyncio.run_coroutine_threadsafe(self._clear(), self._loop).result(PATIENCE)
+
     def _run(self) -> None:
-        self._loop.run_until_complete(self._serve())
-        self._loop.close()
+        with asyncio.Runner() as runner:  # it ends the tasks that are left, as for the command
+            self._loop = runner.get_loop()
+            runner.run(self._serve())
 
     async def _serve(self) -> None:
         self._ending = asyncio.Event()
-        async with opened(self._settings, self._worker) as core:
-            app = make_app(core, self._forms)
+        async with opened(self._settings, self._worker) as self._core:
+            app = make_app(self._core, self._forms)
             self._ready.set()
-            await serve(self._sockets, app, core, self._ending)
+            await serve(self._sockets, app, self._core, self._ending)
+
+    async def _clear(self) -> None:
+        for service in (Service(self._core, form.api) for form in self._forms):
+            while jobs_left := (await service.page(Query(limit=100))).jobs:
+                for job in jobs_left:
+                    await service.delete(job.id)
+        while await self._core.database.read(jobs.unsettled):
+            await asyncio.sleep(0.01)
 
     def get(self, path: str, **options: Any) -> requests.Response:
         return requests.get(f"{self.url}{path}", timeout=PATIENCE, **options)
@@ -139,41 +161,9 @@ class GatewayHere:
         return eventually(check)
 
 
-class FakeWorker(Worker):
-    """Answers as a worker does, in the form of a job's own API, without making a video."""
-
-    def tell(self, job: dict[str, Any], fraction: float, preview: str | None = None) -> None:
-        """Reports how far the job is."""
-        progress = Progress(job["id"], "denoise", 5, 10, fraction, 4.0, 6.0, preview)
-        self.progress(job["id"], APIS[job["input"]["api"]].progress(progress))
-
-    content = VIDEO
-    container: Container = "mp4"
-
-    def finish(self, job: dict[str, Any], url: str | None = None) -> None:
-        """The video is done. `url` None: it comes within the answer."""
-        api = APIS[job["input"]["api"]]
-        inline = f"data:video/{self.container};base64,{base64.b64encode(self.content).decode()}"
-        made = Video(
-            url=url or inline,
-            container=self.container,
-            codec="h264",
-            width=64,
-            height=64,
-            num_frames=8,
-            fps=8,
-            duration=1.0,
-            file_size=len(self.content),
-            sha256=hashlib.sha256(self.content).hexdigest(),
-            seed=7,
-            model="sketch",
-            model_revision="0",
-            steps=10,
-            guidance_scale=1.0,
-            has_audio=False,
-        )
-        result = Result(job["id"], api.parse(job["input"]), made, {"total": 12.0}, 1.0, 13.0)
-        self.done(job["id"], {"output": api.answer(result)})
-
-    def fail(self, job: dict[str, Any], error: JobError) -> None:
-        self.done(job["id"], {"error": json.dumps(APIS[job["input"]["api"]].error(error, job["id"]))})
+def delivered(endpoint: FaultyEndpoint, job: dict[str, Any], content: bytes = VIDEO) -> str:
+    """The URL of a video that a worker has put where the endpoint serves it."""
+    folder = endpoint.files / job["id"]
+    folder.mkdir(parents=True)
+    (folder / "video.mp4").write_bytes(content)
+    return f"{endpoint.url.partition('/v2/')[0]}/files/{job['id']}/video.mp4"

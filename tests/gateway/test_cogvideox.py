@@ -14,8 +14,9 @@ import pytest
 import requests
 
 from bench.servers.endpoint import PATIENCE, eventually
+from bench.servers.worker import VIDEO, FakeWorker
 from tests.gateway.conftest import Start
-from tests.gateway.running_gateway import VIDEO, FakeWorker, FaultyEndpoint, GatewayHere
+from tests.gateway.running_gateway import FaultyEndpoint, GatewayHere
 from videoworker.errors import Code, JobError
 from videoworker.gateway.settings import GatewaySettings
 from videoworker.gateway.tokens import Tokens
@@ -29,12 +30,18 @@ def hashed(token: str) -> str:
     return f"sha256:{hashlib.sha256(token.encode()).hexdigest()}"
 
 
-@pytest.fixture
-def gateway(start: Start, tmp_path: Path) -> GatewayHere:
-    """It knows its tokens from both settings, in both forms."""
-    file = tmp_path / "tokens"
+@pytest.fixture(scope="module")
+def tokens_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("tokens") / "tokens"
     file.write_text(f"# of a customer\n\n{hashed(TOKENS[2])}\n")
-    return start("cogvideox", cogvideox_tokens=f"{TOKENS[0]}, {hashed(TOKENS[1])}", cogvideox_tokens_file=file)
+    return file
+
+
+@pytest.fixture
+def gateway(shared: Start, tokens_file: Path) -> GatewayHere:
+    """It knows its tokens from both settings, in both forms."""
+    tokens = f"{TOKENS[0]}, {hashed(TOKENS[1])}"
+    return shared("cogvideox", cogvideox_tokens=tokens, cogvideox_tokens_file=tokens_file)
 
 
 @pytest.fixture

@@ -17,15 +17,14 @@ import requests
 from gradio_client import Client
 from gradio_client.client import Job
 from gradio_client.exceptions import AppError
-from pydantic import SecretStr
 
 from bench.servers.endpoint import PATIENCE, eventually
+from bench.servers.worker import VIDEO, FakeWorker
 from tests.gateway.conftest import Start
-from tests.gateway.running_gateway import VIDEO, FakeWorker, FaultyEndpoint, GatewayHere
+from tests.gateway.running_gateway import FaultyEndpoint, GatewayHere
 from tests.handler_process import ROOT
 from videoworker.errors import Code, JobError
 from videoworker.gateway.foley.rates import Rates, Standing
-from videoworker.gateway.settings import GatewaySettings
 
 NAME = "hunyuanvideo-foley"
 DOCUMENT = ROOT.parent / "shared" / "api" / f"{NAME}.md"
@@ -36,28 +35,16 @@ Connect = Callable[..., Client]
 
 
 @pytest.fixture
-def gateway(start: Start) -> GatewayHere:
-    return start(NAME)
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayHere]:
-    """For tests that leave nothing."""
-    folder = tmp_path_factory.mktemp("shared")
-    settings = GatewaySettings(
-        endpoint_url="http://127.0.0.1:1/v2/none",
-        gateway_database_url=SecretStr(f"sqlite:///{folder}/gateway.db"),
-        gateway_folder=folder / "gateway",
-    )
-    with GatewayHere(settings, [NAME]) as gateway:
-        yield gateway
+def gateway(shared: Start) -> GatewayHere:
+    """Its tests together ask for more videos than a caller may."""
+    return shared(NAME, burst=100)
 
 
 @pytest.fixture
-def connect(gateway: GatewayHere, tmp_path: Path) -> Iterator[Connect]:
+def connect(tmp_path: Path) -> Iterator[Connect]:
     clients = []
 
-    def connect_one(at: str = gateway.url) -> Client:
+    def connect_one(at: str) -> Client:
         clients.append(Client(at, download_files=str(tmp_path / "got"), verbose=False, analytics_enabled=False))
         return clients[-1]
 
@@ -98,9 +85,10 @@ def join(gateway: GatewayHere, number: int, data: list[Any], session: str = "s")
     return gateway.post("/gradio_api/queue/join", {"session_hash": session, "fn_index": number, "data": data})
 
 
-def test_whole_job(gateway: GatewayHere, connect: Connect, worker: FakeWorker, tmp_path: Path) -> None:
+def test_whole_job(start: Start, connect: Connect, worker: FakeWorker, tmp_path: Path) -> None:
     """As the document's program calls it. Nothing is left of the job but a copy, which can be had for an hour."""
-    running = connect().submit(*INPUTS)
+    gateway = start(NAME)
+    running = connect(gateway.url).submit(*INPUTS)
     job = taken(worker)
     asked = {"video_prompt": INPUTS[0], "audio_prompt": "", "duration": 15, "quality": "medium", "output_format": "mp4"}
     assert job["input"] == asked | {"api": NAME}
@@ -142,9 +130,9 @@ if DOCUMENT.exists():
         assert printed and Path(printed[1]).read_bytes() == VIDEO
 
 
-def test_errors_of_a_job(connect: Connect, worker: FakeWorker) -> None:
+def test_errors_of_a_job(gateway: GatewayHere, connect: Connect, worker: FakeWorker) -> None:
     """Those of the document, as a client has them."""
-    client = connect()
+    client = connect(gateway.url)
     for code, name in [
         (Code.GPU_UNAVAILABLE, "GPUUnavailableError"),
         (Code.MODEL_NOT_LOADED, "ModelLoadError"),
@@ -157,9 +145,9 @@ def test_errors_of_a_job(connect: Connect, worker: FakeWorker) -> None:
         assert (error.title, error.message) == (name, f"The words of {code}")
 
 
-def test_invalid_inputs(connect: Connect) -> None:
+def test_invalid_inputs(gateway: GatewayHere, connect: Connect) -> None:
     """Refused with the document's errors, also those that Gradio knows of."""
-    client = connect()
+    client = connect(gateway.url)
     for place, value, title, message in [
         (0, "", "InvalidPromptError", "Video prompt must be 1-500 characters"),
         (0, "x" * 501, "InvalidPromptError", "Video prompt must be 1-500 characters"),
@@ -174,24 +162,26 @@ def test_invalid_inputs(connect: Connect) -> None:
         assert (error.title, error.message[: len(message)]) == (title, message)
 
 
-def test_no_endpoint(shared: GatewayHere) -> None:
-    told = events(shared, shared.post(CALL, {"data": INPUTS}))
+def test_no_endpoint(start: Start) -> None:
+    gateway = start(NAME, endpoint_url="http://127.0.0.1:1/v2/none")
+    told = events(gateway, gateway.post(CALL, {"data": INPUTS}))
     assert told["title"] == "ModelLoadError" and told["error"].startswith("Model not initialized yet.")
 
 
-def test_fault(shared: GatewayHere, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fault(gateway: GatewayHere, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of what an exception says reaches a caller."""
 
     async def broken(*_: Any) -> None:
         raise OSError(5, "secret", "/a/path")
 
     monkeypatch.setattr("videoworker.gateway.service.Service.submit", broken)
-    told = events(shared, shared.post(CALL, {"data": INPUTS}))
+    told = events(gateway, gateway.post(CALL, {"data": INPUTS}))
     assert (told["title"], told["error"]) == ("InternalServerError", "Internal server error")
 
 
-def test_limit(gateway: GatewayHere) -> None:
+def test_limit(start: Start) -> None:
     """20 at once. Then a lock, for whoever makes a video and nobody else. Events that make none are free."""
+    gateway = start(NAME)
     fresh = gateway.head("/")
     assert (fresh.status_code, fresh.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
     told = {name: fresh.headers[f"X-RateLimit-{name}"] for name in ("Limit", "Remaining", "Retry-After")}
@@ -297,25 +287,25 @@ def test_who_heeds_the_headers(clock: Clock) -> None:
         ("GET", "/docs"),
     ],
 )
-def test_closed(shared: GatewayHere, method: str, path: str) -> None:
+def test_closed(gateway: GatewayHere, method: str, path: str) -> None:
     """What Gradio's server can do besides, and nobody needs here."""
-    answer = requests.request(method, f"{shared.url}{path}", timeout=PATIENCE)
+    answer = requests.request(method, f"{gateway.url}{path}", timeout=PATIENCE)
     assert (answer.status_code, answer.json()) == (404, {"detail": "Not Found"})
 
 
-def test_foreign_files(shared: GatewayHere, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_foreign_files(gateway: GatewayHere) -> None:
     for path in ("/etc/passwd", "gateway.db", "pyproject.toml", "../gateway.db", ".gradio"):
-        assert shared.get(f"/gradio_api/file={path}").status_code in (403, 404)
+        assert gateway.get(f"/gradio_api/file={path}").status_code in (403, 404)
 
 
-def test_large_body(shared: GatewayHere) -> None:
-    answer = shared.post(CALL, {"data": ["x" * 200_000]})
+def test_large_body(gateway: GatewayHere) -> None:
+    answer = gateway.post(CALL, {"data": ["x" * 200_000]})
     assert answer.status_code == 413
 
 
 @pytest.mark.parametrize("cancels", [True, False])
-def test_caller_hangs_up(start: Start, worker: FakeWorker, endpoint: FaultyEndpoint, cancels: bool) -> None:
-    gateway = start(NAME, cancel_on_disconnect=cancels)
+def test_caller_hangs_up(shared: Start, worker: FakeWorker, endpoint: FaultyEndpoint, cancels: bool) -> None:
+    gateway = shared(NAME, burst=100, cancel_on_disconnect=cancels)
     event = gateway.post(CALL, {"data": INPUTS}).json()["event_id"]
     with gateway.get(f"{CALL}/{event}", stream=True):
         job = taken(worker)
@@ -340,8 +330,9 @@ def test_jobs_of_an_earlier_process(start: Start, worker: FakeWorker) -> None:
     eventually(lambda: is_cancelled(worker, job))
 
 
-def test_open_streams_end_with_the_gateway(gateway: GatewayHere) -> None:
+def test_open_streams_end_with_the_gateway(start: Start) -> None:
     """Whole, so that the server does not wait for them."""
+    gateway = start(NAME)
     with gateway.get("/gradio_api/heartbeat/s", stream=True) as stream:
         lines = stream.iter_lines()
         assert next(lines) == b"data: ALIVE"

@@ -8,8 +8,9 @@ import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
 from bench.servers.endpoint import PATIENCE, eventually
+from bench.servers.worker import FakeWorker
 from tests.gateway.conftest import Start
-from tests.gateway.running_gateway import FakeWorker, GatewayHere
+from tests.gateway.running_gateway import GatewayHere
 from tests.handler_process import ROOT
 from tests.media.pictures import flat
 from tests.media.sounds import form, tone

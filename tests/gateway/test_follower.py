@@ -1,12 +1,14 @@
 """That an accepted job is submitted once and ends, whatever happens on the way."""
 
+from pathlib import Path
 from typing import Any
 
 import requests
 
 from bench.servers.endpoint import eventually
+from bench.servers.worker import VIDEO, FakeWorker
 from tests.gateway.conftest import Start
-from tests.gateway.running_gateway import VIDEO, FakeWorker, FaultyEndpoint, GatewayHere
+from tests.gateway.running_gateway import FaultyEndpoint, GatewayHere, delivered
 
 API = "hunyuanvideo"
 
@@ -29,9 +31,9 @@ def are_asked(endpoint: FaultyEndpoint, call: str, count: int) -> None:
     eventually(check)
 
 
-def test_lost_answer(start: Start, endpoint: FaultyEndpoint, worker: FakeWorker) -> None:
+def test_lost_answer(shared: Start, endpoint: FaultyEndpoint, worker: FakeWorker) -> None:
     """The endpoint has the job, and the gateway did not hear so. It is one job all the same."""
-    gateway = start(API)
+    gateway = shared(API)
     endpoint.faults.lost = 2
     job_id = generate(gateway)
     are_asked(endpoint, "POST run", 3)
@@ -61,9 +63,9 @@ def test_restart(start: Start, endpoint: FaultyEndpoint, worker: FakeWorker) -> 
     assert waiting(endpoint) == 0
 
 
-def test_throttled(start: Start, endpoint: FaultyEndpoint, worker: FakeWorker) -> None:
+def test_throttled(shared: Start, endpoint: FaultyEndpoint, worker: FakeWorker) -> None:
     """RunPod's 429 holds a job back and loses none."""
-    gateway = start(API)
+    gateway = shared(API)
     endpoint.faults.status = 429
     job_ids = [generate(gateway, seed=number) for number in range(3)]
     assert {gateway.get(f"/api/status/{job_id}").json()["status"] for job_id in job_ids} == {"queued"}
@@ -82,17 +84,17 @@ def test_without_webhooks(start: Start, worker: FakeWorker) -> None:
     gateway.until(f"/api/status/{job_id}", status="completed")
 
 
-def test_webhook_of_a_stranger(start: Start, endpoint: FaultyEndpoint, worker: FakeWorker) -> None:
+def test_webhook_of_a_stranger(shared: Start, endpoint: FaultyEndpoint, worker: FakeWorker) -> None:
     """Who does not know a job's token cannot say anything about it."""
-    gateway = start(API)
+    gateway = shared(API)
     generate(gateway)
     for token in ("", "x" * 43, "%00", "../x"):
         assert gateway.post(f"/webhooks/{token}", {"id": "x", "status": "COMPLETED"}).status_code in (404, 405)
 
 
-def test_twin(start: Start, endpoint: FaultyEndpoint, worker: FakeWorker) -> None:
+def test_twin(shared: Start, endpoint: FaultyEndpoint, worker: FakeWorker) -> None:
     """An endpoint that knows no keys has a job twice if its answer was lost. The one that shows second is cancelled."""
-    gateway = start(API)
+    gateway = shared(API)
     job_id = generate(gateway)
     job = worker.take()
     twin = endpoint.run(job["input"])
@@ -102,15 +104,35 @@ def test_twin(start: Start, endpoint: FaultyEndpoint, worker: FakeWorker) -> Non
     gateway.until(f"/api/status/{job_id}", status="completed")
 
 
-def test_job_that_the_endpoint_cancelled(start: Start, endpoint: FaultyEndpoint, worker: FakeWorker) -> None:
-    gateway = start(API)
+def test_job_that_the_endpoint_cancelled(shared: Start, endpoint: FaultyEndpoint, worker: FakeWorker) -> None:
+    gateway = shared(API)
     job_id = generate(gateway)
     endpoint.post(f"cancel/{worker.take()['id']}")
     assert gateway.until(f"/api/status/{job_id}", status="failed")["error"] == "The job was cancelled."
 
 
-def test_answer_that_is_no_workers(start: Start, worker: FakeWorker) -> None:
-    gateway = start(API)
+def test_deleted_while_its_video_comes(
+    start: Start, endpoint: FaultyEndpoint, worker: FakeWorker, tmp_path: Path
+) -> None:
+    """What comes after that is removed."""
+    gateway = start("openai")
+    video_id = gateway.post("/v1/videos", {"prompt": "a cat"}).json()["id"]
+    job = worker.take()
+    endpoint.faults.held.add("GET video.mp4")
+    worker.finish(job, delivered(endpoint, job))
+    are_asked(endpoint, "GET video.mp4", 1)
+    assert gateway.delete(f"/v1/videos/{video_id}").json()["deleted"]
+    endpoint.faults.held.clear()
+    are_asked(endpoint, "POST cancel", 1)
+    eventually(lambda: is_empty(tmp_path / "gateway"))
+
+
+def is_empty(folder: Path) -> None:
+    assert list(folder.iterdir()) == []
+
+
+def test_answer_that_is_no_workers(shared: Start, worker: FakeWorker) -> None:
+    gateway = shared(API)
     outputs: list[Any] = [None, [], {"video": {}}, {"video": {"url": None}, "timings": {}}, "text"]
     for output in outputs:
         job_id = generate(gateway)

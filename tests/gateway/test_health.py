@@ -4,8 +4,9 @@ import threading
 from typing import Any
 
 from bench.servers.endpoint import eventually
+from bench.servers.worker import FakeWorker
 from tests.gateway.conftest import Start
-from tests.gateway.running_gateway import FakeWorker, FaultyEndpoint, GatewayHere
+from tests.gateway.running_gateway import FaultyEndpoint, GatewayHere
 
 API = "hunyuanvideo-1.5"
 FACTS = {

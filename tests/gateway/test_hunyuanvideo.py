@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from bench.servers.endpoint import eventually
+from bench.servers.worker import VIDEO, FakeWorker
 from tests.gateway.conftest import Start
-from tests.gateway.running_gateway import VIDEO, FakeWorker, FaultyEndpoint, GatewayHere
+from tests.gateway.running_gateway import FaultyEndpoint, GatewayHere
 from videoworker.errors import Code, JobError
 
 UNKNOWN = "550e8400-e29b-41d4-a716-446655440000"
@@ -18,8 +19,8 @@ STATUS = {"job_id", "status", "progress", "created_at", "updated_at", "video_url
 
 
 @pytest.fixture
-def gateway(start: Start) -> GatewayHere:
-    return start("hunyuanvideo")
+def gateway(shared: Start) -> GatewayHere:
+    return shared("hunyuanvideo")
 
 
 def heard_cancel(endpoint: FaultyEndpoint) -> None:
@@ -39,8 +40,9 @@ def generate(gateway: GatewayHere, **fields: Any) -> str:
     return job_id
 
 
-def test_whole_job(gateway: GatewayHere, worker: FakeWorker) -> None:
+def test_whole_job(start: Start, worker: FakeWorker) -> None:
     """Its progress is always a number that `bc` can read, and its times have no zone."""
+    gateway = start("hunyuanvideo")
     job_id = generate(gateway, width=256, height=256, seed=None)
     at = f"/api/status/{job_id}"
     queued = gateway.get(at).json()
@@ -186,7 +188,8 @@ def test_no_endpoint(start: Start, worker: FakeWorker) -> None:
     assert health == {"status": "unhealthy", "model_loaded": False, "active_jobs": 0, "total_jobs": 0}
 
 
-def test_information(gateway: GatewayHere, worker: FakeWorker) -> None:
+def test_information(start: Start) -> None:
+    gateway = start("hunyuanvideo")
     generate(gateway)
     assert gateway.get("/health").json() == {
         "status": "healthy",

@@ -4,16 +4,17 @@ from typing import Any
 
 import pytest
 
+from bench.servers.worker import VIDEO, FakeWorker
 from tests.gateway.conftest import Start
-from tests.gateway.running_gateway import VIDEO, FakeWorker, GatewayHere
+from tests.gateway.running_gateway import GatewayHere
 from videoworker.errors import Code, JobError
 
 PROMPT = "Professional training video about data privacy"
 
 
 @pytest.fixture
-def gateway(start: Start) -> GatewayHere:
-    return start("hunyuanvideo-1.5")
+def gateway(shared: Start) -> GatewayHere:
+    return shared("hunyuanvideo-1.5")
 
 
 def generate(gateway: GatewayHere, **fields: Any) -> str:
@@ -123,9 +124,9 @@ def test_host(gateway: GatewayHere, worker: FakeWorker, host: str, base: str | N
 
 
 @pytest.mark.parametrize(("trusted", "scheme"), [(None, "http"), ("10.0.0.1", "http"), ("127.0.0.1,10.0.0.1", "https")])
-def test_proxy(start: Start, worker: FakeWorker, trusted: str | None, scheme: str) -> None:
+def test_proxy(shared: Start, worker: FakeWorker, trusted: str | None, scheme: str) -> None:
     """What a proxy says of the caller is believed only if it is one of ours."""
-    gateway = start("hunyuanvideo-1.5", forwarded_allow_ips=trusted)
+    gateway = shared("hunyuanvideo-1.5", forwarded_allow_ips=trusted)
     task_id = generate(gateway)
     worker.finish(worker.take())
     gateway.until(f"/status/{task_id}", status="completed")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,8 +20,9 @@ import requests
 from PIL import Image
 
 from bench.servers.endpoint import PATIENCE, eventually
+from bench.servers.worker import VIDEO, FakeWorker
 from tests.gateway.conftest import Start
-from tests.gateway.running_gateway import VIDEO, FakeWorker, FaultyEndpoint, GatewayHere
+from tests.gateway.running_gateway import FaultyEndpoint, GatewayHere
 from videoworker.errors import Code, JobError
 from videoworker.gateway.apis import long_answer
 
@@ -62,8 +64,8 @@ SYSTEM = {
 
 
 @pytest.fixture
-def gateway(start: Start) -> GatewayHere:
-    return start("local")
+def gateway(shared: Start) -> GatewayHere:
+    return shared("local")
 
 
 @pytest.fixture
@@ -252,9 +254,21 @@ def encoded(width: int, height: int) -> bytes:
 
 
 @pytest.mark.parametrize("is_cancelled", [True, False])
-def test_caller_hangs_up(start: Start, worker: FakeWorker, endpoint: FaultyEndpoint, is_cancelled: bool) -> None:
+def test_caller_hangs_up(shared: Start, worker: FakeWorker, endpoint: FaultyEndpoint, is_cancelled: bool) -> None:
     """Then nobody waits for the video: its job is cancelled, unless that is switched off."""
-    gateway = start("local", cancel_on_disconnect=is_cancelled)
+    gateway = shared("local", cancel_on_disconnect=is_cancelled)
+    with calling(gateway):
+        job = worker.take()
+    if is_cancelled:
+        assert endpoint.final(job["id"])["status"] == "CANCELLED"
+    else:
+        worker.finish(job)
+        assert endpoint.final(job["id"])["status"] == "COMPLETED"
+
+
+@contextmanager
+def calling(gateway: GatewayHere) -> Iterator[None]:
+    """Somebody waits for a video, and hangs up at the end of the block."""
     address = urlsplit(gateway.url)
     body = b"prompt=A+serene+lake&lawful_use_consent=true"
     with socket.create_connection((address.hostname, address.port)) as caller:
@@ -263,12 +277,7 @@ def test_caller_hangs_up(start: Start, worker: FakeWorker, endpoint: FaultyEndpo
             + f"Content-Length: {len(body)}\r\n\r\n".encode()
             + body
         )
-        job = worker.take()
-    if is_cancelled:
-        assert endpoint.final(job["id"])["status"] == "CANCELLED"
-    else:
-        worker.finish(job)
-        assert endpoint.final(job["id"])["status"] == "COMPLETED"
+        yield
 
 
 def test_no_endpoint(start: Start) -> None:

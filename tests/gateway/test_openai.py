@@ -8,8 +8,9 @@ import openai
 import pytest
 from PIL import Image
 
+from bench.servers.worker import VIDEO, FakeWorker
 from tests.gateway.conftest import Start
-from tests.gateway.running_gateway import VIDEO, FakeWorker, FaultyEndpoint, GatewayHere
+from tests.gateway.running_gateway import FaultyEndpoint, GatewayHere
 from videoworker.errors import Code, JobError
 
 # The client says so of every method: the service for which it was made has ended.
@@ -19,8 +20,8 @@ UNKNOWN = "550e8400-e29b-41d4-a716-446655440000"
 
 
 @pytest.fixture
-def gateway(start: Start) -> GatewayHere:
-    return start("openai")
+def gateway(shared: Start) -> GatewayHere:
+    return shared("openai")
 
 
 @pytest.fixture

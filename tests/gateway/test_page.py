@@ -17,9 +17,10 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from bench.servers.apis import served
 from bench.servers.endpoint import PATIENCE, eventually
+from bench.servers.worker import FakeWorker
 from builder import page_picture
 from tests.gateway.conftest import Start
-from tests.gateway.running_gateway import FakeWorker, FaultyEndpoint, GatewayHere
+from tests.gateway.running_gateway import FaultyEndpoint, GatewayHere
 from tests.handler_process import ROOT
 from tests.media.pictures import flat
 from tests.media.sounds import form as sound_format
@@ -106,8 +107,8 @@ def visit(chromium: Browser) -> Iterator[Visit]:
 
 
 @pytest.fixture
-def gateway(start: Start) -> GatewayHere:
-    return start("hunyuanvideo")
+def gateway(shared: Start) -> GatewayHere:
+    return shared("hunyuanvideo")
 
 
 @pytest.fixture(scope="module")
@@ -299,7 +300,8 @@ def test_cancel(gateway: GatewayHere, endpoint: FaultyEndpoint, visit: Visit) ->
     eventually(heard)
 
 
-def test_gateway_away(gateway: GatewayHere, visit: Visit) -> None:
+def test_gateway_away(start: Start, visit: Visit) -> None:
+    gateway = start("hunyuanvideo")
     page = visit(gateway.url)
     fill(page, Prompt="a cat")
     press(page, "Make the video")

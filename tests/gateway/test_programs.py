@@ -14,8 +14,9 @@ import pytest
 
 from bench.programs import BASE_URLS, DOCUMENTS, LEAVE_A_VIDEO, TOKEN, Clip, programs, run_all
 from bench.servers.endpoint import PATIENCE
+from bench.servers.worker import FakeWorker
 from tests.gateway.conftest import Start
-from tests.gateway.running_gateway import FakeWorker, FaultyEndpoint
+from tests.gateway.running_gateway import FaultyEndpoint
 
 
 @contextmanager

@@ -10,8 +10,9 @@ import pytest
 from bench.servers.endpoint import eventually
 from bench.servers.fault_proxy import Fault, FaultProxy
 from bench.servers.store import Store, new_bucket, swift
+from bench.servers.worker import VIDEO, FakeWorker
 from tests.gateway.conftest import Start
-from tests.gateway.running_gateway import VIDEO, FakeWorker, FaultyEndpoint, GatewayHere
+from tests.gateway.running_gateway import FaultyEndpoint, GatewayHere, delivered
 
 API = "hunyuanvideo"
 
@@ -25,14 +26,6 @@ def s3_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 def submitted(gateway: GatewayHere) -> str:
     job_id: str = gateway.post("/api/generate", {"prompt": "a cat"}).json()["job_id"]
     return job_id
-
-
-def delivered(endpoint: FaultyEndpoint, job: dict[str, Any], content: bytes = VIDEO) -> str:
-    """The URL of a video that a worker has put where the endpoint serves it."""
-    folder = endpoint.files / job["id"]
-    folder.mkdir(parents=True)
-    (folder / "video.mp4").write_bytes(content)
-    return f"{endpoint.url.partition('/v2/')[0]}/files/{job['id']}/video.mp4"
 
 
 def test_url(start: Start, endpoint: FaultyEndpoint, worker: FakeWorker, tmp_path: Path) -> None:
@@ -53,9 +46,9 @@ def is_gone(path: Path) -> None:
     assert not path.exists()
 
 
-def test_bytes_that_are_not_there_yet(start: Start, endpoint: FaultyEndpoint, worker: FakeWorker) -> None:
+def test_bytes_that_are_not_there_yet(shared: Start, endpoint: FaultyEndpoint, worker: FakeWorker) -> None:
     """The job is not "completed" before all of them are: not if there is no file, nor if it is another."""
-    gateway = start(API)
+    gateway = shared(API)
     job_id = submitted(gateway)
     job = worker.take()
     url = delivered(endpoint, job, b"a part")
@@ -69,9 +62,9 @@ def test_bytes_that_are_not_there_yet(start: Start, endpoint: FaultyEndpoint, wo
     assert gateway.get(f"/api/videos/{job_id}.mp4").content == VIDEO
 
 
-def test_no_url(start: Start, worker: FakeWorker) -> None:
+def test_no_url(shared: Start, worker: FakeWorker) -> None:
     """A worker that delivers to its own disk."""
-    gateway = start(API)
+    gateway = shared(API)
     job_id = submitted(gateway)
     worker.finish(worker.take(), "file:///outputs/video.mp4")
     failed = gateway.until(f"/api/status/{job_id}", status="failed")

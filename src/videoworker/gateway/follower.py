@@ -205,8 +205,10 @@ class Follower:
         self._changed.set()
 
     def _forget(self, followed: _Followed) -> None:
-        self._followed.pop(followed.id, None)
+        """The job is settled: unless it was called for while it was looked at. Then it is looked at again."""
         followed.ended.set()
+        if not followed.is_called:
+            self._followed.pop(followed.id, None)
 
     def _start(self, followed: _Followed) -> None:
         followed.is_busy, followed.is_called = True, False
