@@ -111,6 +111,22 @@ def test_job_that_the_endpoint_cancelled(shared: Start, endpoint: FaultyEndpoint
     assert gateway.until(f"/api/status/{job_id}", status="failed")["error"] == "The job was cancelled."
 
 
+def test_cancelled_after_a_lost_answer(shared: Start, endpoint: FaultyEndpoint, worker: FakeWorker) -> None:
+    """The gateway does not know the endpoint's id of the job. It is cancelled there all the same."""
+    gateway = shared(API)
+    endpoint.faults.lost = 1
+    job_id = generate(gateway)
+    assert waiting(endpoint) == 1
+    endpoint.faults.status = 429
+    gateway.delete(f"/api/jobs/{job_id}").raise_for_status()
+    endpoint.faults.status = None
+    eventually(lambda: is_cancelled(endpoint))
+
+
+def is_cancelled(endpoint: FaultyEndpoint) -> None:
+    assert (waiting(endpoint), endpoint.faults.count("POST cancel")) == (0, 1)
+
+
 def test_deleted_while_its_video_comes(
     start: Start, endpoint: FaultyEndpoint, worker: FakeWorker, tmp_path: Path
 ) -> None:

@@ -280,6 +280,19 @@ def calling(gateway: GatewayHere) -> Iterator[None]:
         yield
 
 
+def test_caller_of_an_earlier_process(start: Start, worker: FakeWorker, endpoint: FaultyEndpoint) -> None:
+    """Its connection has ended with the process. A job of the page is for whoever has its URL, and goes on."""
+    killed = start("local", cancel_on_disconnect=False)  # one that is killed cancels nothing either
+    with calling(killed):
+        job = worker.take()
+        of_the_page = killed.post("/ui/jobs", {"prompt": "A tree", "lawful_use_consent": True}).json()["id"]
+    killed.stop()
+    gateway = start("local")
+    assert endpoint.final(job["id"])["status"] == "CANCELLED"
+    worker.finish(worker.take())
+    gateway.until(f"/ui/jobs/{of_the_page}", state="completed")
+
+
 def test_no_endpoint(start: Start) -> None:
     gateway = start("local", endpoint_url="http://127.0.0.1:1/v2/none")
     assert "Retry-After" in generate(gateway).headers

@@ -96,6 +96,17 @@ def test_bucket(start: Start, worker: FakeWorker, s3_port: int, tmp_path: Path) 
 
 
 @pytest.mark.needs_swift
+def test_bucket_and_a_cancelled_job(start: Start, worker: FakeWorker, s3_port: int, tmp_path: Path) -> None:
+    """What was made of it goes: nobody could get it."""
+    store = new_bucket(s3_port)
+    gateway = start(API, bucket=store.settings(tmp_path))
+    job_id = submitted(gateway)
+    put(store, worker.take())
+    gateway.post(f"/ui/jobs/{job_id}/cancel").raise_for_status()
+    eventually(lambda: is_empty(store))
+
+
+@pytest.mark.needs_swift
 def test_bucket_and_a_post(start: Start, worker: FakeWorker, s3_port: int, tmp_path: Path) -> None:
     """The video is the answer to the request that made it."""
     store = new_bucket(s3_port)

@@ -8,7 +8,7 @@ Submitting once. A job is in the database before the endpoint hears of it, and i
 called. If the answer is lost, with the connection or with this process, nobody knows whether the endpoint has the job.
 Then it is submitted again with the same `Idempotency-Key`. Our endpoint knows the key and has one job. RunPod does not,
 and may run the job twice: the first that is known counts. If the other one shows, by its webhook, it is cancelled and
-what it made is removed.
+what it made is removed. A job that is cancelled meanwhile is submitted again too: only so is it known by which id.
 """
 
 import asyncio
@@ -327,9 +327,27 @@ class Follower:
         await self._submitted(followed, self._note(job, endpoint_id))
 
     async def _cancel(self, job: Job) -> None:
-        if job.endpoint_id is not None:
-            await self._endpoint.cancel(job.endpoint_id)
+        """What a worker has made of it meanwhile goes too: nobody would ever get it."""
+        endpoint_id = job.endpoint_id or await self._name_there(job)
+        if endpoint_id is not None:
+            await self._endpoint.cancel(endpoint_id)
+            await self._videos.remove_there(endpoint_id)
         await self._database.write(partial(jobs.cancelled_there, job_id=job.id))
+
+    async def _name_there(self, job: Job) -> str | None:
+        """The endpoint's id of a job that it may have, though its answer was lost. It tells that if it is sent the job
+        once more. None if it takes no such job."""
+        job_input = await self._database.read(partial(jobs.input_of, job_id=job.id))
+        if job_input is None:
+            return None
+        try:
+            endpoint_id = await self._endpoint.run(Submission(job_input, job.id, None))
+        except RefusedError as error:
+            if not error.is_of_the_body:
+                raise
+            return None
+        await self._database.write(partial(jobs.submitted, job_id=job.id, endpoint_id=endpoint_id))
+        return endpoint_id
 
     async def _drop_twin(self, endpoint_id: str) -> None:
         """The endpoint has a job twice, because an answer of it was lost. One of them goes."""

@@ -93,7 +93,7 @@ _jobs = Table(
     sqlite_autoincrement=True,
 )
 
-# Apart from the jobs, since it may hold a picture. It is dropped with the job's end.
+# Apart from the jobs, since it may hold a picture. It is dropped once the endpoint need not hear of it any more.
 _inputs = Table(
     "gateway_inputs",
     _metadata,
@@ -228,12 +228,7 @@ def attempt(connection: Connection, job_id: str) -> dict[str, Any] | None:
         .where(_jobs.c.id == job_id, _jobs.c.state == State.QUEUED, _jobs.c.endpoint_id.is_(None))
         .values(attempted=True)
     )
-    if not noted.rowcount:
-        return None
-    job_input: dict[str, Any] = json.loads(
-        connection.scalars(select(_inputs.c.input).where(_inputs.c.job_id == job_id)).one()
-    )
-    return job_input
+    return input_of(connection, job_id) if noted.rowcount else None
 
 
 def submitted(connection: Connection, job_id: str, endpoint_id: str) -> bool:
@@ -318,9 +313,16 @@ def remove_old(connection: Connection, before: float, most: int) -> list[Job]:
     return old
 
 
+def input_of(connection: Connection, job_id: str) -> dict[str, Any] | None:
+    """What the endpoint is sent. None if it need not hear of the job any more."""
+    found = connection.scalar(select(_inputs.c.input).where(_inputs.c.job_id == job_id))
+    return None if found is None else json.loads(found)
+
+
 def cancelled_there(connection: Connection, job_id: str) -> None:
     """The endpoint has been told that nobody wants the job."""
     connection.execute(update(_jobs).where(_jobs.c.id == job_id).values(to_cancel=False))
+    connection.execute(delete(_inputs).where(_inputs.c.job_id == job_id))
 
 
 def find(connection: Connection, job_id: str) -> Job | None:
@@ -394,7 +396,7 @@ def _end(connection: Connection, job_id: str, now: float, **values: Any) -> None
         .where(_jobs.c.id == job_id, _jobs.c.state.in_(OPEN))
         .values(finished_at=now, updated_at=now, progress=null(), **values)
     )
-    if ended.rowcount:
+    if ended.rowcount and not values.get("to_cancel"):
         connection.execute(delete(_inputs).where(_inputs.c.job_id == job_id))
 
 

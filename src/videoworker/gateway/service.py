@@ -88,6 +88,7 @@ class Wish:
 
 
 ANY = Wish()
+AWAITED = {"awaited": True}  # in `extra`: the caller waits for the video, and has no other way to get it
 
 
 class Service:
@@ -179,6 +180,14 @@ class Service:
         if job is None:
             raise JobError(Code.CANCELLED, "The job was deleted.")
         return job
+
+    async def cancel_abandoned(self) -> None:
+        """Cancels the jobs whose callers waited for an earlier process: their connections ended with it. It does not if
+        the setting CANCEL_ON_DISCONNECT is false."""
+        if self.settings.cancel_on_disconnect:
+            for job in await self._core.database.read(jobs.unsettled):
+                if job.api == self.api.name and job.extra.items() >= AWAITED.items():
+                    await self.cancel(job.id)
 
     async def video(self, job: Job, request: Request, as_attachment: bool = False) -> Response:
         """The bytes of a COMPLETED job's video, for GET and HEAD, with ranges.

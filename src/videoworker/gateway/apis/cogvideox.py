@@ -18,7 +18,7 @@ from videoworker.errors import JobError
 from videoworker.gateway.apis.described import NO_MODEL, OF_A_BODY, VIDEO, Responses, as_json, body
 from videoworker.gateway.apis.form import HttpForm, fastapi_error, get_and_head, json_app, json_body
 from videoworker.gateway.jobs import State
-from videoworker.gateway.service import Service
+from videoworker.gateway.service import AWAITED, Service, Wish
 from videoworker.gateway.settings import GatewaySettings
 from videoworker.gateway.tokens import Tokens
 from videoworker.http.disconnect import while_connected
@@ -51,7 +51,7 @@ def _app(service: Service) -> FastAPI:
         responses=OF_A_BODY | NO_MODEL | _ANSWERS,
     )
     async def generate(request: Request) -> Response:
-        job = await service.submit(await json_body(request))
+        job = await service.submit(await json_body(request), Wish(extra=AWAITED))
         ended = await while_connected(request, service.result(job.id))
         if ended is None:
             return Response(status_code=_CALLER_GONE)

@@ -1,7 +1,7 @@
 """What an API's HTTP form is, and what the JSON forms share: bodies, errors, and documents."""
 
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -68,7 +68,13 @@ def json_app(service: Service, title: str, body: Body, invalid: int = 400) -> Fa
     Its `/docs` and `/redoc` need no internet. Any site's pages may call it: the documents' clients run in browsers too,
     and no cookie is looked at.
     """
-    app = FastAPIOffline(title=title, version="1.0.0", responses=described.ALWAYS)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await service.cancel_abandoned()
+        yield
+
+    app = FastAPIOffline(title=title, version="1.0.0", responses=described.ALWAYS, lifespan=lifespan)
     described.complete(app, invalid)
     app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"])
 

@@ -22,7 +22,7 @@ from videoworker.gateway.apis.long_answer import LongAnswer
 from videoworker.gateway.health import Health
 from videoworker.gateway.jobs import Job, Query, State
 from videoworker.gateway.pictures import carried
-from videoworker.gateway.service import Service, Wish
+from videoworker.gateway.service import AWAITED, Service, Wish
 from videoworker.http.disconnect import while_connected
 from videoworker.models import MODELS
 
@@ -60,7 +60,7 @@ def _app(service: Service) -> FastAPI:
     @app.post("/generate", openapi_extra=_described_form(), responses=OF_A_BODY | NO_MODEL | _FAILURES)
     async def generate(request: Request) -> Response:
         job_input = await _read(request)
-        job = await service.submit(job_input, Wish(name=_file_name(job_input["prompt"], time.time())))
+        job = await service.submit(job_input, Wish(_file_name(job_input["prompt"], time.time()), AWAITED))
         return LongAnswer(_answer(service, request, job))
 
     @get_and_head(app, "/outputs/{filename}", response_class=Response, responses=VIDEO | _404)
