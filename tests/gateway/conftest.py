@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from bench.servers.store import swift
 from bench.servers.worker import FakeWorker
 from tests.gateway.running_gateway import FaultyEndpoint, GatewayHere
 from videoworker.endpoint.settings import EndpointSettings
@@ -55,6 +56,12 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     settings = EndpointSettings(database_url=f"sqlite:///{folder}/jobs.db")
     with FaultyEndpoint(settings, folder / "files") as endpoint, ExitStack() as stack:
         yield Running(endpoint, folder, stack)
+
+
+@pytest.fixture(scope="module")
+def s3_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    with swift(tmp_path_factory.mktemp("swift")) as port:
+        yield port
 
 
 @pytest.fixture

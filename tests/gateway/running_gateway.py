@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bench.servers.endpoint import PATIENCE, eventually
+from bench.servers.store import Store
 from bench.servers.worker import VIDEO
 from tests.endpoint.running_endpoint import EndpointHere
 from videoworker.gateway import jobs
@@ -167,3 +168,9 @@ def delivered(endpoint: FaultyEndpoint, job: dict[str, Any], content: bytes = VI
     folder.mkdir(parents=True)
     (folder / "video.mp4").write_bytes(content)
     return f"{endpoint.url.partition('/v2/')[0]}/files/{job['id']}/video.mp4"
+
+
+def put(store: Store, job: dict[str, Any]) -> None:
+    """What a worker leaves in its bucket."""
+    for name in ("video.mp4", "video.jpg", "video.json"):
+        store.client.put_object(Bucket=store.name, Key=f"made/here/{job['id']}/{name}", Body=VIDEO)

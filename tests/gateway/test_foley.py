@@ -19,9 +19,11 @@ from gradio_client.client import Job
 from gradio_client.exceptions import AppError
 
 from bench.servers.endpoint import PATIENCE, eventually
+from bench.servers.fault_proxy import Fault, FaultProxy
+from bench.servers.store import Store, new_bucket
 from bench.servers.worker import VIDEO, FakeWorker
 from tests.gateway.conftest import Start
-from tests.gateway.running_gateway import FaultyEndpoint, GatewayHere
+from tests.gateway.running_gateway import FaultyEndpoint, GatewayHere, put
 from tests.handler_process import ROOT
 from videoworker.errors import Code, JobError
 from videoworker.gateway.foley.rates import Rates, Standing
@@ -108,6 +110,32 @@ def test_whole_job(start: Start, connect: Connect, worker: FakeWorker, tmp_path:
     assert (part.status_code, part.content) == (206, VIDEO[4:10])
     gateway.stop()
     assert not copy.exists()
+
+
+@pytest.mark.needs_swift
+def test_bucket(start: Start, connect: Connect, worker: FakeWorker, s3_port: int, tmp_path: Path) -> None:
+    """The file is copied from there, and goes from there. If that fails, it is told as an error of the document."""
+    store = new_bucket(s3_port)
+    with FaultProxy(s3_port) as proxy:
+        gateway = start(NAME, bucket=store.settings(tmp_path, bucket_endpoint_url=proxy.url))
+        client = connect(gateway.url)
+
+        def made() -> Job:
+            running = client.submit(*INPUTS)
+            job = taken(worker)
+            put(store, job)
+            worker.finish(job, "https://store.example/a-link-that-has-expired")
+            return running
+
+        proxy.fail_once(Fault(), Fault(status=503))  # the video is found there, and then cannot be read
+        error = refused(made())
+        assert (error.title, error.message) == ("DeliveryError", "The video's bytes cannot be had now.")
+        assert Path(made().result(PATIENCE)).read_bytes() == VIDEO
+        eventually(lambda: has_no_objects(store))
+
+
+def has_no_objects(store: Store) -> None:
+    assert store.keys() == []
 
 
 if DOCUMENT.exists():
@@ -340,13 +368,11 @@ def test_open_streams_end_with_the_gateway(start: Start) -> None:
         assert b"".join(lines) == b""
 
 
-def test_under_a_prefix(start: Start, worker: FakeWorker, tmp_path: Path) -> None:
+def test_under_a_prefix(start: Start, connect: Connect, worker: FakeWorker) -> None:
     gateway = start(NAME, "hunyuanvideo")
-    client = Client(f"{gateway.url}/{NAME}/", download_files=str(tmp_path), verbose=False, analytics_enabled=False)
-    running = client.submit(*INPUTS)
+    running = connect(f"{gateway.url}/{NAME}/").submit(*INPUTS)
     worker.finish(taken(worker))
     assert Path(running.result(PATIENCE)).read_bytes() == VIDEO
-    client.close()
 
 
 def test_import() -> None:

@@ -1,26 +1,18 @@
 """Where a finished video's bytes come from, where they are kept, how callers get them, and how they go."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from bench.servers.endpoint import eventually
 from bench.servers.fault_proxy import Fault, FaultProxy
-from bench.servers.store import Store, new_bucket, swift
+from bench.servers.store import Store, new_bucket
 from bench.servers.worker import VIDEO, FakeWorker
 from tests.gateway.conftest import Start
-from tests.gateway.running_gateway import FaultyEndpoint, GatewayHere, delivered
+from tests.gateway.running_gateway import FaultyEndpoint, GatewayHere, delivered, put
 
 API = "hunyuanvideo"
-
-
-@pytest.fixture(scope="module")
-def s3_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    with swift(tmp_path_factory.mktemp("swift")) as port:
-        yield port
 
 
 def submitted(gateway: GatewayHere) -> str:
@@ -141,12 +133,6 @@ def test_bucket_that_is_away(start: Start, worker: FakeWorker, s3_port: int, tmp
         assert (refused.status_code, refused.json()) == (503, {"detail": "The video's bytes cannot be had now."})
         proxy.fail_always(None)
         assert gateway.get(f"/api/videos/{job_id}.mp4").content == VIDEO
-
-
-def put(store: Store, job: dict[str, Any]) -> None:
-    """What a worker leaves in its bucket."""
-    for name in ("video.mp4", "video.jpg", "video.json"):
-        store.client.put_object(Bucket=store.name, Key=f"made/here/{job['id']}/{name}", Body=VIDEO)
 
 
 def is_empty(store: Store) -> None:

@@ -60,9 +60,10 @@ class Maker:
         request, progress = caller
         assert request.request is not None  # Gradio has none only where it makes examples
         told.clear()
+        left = asyncio.create_task(self._sessions.left(str(request.session_hash)))  # also while the job is submitted
         try:
             async with self._job(inputs) as job:
-                done = await self._finished(job, str(request.session_hash), progress)
+                done = await self._finished(job, left, progress)
                 if done.state is not State.COMPLETED:
                     assert done.error is not None
                     raise done.error
@@ -79,6 +80,8 @@ class Maker:
             _log.exception("cannot make the video")
             fault = JobError(Code.GENERATION_FAILED, "Internal server error")
             raise self._refusal(fault, told) from None
+        finally:
+            left.cancel()
         url = absolute_url(request.request, f"/gradio_api/file={path}", self._service.settings)
         told.update(self._service.answer(done, url))
         return str(path)
@@ -98,10 +101,9 @@ class Maker:
             if submitting.exception() is None and not stays:
                 await self._service.delete(submitting.result().id)
 
-    async def _finished(self, job: Job, session: str, progress: gr.Progress) -> Job:
-        """The job once it is final. Raises `_LeftError`."""
+    async def _finished(self, job: Job, left: asyncio.Task[None], progress: gr.Progress) -> Job:
+        """The job once it is final. Raises `_LeftError` once `left` is done: its caller is gone."""
         result = asyncio.create_task(self._service.result(job.id))
-        left = asyncio.create_task(self._sessions.left(session))
         try:
             while not result.done():
                 if left.done():
@@ -112,8 +114,7 @@ class Maker:
             return result.result()
         finally:
             result.cancel()
-            left.cancel()
-            await asyncio.gather(result, left, return_exceptions=True)
+            await asyncio.gather(result, return_exceptions=True)
 
     def _show(self, job: Job, progress: gr.Progress) -> None:
         if job.state is State.QUEUED:
