@@ -39,11 +39,13 @@ _TOGETHER = (
         *("tests/builder/test_train_sketch.py", "tests/engine/test_another_device.py"),
         "tests/engine/test_stopped_jobs.py",
         *("tests/commands/test_estimate.py", "tests/commands/test_convert.py"),
+        "tests/commands/test_gateway.py",
     ),
 )
 _LONGEST_FIRST = (
     *itertools.chain(*_TOGETHER),
-    *("tests/bench/test_faults.py", "tests/test_docs.py", "tests/families/", "tests/engine/"),
+    *("tests/bench/test_faults.py", "tests/bench/test_gateway_faults.py"),
+    *("tests/test_docs.py", "tests/families/", "tests/engine/"),
 )
 
 

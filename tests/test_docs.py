@@ -65,7 +65,10 @@ ELSEWHERE = {
         '"--megabytes 50 --sockets 100 --no-bodies --seconds 1"',
     ),
     ".venv/bin/videoworker serve --api hunyuanvideo": ("tests/gateway/test_commands.py", '"--api", "hunyuanvideo"'),
-    ".venv/bin/videoworker gateway --api hunyuanvideo": ("tests/gateway/test_commands.py", '"gateway", "--api"'),
+    ".venv/bin/videoworker gateway --api hunyuanvideo": (
+        "tests/bench/test_gateway_faults.py",
+        '"bench.gateway_faults"',
+    ),
     "curl -sf http://127.0.0.1:10000/api/generate "
     """--json '{"prompt": "a star", "width": 256, "height": 256, "video_length": 25}'""": (
         "tests/gateway/test_commands.py",
@@ -91,6 +94,7 @@ ELSEWHERE = {
         '"--megabytes 25 --clients 24 --slow 0"',
     ),
     ".venv/bin/python -m bench.faults": ("tests/bench/test_faults.py", '"bench.faults"'),
+    ".venv/bin/python -m bench.gateway_faults": ("tests/bench/test_gateway_faults.py", '"bench.gateway_faults"'),
 }
 
 # In an answer, what differs from one run to the next.

@@ -8,7 +8,8 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import IO, Any, Self, TypeVar
+from urllib.parse import urlsplit
 
 import requests
 import runpod
@@ -108,14 +109,17 @@ class Endpoint:
         process.wait()
 
 
-class EndpointProcess(Endpoint):
-    """An endpoint in a process of its own, without workers unless said. It can be killed, and started again on the same
-    port."""
+class ServiceProcess:
+    """A service of this package in a process of its own; a context manager. It can be killed, and started again on the
+    same port."""
 
-    def __init__(self, folder: Path, command: list[str] = SERVE, /, **settings: str) -> None:
+    url: str
+    log: IO[str] | None = None
+    """Where its log goes. None: to this process's standard error."""
+
+    def __init__(self, folder: Path, command: list[str], /, **settings: str) -> None:
         """`command` takes `--port` and prints where it serves."""
-        self.folder, self._command, self._port = folder, command, 0
-        self._settings = {"WORKER_TOKEN": TOKEN} | settings
+        self.folder, self._command, self._port, self._settings = folder, command, 0, settings
         self.process: subprocess.Popen[str] | None = None
         self._stack = ExitStack()
 
@@ -127,13 +131,14 @@ class EndpointProcess(Endpoint):
             cwd=self.folder,
             env=environment(**self._settings),
             stdout=subprocess.PIPE,
+            stderr=self.log,
             text=True,
             process_group=self._group,
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         (self.url,) = re.findall(r"serving (\S+)", line)
-        self._port = int(re.findall(r":(\d+)/", self.url)[0])
+        self._port = urlsplit(self.url).port or 0
 
     def kill(self, number: int = signal.SIGKILL) -> int:
         """Its exit code."""
@@ -153,3 +158,10 @@ class EndpointProcess(Endpoint):
         if self.process.poll() is None:
             self.kill()
         self._stack.close()
+
+
+class EndpointProcess(ServiceProcess, Endpoint):
+    """An endpoint in a process of its own, without workers unless said."""
+
+    def __init__(self, folder: Path, command: list[str] = SERVE, /, **settings: str) -> None:
+        super().__init__(folder, command, **{"WORKER_TOKEN": TOKEN} | settings)
