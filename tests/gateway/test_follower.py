@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
 
-from bench.servers.endpoint import eventually
+from bench.servers.endpoint import PATIENCE, eventually
 from bench.servers.worker import VIDEO, FakeWorker
 from tests.gateway.conftest import Start
 from tests.gateway.running_gateway import FaultyEndpoint, GatewayHere, delivered
@@ -127,8 +128,9 @@ def is_cancelled(endpoint: FaultyEndpoint) -> None:
     assert (waiting(endpoint), endpoint.faults.count("POST cancel")) == (0, 1)
 
 
-def test_deleted_while_its_video_comes(
-    start: Start, endpoint: FaultyEndpoint, worker: FakeWorker, tmp_path: Path
+@pytest.mark.parametrize(("method", "path"), [("DELETE", "/v1/videos/{}"), ("POST", "/ui/jobs/{}/cancel")])
+def test_unwanted_while_its_video_comes(
+    start: Start, endpoint: FaultyEndpoint, worker: FakeWorker, tmp_path: Path, method: str, path: str
 ) -> None:
     """What comes after that is removed."""
     gateway = start("openai")
@@ -137,7 +139,7 @@ def test_deleted_while_its_video_comes(
     endpoint.faults.held.add("GET video.mp4")
     worker.finish(job, delivered(endpoint, job))
     are_asked(endpoint, "GET video.mp4", 1)
-    assert gateway.delete(f"/v1/videos/{video_id}").json()["deleted"]
+    requests.request(method, f"{gateway.url}{path.format(video_id)}", timeout=PATIENCE).raise_for_status()
     endpoint.faults.held.clear()
     are_asked(endpoint, "POST cancel", 1)
     eventually(lambda: is_empty(tmp_path / "gateway"))

@@ -282,7 +282,7 @@ class Follower:
             await self._cancel(job)
             await self._advance(followed)
         elif job.deleted:
-            await self._videos.remove(job)
+            await self._videos.remove(job.id, job.endpoint_id)
             await self._database.write(partial(jobs.discard, job_id=job.id))
             self._forget(followed)
             await self._database.shrink()
@@ -331,7 +331,7 @@ class Follower:
         endpoint_id = job.endpoint_id or await self._name_there(job)
         if endpoint_id is not None:
             await self._endpoint.cancel(endpoint_id)
-            await self._videos.remove_there(endpoint_id)
+        await self._videos.remove(job.id, endpoint_id)
         await self._database.write(partial(jobs.cancelled_there, job_id=job.id))
 
     async def _name_there(self, job: Job) -> str | None:
@@ -426,6 +426,7 @@ class Follower:
         await self._fail(followed, JobError(Code.GENERATION_FAILED, message))
 
     async def _fail(self, followed: _Followed, error: JobError) -> None:
+        self._videos.remove_here(followed.id)
         await self._database.write(partial(jobs.fail, job_id=followed.id, error=error, now=time.time()))
         self._forget(followed)
 

@@ -111,13 +111,16 @@ class Videos:
             raise VideoAwayError
         return path
 
-    async def remove(self, job: Job) -> None:
+    async def remove(self, job_id: str, endpoint_id: str | None) -> None:
         """Removes the bytes, and whatever else of the job lies in the bucket. Raises `VideoAwayError`."""
-        for path in self._folder.glob(f"{job.id}.*"):
+        self.remove_here(job_id)
+        if endpoint_id is not None:
+            await self.remove_there(endpoint_id)
+
+    def remove_here(self, job_id: str) -> None:
+        """Removes the job's file if there is one."""
+        for path in self._folder.glob(f"{job_id}.*"):
             path.unlink(missing_ok=True)
-        if job.endpoint_id is None:
-            return
-        await self.remove_there(job.endpoint_id)
 
     async def remove_there(self, endpoint_id: str) -> None:
         """Removes what the endpoint's workers have delivered for a job. Raises `VideoAwayError`."""
