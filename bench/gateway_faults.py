@@ -61,6 +61,7 @@ SCHEDULE = {
     "job deleted": 10,
     "caller hangs up": 8,
 }
+LONGEST = "endpoint away for a minute"  # once in every 100 jobs
 FAILURE, CANCELLED = "The video does not fit into memory.", "The job was cancelled."
 LOCAL_SHARE = 0.2
 
@@ -185,6 +186,8 @@ class Campaign:
         for name, often in SCHEDULE.items():
             for _ in range(max(1, round(often * jobs / 100))):
                 due[self._rng.randrange(jobs)].append(name)
+        for _ in range(jobs // 100):
+            due[self._rng.randrange(jobs)].append(LONGEST)
         for number in range(jobs):
             self._wait(AT_ONCE - 1)
             for name in due[number]:
@@ -216,6 +219,7 @@ class Campaign:
             self.accepted.append(Accepted(api, answer.json()[api.id_field], plan))
         elif answer.status_code == 503:
             self._refused.append(plan.prompt)
+            time.sleep(0.3)
         else:
             self.problems.append(f"{api.name} answers {answer.status_code}: {answer.text}")
 
@@ -304,7 +308,8 @@ class Campaign:
             "gateway killed": lambda: self._soon(lambda: self._signal_gateway(signal.SIGKILL)),
             "gateway told to end": lambda: self._soon(lambda: self._signal_gateway(signal.SIGTERM)),
             "endpoint killed": self._kill_endpoint,
-            "endpoint away": lambda: self._for_a_while(self._way.leave, self._way.come_back, 6),
+            "endpoint away": lambda: self._leave(self._rng.uniform(0.3, 6)),
+            LONGEST: self._leave_for_long,
             "endpoint answers 429": lambda: self._answer(self._way, 429),
             "endpoint answers 500": lambda: self._answer(self._way, 500),
             "answer to a submission lost": self._lose_an_answer,
@@ -337,6 +342,15 @@ class Campaign:
     def _kill_endpoint(self) -> None:
         self._endpoint.kill()
         self._endpoint.start()
+
+    def _leave(self, seconds: float) -> None:
+        self._way.leave()
+        self._later(seconds, self._way.come_back)
+
+    def _leave_for_long(self) -> None:
+        """Nothing is asked for meanwhile: it would be refused. The open jobs wait."""
+        self._leave(60)
+        time.sleep(60)
 
     def _answer(self, relay: Relay, status: int) -> None:
         def answer(now: int | None) -> None:
