@@ -63,6 +63,7 @@ SCHEDULE = {
 }
 LONGEST = "endpoint away for a minute"  # once in every 100 jobs
 FAILURE, CANCELLED = "The video does not fit into memory.", "The job was cancelled."
+ENDS = "The service is about to end. Please try again in a few moments."
 LOCAL_SHARE = 0.2
 
 Delivery = Literal["bucket", "answer", "none"]
@@ -240,7 +241,7 @@ class Campaign:
             self.problems.append(f"local gives {video.status_code} for {plan}")
         if answer.status_code == 503 and told["error"].startswith("Model not initialized"):
             self._refused.append(plan.prompt)
-        elif video is None and (plan.delivery != "none" or told["error"] != FAILURE):
+        elif video is None and told["error"] not in ({FAILURE, ENDS} if plan.delivery == "none" else {ENDS}):
             self.problems.append(f"local answers {answer.status_code} to {plan}: {told}")
 
     def _hang_up(self) -> None:

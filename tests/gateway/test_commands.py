@@ -14,6 +14,7 @@ import requests
 
 from bench.servers.endpoint import PATIENCE, eventually, guard
 from bench.servers.processes import VIDEOWORKER, environment
+from tests.gateway.running_gateway import FaultyEndpoint
 
 # As docs/gateway.md prints it.
 BODY = '{"prompt": "a star", "width": 256, "height": 256, "video_length": 25}'

@@ -280,6 +280,19 @@ def calling(gateway: GatewayHere) -> Iterator[None]:
         yield
 
 
+def test_gateway_that_ends(
+    start: Start, worker: FakeWorker, endpoint: FaultyEndpoint, aside: ThreadPoolExecutor
+) -> None:
+    """Whoever waits is told so at once. The job is cancelled by the next one at the latest."""
+    gateway = start("local")
+    call = aside.submit(generate, gateway)
+    job = worker.take()
+    gateway.stop()
+    assert refused(call.result(PATIENCE), 503)["error"].startswith("The service is about to end.")
+    start("local")
+    assert endpoint.final(job["id"])["status"] == "CANCELLED"
+
+
 def test_caller_of_an_earlier_process(start: Start, worker: FakeWorker, endpoint: FaultyEndpoint) -> None:
     """Its connection has ended with the process. A job of the page is for whoever has its URL, and goes on."""
     killed = start("local", cancel_on_disconnect=False)  # one that is killed cancels nothing either

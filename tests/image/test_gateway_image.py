@@ -9,9 +9,9 @@ import requests
 from packaging.utils import canonicalize_name
 
 from bench.servers.endpoint import PATIENCE, eventually
+from bench.servers.worker import VIDEO, FakeWorker
 from tests.builder.pinned import pins
 from tests.endpoint.running_endpoint import EndpointHere
-from tests.gateway.running_gateway import VIDEO, FakeWorker
 from tests.image.buildah import command
 from tests.image.container import Image, Setup, running
 from videoworker.endpoint.settings import EndpointSettings

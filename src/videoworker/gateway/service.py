@@ -40,6 +40,7 @@ _NAME = re.compile(r"[\w.-]{1,255}")
 _log = structlog.get_logger()
 
 _NOT_READY = "Model not initialized yet. Please try again in a few moments."
+_ENDS = "The service is about to end. Please try again in a few moments."
 
 
 class QueueFullError(Exception):
@@ -169,17 +170,30 @@ class Service:
 
     async def result(self, job_id: str) -> Job:
         """The job once it is final. If this is cancelled, because the caller is gone, so is the job: unless the setting
-        CANCEL_ON_DISCONNECT is false."""
+        CANCEL_ON_DISCONNECT is false. So it is if the gateway ends: then this raises `JobError`."""
+        ended = asyncio.create_task(self._core.follower.ended(job_id))
+        ending = asyncio.create_task(self.ending.wait())
         try:
-            await self._core.follower.ended(job_id)
+            await asyncio.wait({ended, ending}, return_when=asyncio.FIRST_COMPLETED)
+            is_ended = ended.done()
         except asyncio.CancelledError:
-            if self.settings.cancel_on_disconnect:
-                await self.cancel(job_id)
+            await self._left(job_id)
             raise
+        finally:
+            ended.cancel()
+            ending.cancel()
+        if not is_ended:
+            await self._left(job_id)
+            raise JobError(Code.MODEL_NOT_LOADED, _ENDS)
         job = await self.find(job_id)
         if job is None:
             raise JobError(Code.CANCELLED, "The job was deleted.")
         return job
+
+    async def _left(self, job_id: str) -> None:
+        """Nobody waits for the job any more."""
+        if self.settings.cancel_on_disconnect:
+            await self.cancel(job_id)
 
     async def cancel_abandoned(self) -> None:
         """Cancels the jobs whose callers waited for an earlier process: their connections ended with it. It does not if
