@@ -30,7 +30,7 @@ from urllib.parse import urlsplit
 import requests
 import typer
 
-from bench.servers.endpoint import EndpointProcess, ServiceProcess
+from bench.servers.endpoint import EndedError, EndpointProcess, ServiceProcess
 from bench.servers.fault_proxy import Fault, FaultProxy
 from bench.servers.gateway_callers import POLLED, PolledApi, Told, call_local
 from bench.servers.processes import VIDEOWORKER
@@ -331,14 +331,20 @@ class Campaign:
             process.send_signal(number)
 
     def _revive(self) -> None:
-        """Starts the gateway again if it has ended."""
+        """Starts the gateway again if it has ended. It may be killed, or told to end, while it starts."""
         process = self._gateway.process
         assert process is not None
-        if process.poll() is not None:
+        if process.poll() is None:
+            return
+        expected = {0, -signal.SIGKILL}
+        while True:
             code = self._gateway.kill()
-            if code not in (0, -signal.SIGKILL):
+            if code not in expected:
                 self.problems.append(f"the gateway ended with {code}")
-            self._gateway.start()
+            with suppress(EndedError):
+                self._gateway.start()
+                return
+            expected.add(-signal.SIGTERM)
 
     def _kill_endpoint(self) -> None:
         self._endpoint.kill()

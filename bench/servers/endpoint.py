@@ -109,6 +109,10 @@ class Endpoint:
         process.wait()
 
 
+class EndedError(Exception):
+    """A service ended before it listened."""
+
+
 class ServiceProcess:
     """A service of this package in a process of its own; a context manager. It can be killed, and started again on the
     same port."""
@@ -124,7 +128,7 @@ class ServiceProcess:
         self._stack = ExitStack()
 
     def start(self, *more: str) -> None:
-        """Returns when it listens. `more` options take the place of the command's."""
+        """Returns when it listens. `more` options take the place of the command's. Raises `EndedError`."""
         command = [*self._command, *more, "--port", str(self._port)]
         self.process = subprocess.Popen(
             command,
@@ -137,7 +141,9 @@ class ServiceProcess:
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        (self.url,) = re.findall(r"serving (\S+)", line)
+        if (found := re.search(r"serving (\S+)", line)) is None:
+            raise EndedError
+        self.url = found[1]
         self._port = urlsplit(self.url).port or 0
 
     def kill(self, number: int = signal.SIGKILL) -> int:
