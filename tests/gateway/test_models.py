@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from bench.servers.endpoint import eventually
+from bench.servers.worker import FakeWorker
 from tests.gateway.conftest import Start
-from tests.gateway.running_gateway import FakeWorker, GatewayHere
+from tests.gateway.running_gateway import GatewayHere
 from tests.gateway.test_health import FACTS
 from videoworker.apis.model_names import MODEL_NAMES
 from videoworker.settings import Settings

@@ -13,8 +13,9 @@ import schemathesis
 from click.testing import CliRunner
 from schemathesis.cli import schemathesis as cli
 
+from bench.servers.worker import FakeWorker
 from tests.gateway.conftest import Start
-from tests.gateway.running_gateway import FakeWorker, FaultyEndpoint
+from tests.gateway.running_gateway import FaultyEndpoint
 from videoworker.apis.text import cleaned
 
 TOKEN = "a-token"

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from bench.servers.endpoint import eventually
+from bench.servers.worker import FakeWorker
 from tests.gateway.conftest import Start
-from tests.gateway.running_gateway import FakeWorker
 from videoworker.errors import Code, JobError
 
 BODY = {"prompt": "a star"}
