@@ -81,7 +81,7 @@ ARG MODEL_VARIANT
 ARG ACCEPT_TENCENT_LICENSE=false
 WORKDIR /build
 COPY builder/fetch.py builder/
-COPY src/videoworker/errors.py videoworker/
+COPY src/videoworker/effort.py src/videoworker/errors.py videoworker/
 COPY src/videoworker/commands/__init__.py src/videoworker/commands/model_arguments.py videoworker/commands/
 COPY src/videoworker/weights/__init__.py src/videoworker/weights/convert.py src/videoworker/weights/fetch.py \
      src/videoworker/weights/files.py src/videoworker/weights/manifest.py src/videoworker/weights/published.py \

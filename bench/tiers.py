@@ -19,11 +19,12 @@ from torch.nn.modules.module import register_module_forward_hook
 from bench.distance import psnr, ssim
 from builder.evaluate_sketch import ATTRIBUTES, held_out
 from builder.sketch.measure import look
+from videoworker.effort import Effort
 from videoworker.engine.clip import Clip
 from videoworker.engine.engine import Engine
 from videoworker.models.sketch import SKETCH
 from videoworker.planning.plan import plan_clip
-from videoworker.request import Effort, VideoRequest
+from videoworker.request import VideoRequest
 from videoworker.settings import settings
 from videoworker.watch import Watch
 

@@ -43,7 +43,7 @@ ELSEWHERE = {
     "docker build --platform linux/amd64 --tag worker-video .": ("tests/image/conftest.py", "buildah.build(ROOT"),
     "docker build --platform linux/amd64 --build-arg MODEL=cogvideox --build-arg MODEL_VARIANT=5b,5b-i2v "
     "--build-arg SOUND_MODEL=foley --build-arg SOUND_MODEL_VARIANT=xl --build-arg ACCEPT_TENCENT_LICENSE=true "
-    "--tag worker-video-with-sound .": ("tests/builder/test_fetch.py", '"foley", "xl", "--sound"'),
+    "--tag worker-video-with-sound .": ("tests/builder/test_fetch.py", '"foley", "xl", *options'),
     "docker buildx bake sketch": ("tests/builder/test_image_files.py", "docker-bake.hcl"),
     ".venv/bin/videoworker fetch hunyuanvideo-1.5": ("tests/commands/test_fetch.py", '"fetch"'),
     ".venv/bin/videoworker fetch hunyuanvideo-1.5 --variant 720p-i2v": ("tests/commands/test_fetch.py", '"--variant"'),

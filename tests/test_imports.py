@@ -8,10 +8,11 @@ import pytest
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "videoworker"
 
 # What everybody may know.
-COMMON = {"request", "errors", "settings", "watch"}
+COMMON = {"effort", "request", "errors", "settings", "watch"}
 
 # Room -> the rooms that it may import, beside the common ones. The package itself (its version) is everybody's.
 MAY_KNOW = {
+    "effort": set[str](),
     "request": set[str](),
     "errors": set[str](),
     "settings": set[str](),
@@ -59,6 +60,7 @@ HEAVY = TORCH | {"numpy", "av", "PIL", "runpod"}
 NETWORK = {"requests", "aiohttp", "httpx", "socket", "urllib.request", "http.client", "boto3", "runpod"}
 MUST_NOT_IMPORT = {
     "apis": HEAVY | NETWORK,
+    "effort": HEAVY | NETWORK,
     "request": HEAVY | NETWORK,
     "errors": HEAVY | NETWORK,
     "settings": HEAVY | NETWORK,

@@ -8,9 +8,10 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from videoworker.effort import Effort
+
 Container = Literal["mp4", "webm"]
 Quality = Literal["low", "medium", "high"]
-Effort = Literal["exact", "full", "fast", "turbo"]
 Mark = Literal["iptc", "c2pa"]
 Stage = Literal["load", "encode_prompt", "denoise", "decode", "sound", "encode", "deliver"]
 

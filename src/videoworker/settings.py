@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from videoworker.request import Effort
+from videoworker.effort import Effort
 
 # The repository. The package is installed from it in place, so the shipped weights are found from any directory.
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,9 +13,9 @@ from torch.nn.modules.module import register_module_forward_hook
 from builder.make_tiny import FAMILIES
 from tests.engine import making
 from tests.engine.clips import clip
+from videoworker.effort import Effort
 from videoworker.models import MODELS
 from videoworker.models.sampling import Sampling
-from videoworker.request import Effort
 from videoworker.settings import Settings
 
 STEPS = 7

@@ -125,7 +125,7 @@ def test_cancelled_after_a_lost_answer(shared: Start, endpoint: FaultyEndpoint, 
 
 
 def is_cancelled(endpoint: FaultyEndpoint) -> None:
-    assert (waiting(endpoint), endpoint.faults.count("POST cancel")) == (0, 1)
+    assert waiting(endpoint) == 0 and endpoint.faults.count("POST cancel") >= 1  # the first may have got a 429
 
 
 @pytest.mark.parametrize(("method", "path"), [("DELETE", "/v1/videos/{}"), ("POST", "/ui/jobs/{}/cancel")])

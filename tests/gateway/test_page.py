@@ -15,10 +15,10 @@ from fastapi.security import HTTPBearer
 from PIL import Image, ImageChops, ImageStat
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from bench import page_picture
 from bench.servers.apis import served
 from bench.servers.endpoint import PATIENCE, eventually
 from bench.servers.worker import FakeWorker
-from builder import page_picture
 from tests.gateway.conftest import Start
 from tests.gateway.running_gateway import FaultyEndpoint, GatewayHere
 from tests.handler_process import ROOT
@@ -223,7 +223,7 @@ def test_a_video_of_the_worker(visit: Visit, tmp_path: Path) -> None:
         assert video.evaluate(LOUDNESS) > 0.01
         expect(page.locator("dl")).to_contain_text("Soundyes")
     with Image.open(page_picture.PICTURE) as kept:
-        assert unlike(picture, kept.convert("RGB")) < 4, "python -m builder.page_picture makes it anew"
+        assert unlike(picture, kept.convert("RGB")) < 4, "python -m bench.page_picture makes it anew"
 
 
 def unlike(one: Image.Image, other: Image.Image) -> float:

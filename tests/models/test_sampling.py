@@ -5,9 +5,9 @@ from itertools import pairwise
 import pytest
 
 from tests.variants import EVERY_VARIANT
+from videoworker.effort import Effort
 from videoworker.models.sampling import Call, Sampling
 from videoworker.models.video_model import VideoModel
-from videoworker.request import Effort
 
 ALL, PROMPT, NONE = Call.ALL, Call.PROMPT, Call.NONE
 

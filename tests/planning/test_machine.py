@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.apis.samples import parse
+from videoworker.effort import Effort
 from videoworker.errors import Code, JobError
 from videoworker.models import DECLARED
 from videoworker.models.cogvideox import COGVIDEOX, COGVIDEOX_1_5_5B, COGVIDEOX_5B, COGVIDEOX_5B_I2V
@@ -23,7 +24,7 @@ from videoworker.models.sketch import SKETCH
 from videoworker.models.video_model import VideoModel
 from videoworker.planning.machine import Machine
 from videoworker.planning.plan import Plan, make_plan
-from videoworker.request import Effort, VideoRequest
+from videoworker.request import VideoRequest
 
 
 def with_gpu(*installed: VideoModel, may_fetch: bool = False) -> Machine:

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
+from videoworker.effort import Effort
 from videoworker.errors import Code, JobError
 from videoworker.models import MODELS, VARIANTS
 from videoworker.planning.variants import of_effort, suited
-from videoworker.request import Effort, VideoRequest
+from videoworker.request import VideoRequest
 
 
 def names(model: str, **asked: Any) -> list[str]:

@@ -33,7 +33,7 @@ def test_sound_for_a_video(tmp_path: Path, forks: Forks, weights: str, served: s
     video = output_of(ran.stdout)["video"]
     assert (video["model"], video["has_audio"], video["num_frames"]) == (model, True, 6), json.dumps(video)
     assert ran.stderr.count("no video model is served") == 1
-    assert ran.stderr.index("sound part loaded") < ran.stderr.index("serving ")
+    assert ran.stderr.index("sound part loaded") < ran.stderr.index("Model loaded successfully")
 
 
 @pytest.mark.parametrize(

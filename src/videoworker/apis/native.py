@@ -16,9 +16,10 @@ from videoworker.apis.model_names import ModelName
 from videoworker.apis.quoting import quoted
 from videoworker.apis.sizes import SIZES, Resolution
 from videoworker.apis.text import CLEAN, CLEAN_OR_NONE, EXAMPLES, LONGEST_TEXT
+from videoworker.effort import Effort
 from videoworker.errors import FieldProblem, JobError
 from videoworker.models.sketch import SKETCH
-from videoworker.request import AudioRequest, Container, Effort, Progress, Quality, Result, VideoRequest
+from videoworker.request import AudioRequest, Container, Progress, Quality, Result, VideoRequest
 
 _LARGEST_SEED = 2**63 - 1  # what a generator's seed may be
 _LARGEST_CRF = {"mp4": 51, "webm": 63}  # H.264 and VP9

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from videoworker.request import Effort
+from videoworker.effort import Effort
 
 
 class Call(Enum):

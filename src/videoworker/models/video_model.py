@@ -3,8 +3,8 @@ name."""
 
 from dataclasses import dataclass
 
+from videoworker.effort import Effort
 from videoworker.models.checkpoint import Checkpoint
-from videoworker.request import Effort
 
 
 @dataclass(frozen=True)

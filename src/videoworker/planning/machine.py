@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from videoworker.effort import Effort
 from videoworker.errors import Code, JobError
 from videoworker.models import DECLARED, SOUND_VARIANTS, VARIANTS
 from videoworker.models.checkpoint import Checkpoint
 from videoworker.models.sound_model import SoundModel
 from videoworker.models.video_model import VideoModel
 from videoworker.planning.variants import continuing, of_effort, suited
-from videoworker.request import Effort, VideoRequest
+from videoworker.request import VideoRequest
 
 
 @dataclass(frozen=True)

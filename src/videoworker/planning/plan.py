@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from videoworker.canvas import Canvas
+from videoworker.effort import Effort
 from videoworker.errors import Code, FieldProblem, JobError
 from videoworker.models import SOUND_VARIANTS
 from videoworker.models.sampling import Sampling
@@ -13,7 +14,7 @@ from videoworker.models.video_model import VideoModel
 from videoworker.planning.machine import Machine
 from videoworker.planning.sizes import fit
 from videoworker.planning.sound import SoundPlan, plan_sound
-from videoworker.request import AudioRequest, Effort, VideoRequest
+from videoworker.request import AudioRequest, VideoRequest
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+from videoworker.effort import Effort
 from videoworker.errors import Code, FieldProblem, JobError
 from videoworker.models.video_model import VideoModel
-from videoworker.request import Effort, VideoRequest
+from videoworker.request import VideoRequest
 
 
 def continuing(variants: Sequence[VideoModel], model: VideoModel) -> VideoModel | None:

@@ -1,6 +1,6 @@
 """Makes docs/page.png: the page while `sketch` makes a video, in light, and the finished video, in dark.
 
-Run as `python -m builder.page_picture`. It needs the Debian package chromium-headless-shell. A test makes the same
+Run as `python -m bench.page_picture`. It needs the Debian package chromium-headless-shell. A test makes the same
 picture, and compares.
 """
 
