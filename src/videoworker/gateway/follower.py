@@ -4,11 +4,11 @@ Ownership: one loop on one event loop. It holds in memory which jobs are unsettl
 stands in the database, and is read anew for each step. So a gateway that was killed goes on where it stopped: at its
 start it looks at all unsettled jobs first.
 
-Submitting once. A job is in the database before the endpoint hears of it, and is noted as attempted before `/run` is
-called. If the answer is lost, with the connection or with this process, nobody knows whether the endpoint has the job.
-Then it is submitted again with the same `Idempotency-Key`. Our endpoint knows the key and has one job. RunPod does not,
-and may run the job twice: the first that is known counts. If the other one shows, by its webhook, it is cancelled and
-what it made is removed. A job that is cancelled meanwhile is submitted again too: only so is it known by which id.
+Submitting once. A job is in the database before the endpoint hears of it. If the answer to `/run` is lost, with the
+connection or with this process, nobody knows whether the endpoint has the job. Then it is submitted again with the same
+`Idempotency-Key`. Our endpoint knows the key and has one job. RunPod does not, and may run the job twice: the first
+that is known counts. If the other one shows, by its webhook, it is cancelled and what it made is removed. A job that is
+cancelled meanwhile is submitted again too: only so is it known by which id.
 """
 
 import asyncio
@@ -107,7 +107,7 @@ class Follower:
             await asyncio.gather(*beside, *self._steps, return_exceptions=True)
 
     async def submit(self, job: Job, job_input: Mapping[str, Any]) -> None:
-        """Tells the endpoint of a new job, which is noted as attempted, and follows it. Raises `EndpointAwayError` or
+        """Tells the endpoint of a new job, which is in the database, and follows it. Raises `EndpointAwayError` or
         `RefusedError` if it certainly has not heard of it: then the job is not followed.
 
         The caller need not wait until the endpoint's id of the job is on the disk too."""
@@ -313,7 +313,7 @@ class Follower:
         self._succeeded(followed)
 
     async def _submit_again(self, followed: _Followed, job: Job) -> None:
-        job_input = await self._database.write(partial(jobs.attempt, job_id=job.id))
+        job_input = await self._database.read(partial(jobs.to_submit, job_id=job.id))
         if job_input is None:  # cancelled meanwhile
             followed.due = self._now()
             return

@@ -77,7 +77,6 @@ _jobs = Table(
     Column("request", Text, nullable=False),
     Column("extra", Text, nullable=False),
     Column("endpoint_id", String(255)),
-    Column("attempted", Boolean, nullable=False),
     Column("to_cancel", Boolean, nullable=False),
     Column("deleted", Boolean, nullable=False),
     Column("created_at", Float, nullable=False),
@@ -136,8 +135,6 @@ class Job:
     """What the API's HTTP form keeps with it."""
     endpoint_id: str | None
     """What the endpoint calls it. None if the endpoint has not answered yet."""
-    attempted: bool
-    """Whether the endpoint may have heard of it."""
     to_cancel: bool
     """Whether the endpoint is still to be told that nobody wants it any more."""
     deleted: bool
@@ -205,7 +202,6 @@ def add(connection: Connection, job: NewJob, most_queued: int | None, now: float
             "state": State.QUEUED,
             "request": json.dumps(kept),
             "extra": json.dumps(job.extra),
-            "attempted": False,
             "to_cancel": False,
             "deleted": False,
             "created_at": now,
@@ -221,14 +217,10 @@ def discard(connection: Connection, job_id: str) -> None:
     connection.execute(delete(_jobs).where(_jobs.c.id == job_id))
 
 
-def attempt(connection: Connection, job_id: str) -> dict[str, Any] | None:
-    """Notes that the endpoint is about to hear of the job. Returns its input; None if it is not to be submitted."""
-    noted = connection.execute(
-        update(_jobs)
-        .where(_jobs.c.id == job_id, _jobs.c.state == State.QUEUED, _jobs.c.endpoint_id.is_(None))
-        .values(attempted=True)
-    )
-    return input_of(connection, job_id) if noted.rowcount else None
+def to_submit(connection: Connection, job_id: str) -> dict[str, Any] | None:
+    """What the endpoint is sent. None if it has the job, or nobody wants it any more."""
+    waits = select(_jobs.c.id).where(_jobs.c.id == job_id, _jobs.c.state == State.QUEUED, _jobs.c.endpoint_id.is_(None))
+    return None if connection.scalar(waits) is None else input_of(connection, job_id)
 
 
 def submitted(connection: Connection, job_id: str, endpoint_id: str) -> bool:
@@ -289,7 +281,7 @@ def cancel(connection: Connection, job_id: str, now: float) -> Job | None:
             now,
             state=State.CANCELLED,
             error=_error_text(JobError(Code.CANCELLED, "The job was cancelled.")),
-            to_cancel=before.attempted,
+            to_cancel=True,
         )
     return before
 

@@ -274,7 +274,7 @@ class Service:
         )
 
     async def _add(self, new: NewJob, wish: Wish) -> Job:
-        """Writes the job, and that the endpoint is about to hear of it, at once: each change costs its caller time."""
+        """Writes the job: from here on it is taken that the endpoint may have heard of it."""
         size = len(json.dumps(new.input))
         if size > MAX_RUN_BYTES:
             message = f"The request takes {size} bytes as JSON; at most {MAX_RUN_BYTES} can be sent to the endpoint."
@@ -283,7 +283,6 @@ class Service:
         def add(connection: Connection) -> Job | None:
             if not jobs.add(connection, new, wish.most_queued, time.time()):
                 return None
-            jobs.attempt(connection, new.id)
             return jobs.find(connection, new.id)
 
         job = await self._core.database.write(add)
