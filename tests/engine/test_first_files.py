@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.handler_process import ROOT, environment
+from videoworker.engine import first_files
 from videoworker.engine.first_files import in_order_of_use, read_first_files
 from videoworker.models.sketch import SKETCH
 from videoworker.settings import ROOT as REPOSITORY
@@ -24,8 +25,16 @@ def test_text_encoder_comes_first() -> None:
 @pytest.mark.parametrize(("name", "is_read"), [("sketch", True), (None, True), ("mochi", False), ("sketchy", False)])
 def test_model_that_is_not_here_is_not_read(tmp_path: Path, name: str | None, is_read: bool) -> None:
     """Nor is that an error: the worker tells it when it loads."""
-    here = Settings(weights_dir=SHIPPED, network_volume=tmp_path)
-    assert bool(read_first_files(here, name)) == is_read
+    here = Settings(weights_dir=SHIPPED, network_volume=tmp_path, model=name)
+    assert bool(read_first_files(here, None, takes_video=True)) == is_read
+
+
+def test_files_of_a_sound_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that serves a sound model alone reads that one's."""
+    read = list[str]()
+    monkeypatch.setattr(first_files, "read_ahead", lambda files: read.extend(file.parent.name for file in files))
+    read_first_files(Settings(weights_dir=SHIPPED, network_volume=tmp_path, model="sketch-foley"), None, True)
+    assert read == ["text_encoder", "image_encoder", "synchformer", "transformer", "codec"]
 
 
 def test_nothing_heavy_is_imported_before() -> None:

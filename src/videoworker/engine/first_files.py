@@ -18,19 +18,19 @@ from videoworker.weights.read_ahead import read_ahead
 _GPU = Path("/dev/nvidiactl")
 
 # A clip begins with its prompt.
-_ORDER = [Role.TEXT_ENCODER, Role.IMAGE_ENCODER, Role.DENOISER, Role.AUTOENCODER]
+_ORDER = [Role.TEXT_ENCODER, Role.IMAGE_ENCODER, Role.VIDEO_ENCODER, Role.DENOISER, Role.AUTOENCODER]
 
 
-def read_first_files(settings: Settings, name: str | None) -> list[Thread]:
-    """Starts to read the weights that the engine will load for the model `name`, or for the best one that is installed.
-    If there is none, nothing is read: the engine will say so."""
+def read_first_files(settings: Settings, of_api: str | None, takes_video: bool) -> list[Thread]:
+    """Starts to read the weights that the worker will load first, by `Machine.to_load`. If there are none, nothing is
+    read: the engine will say so."""
     machine = Machine(
         is_installed=lambda checkpoint: locate(checkpoint, settings) is not None,
         may_fetch=False,
         has_gpu=_GPU.exists(),
     )
     try:
-        checkpoint = machine.variant_for(name or machine.best_installed()).checkpoint
+        checkpoint = machine.to_load(settings, of_api, takes_video).checkpoint
     except JobError:
         return []
     found = locate(checkpoint, settings)

@@ -43,7 +43,6 @@ _IN_FLIGHT = 20  # steps at once
 _IDLE_SECONDS = 60.0  # how long the loop sleeps if nothing is due
 _FETCH_SECONDS = 3600.0  # how long a finished video's bytes are tried for; RunPod's answer is kept for half of it
 _COUNT_SECONDS = 5.0  # how old the number of workers may be
-_DAY = 24 * 3600.0
 _REMOVE_SECONDS = 600.0  # how often it is looked for jobs that were kept for long enough
 _REMOVED_AT_ONCE = 100
 _UNKNOWN_SECONDS = 60.0  # how long after its submission an endpoint may not know a job yet
@@ -70,13 +69,13 @@ class _Followed:
 
 
 class Follower:
-    """It heeds the settings' `webhooks_at` and `keep_days`."""
+    """It heeds the settings' `webhooks_at` and `keep_seconds`."""
 
     def __init__(self, database: Database, endpoint: Endpoint, videos: Videos, settings: GatewaySettings) -> None:
         self.faults = FaultLog()
         self._workers = 1  # how many jobs run at once, as far as is known
         self._database, self._endpoint, self._videos = database, endpoint, videos
-        self._webhooks_at, self._keep_days = settings.webhooks_at, settings.keep_days
+        self._webhooks_at, self._keep_seconds = settings.webhooks_at, settings.keep_seconds
         self._followed: dict[str, _Followed] = {}
         self._changed = asyncio.Event()
         self._slots = asyncio.Semaphore(_IN_FLIGHT)
@@ -92,8 +91,8 @@ class Follower:
     async def run(self) -> None:
         """Until it is cancelled."""
         beside = [asyncio.create_task(self._count_workers())]
-        if self._keep_days is not None:
-            beside.append(asyncio.create_task(self._remove_old(self._keep_days)))
+        if self._keep_seconds is not None:
+            beside.append(asyncio.create_task(self._remove_old(self._keep_seconds)))
         try:
             while True:
                 self._changed.clear()
@@ -186,10 +185,10 @@ class Follower:
                     self.learn_workers((await self._endpoint.workers()).jobs_at_once)
             await asyncio.sleep(_COUNT_SECONDS)
 
-    async def _remove_old(self, days: float) -> None:
+    async def _remove_old(self, seconds: float) -> None:
         """Deletes what was kept for so long, some of it at a time."""
         while True:
-            change = partial(jobs.remove_old, before=time.time() - days * _DAY, most=_REMOVED_AT_ONCE)
+            change = partial(jobs.remove_old, before=time.time() - seconds, most=_REMOVED_AT_ONCE)
             old: list[Job] = []
             try:
                 old = await self._database.write(change)

@@ -103,6 +103,11 @@ class GatewaySettings(BaseSettings):
     )
 
     @property
+    def keep_seconds(self) -> float | None:
+        """How long a job is kept after its end. None: until a caller deletes it."""
+        return None if self.keep_days is None else self.keep_days * 24 * 3600
+
+    @property
     def webhooks_at(self) -> str | None:
         """Where the endpoint reaches this gateway. None: it cannot, so it is only polled."""
         return self.webhook_base_url or self.public_base_url

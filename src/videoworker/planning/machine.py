@@ -11,6 +11,7 @@ from videoworker.models.sound_model import SoundModel
 from videoworker.models.video_model import VideoModel
 from videoworker.planning.variants import continuing, of_effort, suited
 from videoworker.request import VideoRequest
+from videoworker.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,13 @@ class Machine:
         if not self._has(model.checkpoint):
             raise JobError(Code.MODEL_NOT_LOADED, model.checkpoint.absence)
         return model
+
+    def to_load(self, settings: Settings, of_api: str | None, takes_video: bool) -> VideoModel | SoundModel:
+        """The variant that a worker loads at its start: of the one model that it serves, else the `first`. Raises
+        `JobError` as these do."""
+        if settings.model:
+            return self.served(settings.model, settings.effort)
+        return self.first(of_api, takes_video, settings.effort)
 
     def served(self, name: str, effort: Effort | None = None) -> VideoModel | SoundModel:
         """The variant to start with of the one model that is served. `effort` is the worker's tier. Raises `JobError`

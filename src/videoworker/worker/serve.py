@@ -54,12 +54,7 @@ def _load(engine: Engine, current: Settings) -> None:
     """Loads the weights. Raises `JobError` if the configured model does not exist, or its weights are absent or not
     whole."""
     api = apis.select({}, current.api)
-    machine = engine.survey()
-    effort = current.effort
-    if current.model:
-        model = machine.served(current.model, effort)
-    else:
-        model = machine.first(api.model, api.takes_video, effort)
+    model = engine.survey().to_load(current, api.model, api.takes_video)
     engine.load(model, _start_watch())
     # The words for which the document of `hunyuanvideo-foley` has operators look.
     structlog.get_logger().info("Model loaded successfully", api=api.name, model=model.name, version=__version__)

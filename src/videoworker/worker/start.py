@@ -19,7 +19,8 @@ def main() -> None:
     try:
         SdkSettings()
         current = settings()
-        read_first_files(current, current.model or apis.select({}, current.api).model)
+        api = apis.select({}, current.api)
+        read_first_files(current, api.model, api.takes_video)
     except ValidationError as error:
         sys.exit(what_is_wrong(error))
     except JobError as error:

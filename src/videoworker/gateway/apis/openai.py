@@ -180,8 +180,8 @@ def _video(service: Service, job: Job) -> dict[str, Any]:
 
 
 def _expiry(service: Service, job: Job) -> int | None:
-    days = service.settings.keep_days
-    return None if days is None or job.finished_at is None else int(job.finished_at + days * 24 * 3600)
+    kept = service.settings.keep_seconds
+    return None if kept is None or job.finished_at is None else int(job.finished_at + kept)
 
 
 def _percent(job: Job) -> int:
