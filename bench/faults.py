@@ -21,8 +21,6 @@ import random
 import signal
 import socket
 import sqlite3
-import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -34,6 +32,7 @@ import psutil
 import requests
 import typer
 
+from bench.campaigns import conduct
 from bench.hostile_pictures import jpeg_of_many_scans
 from bench.servers.attacks import HALF_HEADS, connect, wait_for_close
 from bench.servers.endpoint import AS_WORKER, FINAL, EndpointProcess, eventually
@@ -393,6 +392,10 @@ class Campaign:
             if hashlib.sha256(answer.content).hexdigest() != now["output"]["video"]["sha256"]:
                 self.problems.append(f"{job_id} is COMPLETED but its URL gives {answer.status_code}, another file")
 
+    @property
+    def ends(self) -> collections.Counter[str]:
+        return collections.Counter(map(_state, self.final.values()))
+
     def _is_ours(self, process: psutil.Process) -> bool:
         with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             return process.environ().get("TMPDIR") == str(self._temporary)
@@ -404,21 +407,7 @@ def main(
     seed: Annotated[int | None, typer.Option(help="of the faults; drawn, and printed, if absent")] = None,
 ) -> None:
     """Prints what was done, what became of the jobs, and every problem. Exits with 1 if there is one."""
-    seed = random.SystemRandom().randrange(2**32) if seed is None else seed
-    print(f"seed {seed}", flush=True)
-    started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="faults-") as folder, ExitStack() as stack:
-        campaign = Campaign(Path(folder), random.Random(seed), stack)
-        campaign.run(jobs)
-    for name, count in campaign.faults.items():
-        print(f"{count:4} times: {name}")
-    states = collections.Counter(_state(state) for state in campaign.final.values())
-    for name, count in states.most_common():
-        print(f"{count:4} jobs: {name}")
-    for problem in campaign.problems:
-        print(f"PROBLEM: {problem}")
-    print(f"{len(campaign.final)} jobs, {len(campaign.problems)} problems, {time.monotonic() - started:.0f} s")
-    sys.exit(1 if campaign.problems else 0)
+    conduct(Campaign, jobs, seed)
 
 
 def _state(state: dict[str, Any]) -> str:

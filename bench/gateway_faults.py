@@ -17,7 +17,6 @@ import random
 import signal
 import sqlite3
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -30,6 +29,7 @@ from urllib.parse import urlsplit
 import requests
 import typer
 
+from bench.campaigns import conduct
 from bench.servers.endpoint import EndedError, EndpointProcess, ServiceProcess
 from bench.servers.fault_proxy import Fault, FaultProxy
 from bench.servers.gateway_callers import POLLED, PolledApi, Told, call_local
@@ -195,6 +195,8 @@ class Campaign:
                 self._fault(name)
             self._submit()
         self._end()
+        if self.problems:
+            print((self._folder / "gateway.log").read_text(), file=sys.stderr)
 
     # What callers do
 
@@ -494,22 +496,7 @@ def main(
     seed: Annotated[int | None, typer.Option(help="of the faults; drawn, and printed, if absent")] = None,
 ) -> None:
     """Prints what was done, what became of the jobs, and every problem. Exits with 1 if there is one."""
-    seed = random.SystemRandom().randrange(2**32) if seed is None else seed
-    print(f"seed {seed}", flush=True)
-    started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="gateway-faults-") as folder, ExitStack() as stack:
-        campaign = Campaign(Path(folder), random.Random(seed), stack)
-        campaign.run(jobs)
-        if campaign.problems:
-            print((Path(folder) / "gateway.log").read_text(), file=sys.stderr)
-    for name, count in campaign.faults.items():
-        print(f"{count:4} times: {name}")
-    for name, count in campaign.ends.most_common():
-        print(f"{count:4} jobs: {name}")
-    for problem in campaign.problems:
-        print(f"PROBLEM: {problem}")
-    print(f"{sum(campaign.ends.values())} jobs, {len(campaign.problems)} problems, {time.monotonic() - started:.0f} s")
-    sys.exit(1 if campaign.problems else 0)
+    conduct(Campaign, jobs, seed)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ Ownership: one event loop, which is also that of whoever measures. It notes when
 """
 
 import asyncio
-import base64
 import random
 import time
 import uuid
@@ -14,10 +13,11 @@ from typing import Any, Self
 import aiohttp
 from aiohttp import web
 
+from bench.servers.worker import inline, video
 from videoworker.apis import APIS
-from videoworker.request import Progress, Result, Video
+from videoworker.request import Progress, Result
 
-_INLINE = f"data:video/mp4;base64,{base64.b64encode(b'the bytes of a video').decode()}"
+_CONTENT = b"the bytes of a video"
 
 
 @dataclass(eq=False)
@@ -43,24 +43,7 @@ class _Job:
             fraction = min(elapsed / self.seconds, 1.0)
             step = round(20 * fraction)
             return api.progress(Progress(self.id, "denoise", step, 20, fraction, elapsed, self.seconds - elapsed))
-        made = Video(
-            url=_INLINE,
-            container="mp4",
-            codec="h264",
-            width=64,
-            height=64,
-            num_frames=8,
-            fps=8,
-            duration=1.0,
-            file_size=20,
-            sha256="0" * 64,
-            seed=7,
-            model="sketch",
-            model_revision="0",
-            steps=20,
-            guidance_scale=1.0,
-            has_audio=False,
-        )
+        made = video(_CONTENT, inline(_CONTENT))
         return api.answer(Result(self.id, api.parse(self.input), made, {"total": self.seconds}, 1.0, 2.0))
 
     def told(self) -> dict[str, Any]:

@@ -15,6 +15,33 @@ from videoworker.request import Container, Progress, Result, Video
 VIDEO = b"the bytes of a video, which nobody here looks at" * 100
 
 
+def video(content: bytes, url: str, container: Container = "mp4") -> Video:
+    """What a worker tells of a file with this content at `url`."""
+    return Video(
+        url=url,
+        container=container,
+        codec="h264",
+        width=64,
+        height=64,
+        num_frames=8,
+        fps=8,
+        duration=1.0,
+        file_size=len(content),
+        sha256=hashlib.sha256(content).hexdigest(),
+        seed=7,
+        model="sketch",
+        model_revision="0",
+        steps=10,
+        guidance_scale=1.0,
+        has_audio=False,
+    )
+
+
+def inline(content: bytes, container: Container = "mp4") -> str:
+    """The URL of a file that comes within the answer."""
+    return f"data:video/{container};base64,{base64.b64encode(content).decode()}"
+
+
 class Worker:
     """A worker whose requests are made one by one."""
 
@@ -80,25 +107,7 @@ class FakeWorker(Worker):
     def finish(self, job: dict[str, Any], url: str | None = None) -> None:
         """The video is done. `url` None: it comes within the answer."""
         api = APIS[job["input"]["api"]]
-        inline = f"data:video/{self.container};base64,{base64.b64encode(self.content).decode()}"
-        made = Video(
-            url=url or inline,
-            container=self.container,
-            codec="h264",
-            width=64,
-            height=64,
-            num_frames=8,
-            fps=8,
-            duration=1.0,
-            file_size=len(self.content),
-            sha256=hashlib.sha256(self.content).hexdigest(),
-            seed=7,
-            model="sketch",
-            model_revision="0",
-            steps=10,
-            guidance_scale=1.0,
-            has_audio=False,
-        )
+        made = video(self.content, url or inline(self.content, self.container), self.container)
         result = Result(job["id"], api.parse(job["input"]), made, {"total": 12.0}, 1.0, 13.0)
         self.done(job["id"], {"output": api.answer(result)})
 

@@ -11,7 +11,8 @@ import requests
 import runpod
 import torch
 
-from videoworker.request import Result, Video, VideoRequest
+from tests.worker.answers import result
+from videoworker.request import Result, VideoRequest
 from videoworker.settings import settings
 from videoworker.watch import Watch
 from videoworker.worker import log, scaler
@@ -41,26 +42,7 @@ def corridor(job: Mapping[str, Any], request: VideoRequest, watch: Watch) -> Res
         raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
     notes = ["\ud800"] if request.prompt == "unspeakable" else []
     total = float("nan") if request.prompt == "not a number" else 1.0
-    video = Video(
-        "file:///video.mp4",
-        "mp4",
-        "h264",
-        64,
-        64,
-        1,
-        8,
-        0.125,
-        100,
-        "0" * 64,
-        1,
-        "none",
-        "0",
-        1,
-        1.0,
-        False,
-        notes=notes,
-    )
-    return Result(str(job["id"]), request, video, {"total": total}, 0.0, 1.0)
+    return result(job, request, notes, total)
 
 
 if __name__ == "__main__":
