@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings
 
 from builder.presets import POOLS, PRESETS, PRICES, PRICES_READ, Preset, price
 from builder.published_names import names as file_names
+from builder.published_names import paths as file_paths
 from videoworker.apis import APIS
 from videoworker.apis.api import Api
 from videoworker.apis.input import Input
@@ -21,7 +22,7 @@ from videoworker.apis.schema_fields import SchemaField, schema_fields
 from videoworker.endpoint.settings import EndpointSettings
 from videoworker.errors import RETRYABLE, STATUS
 from videoworker.gateway.settings import GatewaySettings
-from videoworker.models import VARIANTS
+from videoworker.models import CHECKPOINTS, VARIANTS
 from videoworker.models.checkpoint import Checkpoint, Component
 from videoworker.models.video_model import VideoModel
 from videoworker.planning.memory import GIB
@@ -150,8 +151,8 @@ def _published() -> str:
     """One row for each set of a network's files. Repositories with the same files stand together."""
     head = ("repository", "network", "files", "dtype", "stored here in", "loaded in", "listed by")
     alike: dict[tuple[Component, ...], list[Checkpoint]] = {}
-    for model in (model for variants in VARIANTS.values() for model in variants if model.checkpoint.repository):
-        alike.setdefault(model.checkpoint.components, []).append(model.checkpoint)
+    for checkpoint in (one for name in VARIANTS for one in CHECKPOINTS[name] if one.repository):
+        alike.setdefault(checkpoint.components, []).append(checkpoint)
     return _table(head, (row for checkpoints in alike.values() for row in _published_rows(checkpoints)))
 
 
@@ -168,7 +169,8 @@ def _published_rows(checkpoints: list[Checkpoint]) -> Iterator[tuple[str, ...]]:
             more = f" and {files.parts - 1} more" if files.parts > 1 else ""
             name, stored, loaded = of_network
             where, listed = of_checkpoint
-            yield where, name, f"`{file_names(component, files)[0]}`{more}", files.dtype, stored, loaded, listed
+            file = (file_paths if component.path else file_names)(component, files)[0]
+            yield where, name, f"`{file}`{more}", files.dtype, stored, loaded, listed
             of_network, of_checkpoint = ("", "", ""), ("", "")
 
 

@@ -6,17 +6,14 @@ only if that changes.
 """
 
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from videoworker.commands.model_arguments import declared_variant
+from videoworker.commands.model_arguments import declared_checkpoint, declared_variant
 from videoworker.errors import JobError
-from videoworker.models import DECLARED, SOUND_VARIANTS
-from videoworker.models.sound_model import SoundModel
-from videoworker.models.video_model import VideoModel
+from videoworker.models import SOUND_VARIANTS
 
 
 def main(
@@ -32,8 +29,11 @@ def main(
     if not model:
         sys.exit(f"{argument}_VARIANT: {variant!r} of no {argument}" if variant else 0)
     try:
-        among: Mapping[str, tuple[VideoModel | SoundModel, ...]] = SOUND_VARIANTS if is_sound else DECLARED
-        wanted = [declared_variant(model, one or None, among).checkpoint for one in variant.split(",")]
+        names = [one or None for one in variant.split(",")]
+        if is_sound:
+            wanted = [declared_variant(model, name, SOUND_VARIANTS).checkpoint for name in names]
+        else:
+            wanted = [declared_checkpoint(model, name) for name in names]
         if all(one.repository for one in wanted):  # else they ship with the repository
             from videoworker.weights.fetch import fetch  # torch takes seconds to import
 

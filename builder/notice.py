@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from videoworker.models import DECLARED
+from videoworker.models import CHECKPOINTS
 from videoworker.models.checkpoint import Checkpoint
 
 NOTICE = Path(__file__).parent.parent / "NOTICE"
@@ -40,8 +40,7 @@ def main(path: Annotated[Path, typer.Argument(help="the file to write")] = NOTIC
 
 def _alike() -> Iterator[list[Checkpoint]]:
     """Those of each model that stand under the same terms."""
-    for variants in DECLARED.values():
-        checkpoints = [variant.checkpoint for variant in variants]
+    for checkpoints in CHECKPOINTS.values():
         for _, alike in groupby(checkpoints, key=lambda one: (one.licence, one.notes, one.gated)):
             yield list(alike)
 

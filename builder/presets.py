@@ -4,7 +4,7 @@ arithmetic of `videoworker estimate`. Nothing here is measured."""
 import math
 from dataclasses import dataclass
 
-from videoworker.models import SOUND_VARIANTS, VARIANTS
+from videoworker.models import SOUND_VARIANTS, VARIANTS, upscalers
 from videoworker.models.checkpoint import Checkpoint
 from videoworker.models.sound_model import SoundModel
 from videoworker.models.video_model import VideoModel
@@ -89,7 +89,8 @@ class Preset:
     def checkpoints(self) -> tuple[Checkpoint, ...]:
         """All that are fetched."""
         sound = () if self.sound is None else (self.sound.checkpoint,)
-        return (*(model.checkpoint for model in self.models), *sound)
+        larger = (upscaler.checkpoint for upscaler in upscalers(self.models))
+        return (*(model.checkpoint for model in self.models), *larger, *sound)
 
     @property
     def defaults(self) -> dict[str, str | int | bool]:

@@ -46,7 +46,8 @@ PUBLISHED: dict[str, dict[str, dict[str, Any]]] = {}
 LATENT_CHANNELS = 4
 TARGET_SIDE = 64  # diffusers' image pipeline makes areas of this side squared
 
-_DIM, _GLYPH_DIM, _IMAGE_SIDE = 32, 24, 28
+WIDTH, GLYPH_DIM = 32, 24  # of the states of prompts and pictures, and of letters
+_IMAGE_SIDE = 28
 _QWEN_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 _CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
@@ -77,7 +78,7 @@ def save(folder: Path, variant: str) -> None:
         "text_encoder": Qwen2_5_VLTextModel(
             Qwen2_5_VLTextConfig(
                 vocab_size=len(tokenizer),
-                hidden_size=_DIM,
+                hidden_size=WIDTH,
                 intermediate_size=48,
                 num_hidden_layers=3,
                 num_attention_heads=2,
@@ -88,7 +89,7 @@ def save(folder: Path, variant: str) -> None:
             )
         ),
         "text_encoder_2": T5EncoderModel(
-            T5Config(vocab_size=384, d_model=_GLYPH_DIM, d_kv=8, d_ff=32, num_layers=1, num_heads=2, dropout_rate=0.0)
+            T5Config(vocab_size=384, d_model=GLYPH_DIM, d_kv=8, d_ff=32, num_layers=1, num_heads=2, dropout_rate=0.0)
         ),
         "transformer": HunyuanVideo15Transformer3DModel(
             in_channels=2 * LATENT_CHANNELS + 1,
@@ -98,9 +99,9 @@ def save(folder: Path, variant: str) -> None:
             num_layers=2,
             num_refiner_layers=1,
             mlp_ratio=2.0,
-            text_embed_dim=_DIM,
-            text_embed_2_dim=_GLYPH_DIM,
-            image_embed_dim=_DIM,
+            text_embed_dim=WIDTH,
+            text_embed_2_dim=GLYPH_DIM,
+            image_embed_dim=WIDTH,
             rope_axes_dim=(4, 6, 6),
             target_size=TARGET_SIDE,
             task_type="i2v" if "i2v" in variant else "t2v",
@@ -118,7 +119,7 @@ def save(folder: Path, variant: str) -> None:
     HunyuanVideo15ImageToVideoPipeline(
         image_encoder=SiglipVisionModel(
             SiglipVisionConfig(
-                hidden_size=_DIM,
+                hidden_size=WIDTH,
                 intermediate_size=48,
                 num_hidden_layers=1,
                 num_attention_heads=2,

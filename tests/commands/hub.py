@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from videoworker.models import DECLARED
+from videoworker.models import CHECKPOINTS
 
 MAIN = "0a5f4f8f5f5b7a6f2d9f4b4e1f0d6c3b2a190807"
-_CHECKPOINTS = [model.checkpoint for variants in DECLARED.values() for model in variants]
+_CHECKPOINTS = [checkpoint for checkpoints in CHECKPOINTS.values() for checkpoint in checkpoints]
 _ORIGINS = [origin for checkpoint in _CHECKPOINTS for origin in checkpoint.origins]
 _PINS = {checkpoint.repository: checkpoint.revision for checkpoint in _CHECKPOINTS if checkpoint.revision} | {
     origin.repository: origin.revision for origin in _ORIGINS if origin.revision

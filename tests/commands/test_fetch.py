@@ -16,13 +16,15 @@ from transformers import T5EncoderModel
 from typer.testing import CliRunner
 
 from bench.servers.processes import VIDEOWORKER
-from builder.tiny import cogvideox
+from builder.tiny import cogvideox, hunyuanvideo_1_5_sr
+from tests.commands.command_line import run
 from tests.commands.hub import Hub, serving
 from tests.handler_process import environment
 from videoworker.cli import app
 from videoworker.errors import JobError
 from videoworker.models import MODELS
 from videoworker.models.cogvideox import COGVIDEOX_5B
+from videoworker.models.hunyuanvideo_1_5 import SR_720P, SR_1080P
 from videoworker.models.open_sora import OPEN_SORA
 from videoworker.weights import fetch
 
@@ -226,3 +228,29 @@ def test_a_network_that_is_a_file_and_absent_is_refused_before_anything_large_co
     with pytest.raises(JobError) as caught:
         fetch.needed(OPEN_SORA.checkpoint, None, ["Open_Sora_v2.safetensors", "README.md"])
     assert caught.value.message == "hpcai-tech/Open-Sora-v2 has no hunyuan_vae.safetensors."
+
+
+def test_super_resolution(tmp_path: Path) -> None:
+    """Its two networks come alone, of a repository that has many. The transformer is cast, the upsampler is not."""
+    checkpoint = SR_1080P.checkpoint
+    hunyuanvideo_1_5_sr.save(tmp_path / "repository", SR_1080P)
+    hunyuanvideo_1_5_sr.save(tmp_path / "repository", SR_720P)
+    (tmp_path / "repository" / "README.md").write_text("# many models")
+    with serving({checkpoint.repository: tmp_path / "repository"}) as hub:
+        command = ["fetch", "hunyuanvideo-1.5", "--variant", "1080p-sr", "--accept-license", "--to", str(tmp_path)]
+        ran = run(*command, HF_ENDPOINT=hub.url)
+    assert ran.returncode == 0, ran.stderr
+    folder = tmp_path / checkpoint.folder
+    assert files_in(folder) == [
+        "SHA256SUMS",
+        *(
+            f"{place}/{name}"
+            for place in checkpoint.places.values()
+            for name in ("config.json", LAST.partition("/")[2])
+        ),
+    ]
+    dtypes = {
+        name: {tensor.dtype for tensor in load_file(folder / place / LAST.partition("/")[2]).values()}
+        for name, place in checkpoint.places.items()
+    }
+    assert dtypes == {"sr_transformer": {torch.bfloat16}, "upsampler": {torch.float32}}

@@ -49,6 +49,7 @@ def test_what_is_installed_is_shown_with_its_place_and_bytes(listed: tuple[list[
 def test_what_is_not_installed_is_shown_with_what_it_takes(listed: tuple[list[str], Path]) -> None:
     lines, _ = listed
     assert row(lines, "hunyuanvideo", "i2v")[2:4] == ["image", "~43.1"]
+    assert row(lines, "hunyuanvideo-1.5", "1080p-sr")[2:5] == ["its videos", "~16.9", "a GPU, an accepted licence"]
     assert row(lines, "foley", "xl")[2:5] == ["video, text", "~7.2", "a GPU, an accepted licence"]
     assert row(lines, "sketch", "-")[2:] == ["text, image", "~0.026", "nothing", "Apache-2.0", "-"]
     assert "To get one: videoworker fetch MODEL [--variant VARIANT]" in lines

@@ -3,10 +3,10 @@
 import re
 from pathlib import Path
 
-from videoworker.models import DECLARED as MODELS
+from videoworker.models import CHECKPOINTS as BY_MODEL
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "revisions.md"
-CHECKPOINTS = [variant.checkpoint for variants in MODELS.values() for variant in variants]
+CHECKPOINTS = [checkpoint for checkpoints in BY_MODEL.values() for checkpoint in checkpoints]
 # Of a checkpoint that is made from other repositories' files, those are fetched.
 DECLARED = {
     source.repository: source.revision

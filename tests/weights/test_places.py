@@ -9,12 +9,14 @@ import pytest
 
 from videoworker.models.checkpoint import Checkpoint
 from videoworker.models.cogvideox import COGVIDEOX as MODEL
+from videoworker.models.hunyuanvideo_1_5 import SR_1080P
 from videoworker.models.open_sora import OPEN_SORA
 from videoworker.models.sketch import SKETCH
 from videoworker.settings import Settings
 from videoworker.weights import places
 
 COGVIDEOX = MODEL.checkpoint
+SR = SR_1080P.checkpoint
 
 PINNED = str(COGVIDEOX.revision)
 OTHER, THIRD = "0a5f4f8f5f5b7a6f2d9f4b4e1f0d6c3b2a190807", "f0b1c2d3e4f5a6b7c8d9e0f1a2b3c4d5e6f70819"
@@ -122,3 +124,13 @@ def test_a_checkpoint_without_a_model_index_is_known_by_its_first_file(
     found = places.locate(OPEN_SORA.checkpoint, settings)
     assert found is not None and found.folder == snapshot
     assert places.size(OPEN_SORA.checkpoint, snapshot) == 5
+
+
+def test_a_snapshot_without_an_index(settings: Settings, tmp_path: Path) -> None:
+    """A repository of which some folders are taken is known by the first of them."""
+    snapshot = tmp_path / "cache" / "models--tencent--HunyuanVideo-1.5" / "snapshots" / str(SR.revision)
+    (snapshot / "transformer" / "720p_t2v").mkdir(parents=True)
+    assert places.locate(SR, settings) is None
+    (snapshot / "transformer" / "1080p_sr_distilled").mkdir()
+    (snapshot / "transformer" / "1080p_sr_distilled" / "config.json").write_text("{}")
+    assert places.locate(SR, settings) == places.Found("the Hugging Face cache", snapshot)

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import typer
 
-from videoworker.models import DECLARED
+from videoworker.models import CHECKPOINTS
 from videoworker.models.checkpoint import Checkpoint
 from videoworker.models.sound_model import SoundModel
 from videoworker.models.video_model import VideoModel
@@ -22,8 +22,11 @@ def declared_variant(model: str, variant: str | None, among: Mapping[str, tuple[
 
 
 def declared_checkpoint(model: str, variant: str | None) -> Checkpoint:
-    """As `declared_variant`, of a video or sound model."""
-    return declared_variant(model, variant, DECLARED).checkpoint
+    """As `declared_variant`, of a video or sound model, or of super-resolution."""
+    if model not in CHECKPOINTS:
+        raise typer.BadParameter(f"{model!r} is not one of {', '.join(CHECKPOINTS)}", param_hint="MODEL")
+    checkpoints = CHECKPOINTS[model]
+    return checkpoints[_index(model, [checkpoint.variant for checkpoint in checkpoints], variant)]
 
 
 def _index(model: str, variants: list[str], wanted: str | None) -> int:

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import typer
 
 from videoworker.errors import JobError
-from videoworker.models import DECLARED
+from videoworker.models import DECLARED, upscalers
 from videoworker.models.sound_model import SoundModel
+from videoworker.models.upscaler import Upscaler
 from videoworker.models.video_model import VideoModel
 from videoworker.settings import Settings, settings
 from videoworker.weights import places
@@ -15,9 +16,10 @@ _COLUMNS = ("model", "variant", "made from", "GB", "needs", "licence", "found")
 
 
 def models() -> None:
-    """Prints every model and variant, its bytes, what it needs, and where it was found."""
+    """Prints every model and variant, its bytes, what it needs, and where it was found. The weights of super-resolution
+    come after the variants that they are for."""
     current = settings()
-    declared = [variant for variants in DECLARED.values() for variant in variants]
+    declared = [one for variants in DECLARED.values() for one in (*variants, *upscalers(variants))]
     rows = [_COLUMNS, *(_row(model, current) for model in declared)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
@@ -27,12 +29,12 @@ def models() -> None:
         typer.echo(line)
 
 
-def _row(model: VideoModel | SoundModel, current: Settings) -> tuple[str, ...]:
+def _row(model: VideoModel | SoundModel | Upscaler, current: Settings) -> tuple[str, ...]:
     found = places.locate(model.checkpoint, current)
     size = places.size(model.checkpoint, found.folder) if found else model.checkpoint.size
     return (
         model.name,
-        model.variant or "-",
+        model.checkpoint.variant or "-",
         _made_from(model),
         f"{'' if found else '~'}{size / 1e9:.{1 if size > 1e9 else 3}f}" if size else "-",
         _needs(model),
@@ -41,19 +43,21 @@ def _row(model: VideoModel | SoundModel, current: Settings) -> tuple[str, ...]:
     )
 
 
-def _made_from(model: VideoModel | SoundModel) -> str:
+def _made_from(model: VideoModel | SoundModel | Upscaler) -> str:
     if isinstance(model, SoundModel):
         return "video, text"
+    if isinstance(model, Upscaler):
+        return "its videos"
     return "image" if model.needs_image else "text, image" if model.takes_image else "text"
 
 
-def _needs(model: VideoModel | SoundModel) -> str:
-    needs = ["a GPU"] if model.needs_gpu else ["nothing"]
+def _needs(model: VideoModel | SoundModel | Upscaler) -> str:
+    needs = ["a GPU"] if isinstance(model, Upscaler) or model.needs_gpu else ["nothing"]
     is_licence_accepted = model.checkpoint.gated or model.checkpoint.needs_acceptance
     return ", ".join([*needs, *(["an accepted licence"] if is_licence_accepted else [])])
 
 
-def _remarks(model: VideoModel | SoundModel, current: Settings) -> Iterator[str]:
+def _remarks(model: VideoModel | SoundModel | Upscaler, current: Settings) -> Iterator[str]:
     """What the licence restricts, and what is wrong with the files."""
     # what this imports is not in the gateway's image, which has this command too
     from videoworker.weights.verify import verify

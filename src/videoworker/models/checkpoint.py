@@ -1,7 +1,8 @@
 """A checkpoint as data: where its files come from, under which terms, and which networks they hold."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import Path
 
 
 class Role(StrEnum):
@@ -12,6 +13,7 @@ class Role(StrEnum):
     VIDEO_ENCODER = "video_encoder"
     DENOISER = "denoiser"
     AUTOENCODER = "autoencoder"
+    UPSAMPLER = "upsampler"
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,19 @@ class Checkpoint:
     @property
     def landmark(self) -> str:
         """The file by which a folder is known to be this checkpoint's."""
-        return "model_index.json" if self.pipeline else self.components[0].place
+        if self.pipeline:
+            return "model_index.json"
+        first = self.components[0]
+        return first.place if first.is_file else f"{first.place}/config.json"
+
+    def joined(self, other: "Checkpoint", folder: Path) -> "Checkpoint":
+        """With the networks of another one, which lies in `folder`, among its own: they are used together."""
+        theirs = (replace(component, path=str(folder / component.place)) for component in other.components)
+        return replace(self, components=(*self.components, *theirs))
+
+    def has(self, other: "Checkpoint") -> bool:
+        """Whether it is the other one, or that one `joined` with more networks."""
+        return replace(self, components=self.components[: len(other.components)]) == other
 
     @property
     def places(self) -> dict[str, str]:

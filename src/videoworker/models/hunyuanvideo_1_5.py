@@ -8,6 +8,7 @@ bfloat16 on all: float32 would take twice the memory, and float16 has a narrower
 from dataclasses import replace
 
 from videoworker.models.checkpoint import Checkpoint, Component, PublishedFiles, Role
+from videoworker.models.upscaler import Upscaler
 from videoworker.models.video_model import Figure, VideoModel
 
 _FIGURE = Figure(1135.7, "an H200", "diffusers", "vllm-project/vllm-omni#1516", 832, 480, 121, 50, passes=2)
@@ -37,6 +38,9 @@ _STEP_DISTILLED_COMPONENTS = (
     _IMAGE_ENCODER,
 )
 
+_LICENCE = "tencent-hunyuan-community"
+_TERRITORY = "The weights are licensed outside the European Union, the United Kingdom and South Korea only."
+
 
 def _checkpoint(variant: str, revision: str | None, listed_by: str = "") -> Checkpoint:
     """The hub has a repository for each variant. Their names are built alike."""
@@ -48,12 +52,65 @@ def _checkpoint(variant: str, revision: str | None, listed_by: str = "") -> Chec
         repository=f"hunyuanvideo-community/HunyuanVideo-1.5-Diffusers-{variant.replace('-', '_')}",
         revision=revision,
         listed_by=(listed_by,) if listed_by else (),
-        licence="tencent-hunyuan-community",
-        territory="The weights are licensed outside the European Union, the United Kingdom and South Korea only.",
+        licence=_LICENCE,
+        territory=_TERRITORY,
         pipeline=_IMAGE_TO_VIDEO if needs_image else _TEXT_TO_VIDEO,
         components=_IMAGE_COMPONENTS if needs_image else _TEXT_COMPONENTS,
     )
 
+
+def _upscaler(lines: str, upsampler_bytes: int, base_side: int, steps: int) -> Upscaler:
+    """The authors' super-resolution, which lies in their own repository, in their own layout.
+
+    Facts are those of Tencent-Hunyuan/HunyuanVideo-1.5 at 60783e7. Folders: `load_sr_transformer_upsampler` in
+    hyvideo/pipelines/hunyuan_video_pipeline.py. Steps and shift: `SR_PIPELINE_CONFIGS` in hyvideo/commons/__init__.py.
+    Sizes: `SizeMap` in hyvideo/pipelines/hunyuan_video_sr_pipeline.py. The transformer is float32 in one file, and runs
+    in bfloat16. Beside the variants' own it has 33 more input channels and the embedding of a second timestep. The
+    upsampler is float32 and runs so.
+
+    Nobody lists the numbers of the upsamplers' channels. The bytes follow from those that agree with public lists of
+    files: 0.09 GB with 100 tensors (128 channels in 16 blocks), and 0.20 GB with a projection (256, then 512 channels).
+    """
+    variant = f"{lines}-sr"
+    return Upscaler(
+        checkpoint=Checkpoint(
+            model="hunyuanvideo-1.5",
+            variant=variant,
+            folder=f"hunyuanvideo-1.5-{variant}",
+            repository="tencent/HunyuanVideo-1.5",
+            revision="9b49404b3f5df2a8f0b31df27a0c7ab872e7b038",
+            licence=_LICENCE,
+            territory=_TERRITORY,
+            pipeline="",
+            components=(
+                Component(
+                    "sr_transformer",
+                    Role.DENOISER,
+                    "bfloat16",
+                    16_662_796_864,
+                    published=(PublishedFiles("float32"),),
+                    path=f"transformer/{lines}_sr_distilled",
+                ),
+                Component(
+                    "upsampler",
+                    Role.UPSAMPLER,
+                    "float32",
+                    upsampler_bytes,
+                    dtype="float32",
+                    published=(PublishedFiles("float32"),),
+                    path=f"upsampler/{lines}_sr_distilled",
+                ),
+            ),
+        ),
+        grid=16,
+        max_area=base_side**2,
+        steps=steps,
+        flow_shift=2.0,
+    )
+
+
+SR_720P = _upscaler("720p", 85_844_608, base_side=960, steps=6)
+SR_1080P = _upscaler("1080p", 201_400_448, base_side=1440, steps=8)
 
 HUNYUANVIDEO_1_5 = VideoModel(
     checkpoint=_checkpoint("720p-t2v", "f4dbc4a1efa4ac8ea56680cdf79d9f455105e814", "pantheongpu/pantheonworkloads"),
@@ -75,6 +132,7 @@ HUNYUANVIDEO_1_5 = VideoModel(
     denoise_bytes=52,  # bench/results/activations.md
     decode_bytes=12_700,
     continued_by="720p-i2v",
+    upscaler=SR_1080P,
     takes_flow_shift=True,
     figures=(_FIGURE, replace(_FIGURE, seconds=259.4, program="vLLM-Omni")),
 )
@@ -99,6 +157,7 @@ HUNYUANVIDEO_1_5_480P_T2V = replace(
     max_area=640 * 640,
     max_side=960,
     continued_by="480p-i2v",
+    upscaler=SR_720P,
     default_width=848,
     default_height=480,
 )

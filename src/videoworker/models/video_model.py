@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from videoworker.effort import Effort
 from videoworker.models.checkpoint import Checkpoint
+from videoworker.models.upscaler import Upscaler
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ class VideoModel:
     last `continued_from` frames of the segment before. If that is 0, the variant `continued_by` makes the further
     segments. If that is empty too, there is no longer clip.
 
+    `upscaler` brings clips of about `max_area` to a larger size, if its weights are there; None: there is none.
+
     `default_low_noise_guidance_scale`: of a second denoiser, if its own differs. A request names one scale, and that
     is for both.
 
@@ -85,6 +88,7 @@ class VideoModel:
     fixed_size: bool = False
     continued_from: int = 0
     continued_by: str = ""
+    upscaler: Upscaler | None = None
     takes_flow_shift: bool = False
     fixed_schedule: bool = False
     step_distilled: bool = False

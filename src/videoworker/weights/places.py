@@ -49,7 +49,7 @@ def _snapshot(hub: Path, checkpoint: Checkpoint) -> Path | None:
     if not folders:
         return None
     main = folders[0] / "refs" / "main"
-    landmarks = sorted(folders[0].glob(f"snapshots/*/{checkpoint.landmark}"))
-    snapshots = {landmark.parent.name: landmark.parent for landmark in landmarks}
+    found = sorted(folders[0].glob("snapshots/*"))
+    snapshots = {snapshot.name: snapshot for snapshot in found if (snapshot / checkpoint.landmark).is_file()}
     preferred = [checkpoint.revision or "", main.read_text().strip() if main.is_file() else "", *snapshots]
     return next((snapshots[commit] for commit in preferred if commit in snapshots), None)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from videoworker.gateway.service import Service
+from videoworker.models import VARIANTS, upscalers
 from videoworker.planning.machine import Machine
 from videoworker.planning.memory import GIB, RESERVE
 from videoworker.planning.placement import LADDER, Placement, activations, declared_bytes, needed
@@ -10,8 +11,9 @@ from videoworker.planning.plan import Plan, make_plan
 from videoworker.planning.published_seconds import estimates
 from videoworker.request import VideoRequest
 
-# The gateway does not see what the workers have. It takes them to have each model's first variant, and a GPU.
-_WORKER = Machine(is_installed=lambda _: True, may_fetch=True, has_gpu=True)
+# The gateway does not see what the workers have. It takes them to have all variants, no super-resolution, and a GPU.
+_UPSCALERS = {upscaler.checkpoint for variants in VARIANTS.values() for upscaler in upscalers(variants)}
+_WORKER = Machine(is_installed=lambda checkpoint: checkpoint not in _UPSCALERS, may_fetch=False, has_gpu=True)
 
 
 @dataclass(frozen=True)
