@@ -42,6 +42,9 @@ class Family(Generic[Networks, Conditioning]):
     that take none. `start` prepares the loop. What its steps ask the denoiser for is the family's own: the
     conditioning, or more than that.
 
+    `enlarge` prepares the loop of super-resolution: its noise and known latents are of the larger size, and the third
+    argument are the clip's latents of the smaller one. None for families that have none.
+
     `decode` yields pixels [1, 3, n, height, width] from -1 to 1, piece by piece and with bounded memory. It reports
     each piece before it yields it. Decoders that add noise draw it from the generator.
     """
@@ -52,4 +55,5 @@ class Family(Generic[Networks, Conditioning]):
     encode_frames: Callable[[Networks, Frames], torch.Tensor] | None
     start: Callable[[Networks, Inputs[Conditioning]], Start[Any]]
     decode: Callable[[Networks, torch.Tensor, torch.Generator, Watch], Iterator[torch.Tensor]]
+    enlarge: Callable[[Networks, Inputs[Conditioning], torch.Tensor], Start[Any]] | None = None
     describes_image: bool = False

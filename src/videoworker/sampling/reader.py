@@ -39,14 +39,22 @@ class Reader:
         """A network of diffusers' class `kind` whose weights are one file. `renamed` gives the file's tensors the names
         and forms of the class. If the file's metadata has a `config`, that is the network's in place of
         `configuration`. Raises `RuntimeError` if a tensor is missing, or is not the network's."""
-        with safe_open(self._place(name), "pt") as opened:
-            metadata = opened.metadata() or {}
-            tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118 (not a dict)
-        with torch.device("meta"):
-            network = kind(**json.loads(metadata.get("config", "null")) or configuration)
-        dtype = self.dtypes[name]
-        network.load_state_dict({key: tensor.to(dtype) for key, tensor in renamed(tensors).items()}, assign=True)
-        return self._usable(network)
+        tensors, metadata = _opened(self._place(name))
+        described = json.loads(metadata.get("config", "null")) or configuration
+        return self._made(kind, name, described, renamed(tensors))
+
+    def published_network(
+        self,
+        kind: Any,
+        name: str,
+        described: Callable[[Mapping[str, Any], Tensors], Mapping[str, Any]],
+        renamed: Callable[[Tensors], Tensors],
+    ) -> Any:
+        """A network of the class `kind` whose folder has a configuration and one file of weights that another class
+        wrote. `described` gives the class's configuration, from that of the folder and the file's tensors. `renamed`
+        gives the tensors the names and forms of the class. Raises `RuntimeError` as `file_network` does."""
+        tensors, _ = _opened(self._place(name) / "diffusion_pytorch_model.safetensors")
+        return self._made(kind, name, described(self.config(name), tensors), renamed(tensors))
 
     def encoder(self, kind: Any, name: str) -> Any:
         """A network of transformers' class `kind`. Raises `RuntimeError` if the files lack a tensor of it, for which
@@ -74,5 +82,19 @@ class Reader:
     def _place(self, name: str) -> Path:
         return self.folder / self.places.get(name, name)
 
+    def _made(self, kind: Any, name: str, configuration: Mapping[str, Any], tensors: Tensors) -> Any:
+        with torch.device("meta"):
+            network = kind(**configuration)
+        dtype = self.dtypes[name]
+        network.load_state_dict({key: tensor.to(dtype) for key, tensor in tensors.items()}, assign=True)
+        return self._usable(network)
+
     def _usable(self, network: Any) -> Any:
         return network.to(self.device).eval()
+
+
+def _opened(file: Path) -> tuple[Tensors, dict[str, str]]:
+    """The tensors of a file, and its metadata."""
+    with safe_open(file, "pt") as opened:
+        tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118 (not a dict)
+        return tensors, opened.metadata() or {}

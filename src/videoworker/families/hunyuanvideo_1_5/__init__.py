@@ -11,6 +11,7 @@ from videoworker.families.hunyuanvideo_1_5.family import (
     load,
     start,
 )
+from videoworker.families.hunyuanvideo_1_5.super_resolution import enlarge
 
 FAMILY: Family[Networks, Conditioning] = Family(
     load=load,
@@ -19,5 +20,6 @@ FAMILY: Family[Networks, Conditioning] = Family(
     encode_frames=encode_frames,
     start=start,
     decode=decode,
+    enlarge=enlarge,
     describes_image=True,
 )

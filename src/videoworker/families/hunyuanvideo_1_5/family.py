@@ -9,7 +9,7 @@ Latents are [1, T, C, h, w] for the engine and [1, C, T, h, w] within. `vae.conf
 variance.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,9 @@ from transformers import ByT5Tokenizer, Qwen2_5_VLTextModel, SiglipVisionModel, 
 
 from videoworker.canvas import Frames, Picture
 from videoworker.errors import Code, JobError
+from videoworker.families.hunyuanvideo_1_5 import published
 from videoworker.families.hunyuanvideo_1_5.decoder import stream
+from videoworker.families.hunyuanvideo_1_5.upsampler import read_upsampler
 from videoworker.sampling import latent_space
 from videoworker.sampling.denoise import Inputs, Start
 from videoworker.sampling.flow_matching import shifted_schedule
@@ -33,6 +35,7 @@ from videoworker.sampling.guidance import Guidance
 from videoworker.sampling.joint_attention import JointAttention
 from videoworker.sampling.latent_space import Shape, time_first
 from videoworker.sampling.reader import Reader
+from videoworker.sampling.schedule import FlowSchedule
 from videoworker.watch import Watch
 
 # The words that the model was trained with, and their spaces too.
@@ -54,8 +57,9 @@ _LAYER = -3  # the layer of the text encoder that is read
 
 @dataclass(frozen=True)
 class Networks:
-    """A loaded checkpoint, all on one device. `dtype` is the transformer's. `image_encoder` and `image_processor` are
-    None for the text models. `guider` says how predictions are combined; its own scale is not used."""
+    """A loaded checkpoint, all on one device. `dtype` is the transformers'. `image_encoder` and `image_processor` are
+    None for the text models; `sr_transformer` and `upsampler` are None without super-resolution. `guider` says how
+    predictions are combined; its own scale is not used."""
 
     tokenizer: Any
     tokenizer_2: Any
@@ -64,6 +68,8 @@ class Networks:
     image_encoder: Any
     image_processor: Any
     transformer: Any
+    sr_transformer: Any
+    upsampler: Any
     vae: Any
     guider: Any
     scheduler_config: Any
@@ -87,14 +93,11 @@ def load(reader: Reader) -> Networks:
     dtype = reader.dtypes["transformer"]
     tokenizer = reader.tokenizer("tokenizer")
     _check_tokenizer(tokenizer)
-    transformer = reader.network(HunyuanVideo15Transformer3DModel, "transformer")
-    for block in transformer.transformer_blocks:
-        block.attn.set_processor(JointAttention())
-    for embedder in filter(
-        None, (transformer.time_embed.timestep_embedder, transformer.time_embed.timestep_embedder_r)
-    ):
-        # Timesteps stay in float32 until they are sinusoids: bfloat16 has only 128 different ones above 500.
-        embedder.register_forward_pre_hook(lambda _, waves: (waves[0].to(dtype),))
+    transformer = _with_exact_times(reader.network(HunyuanVideo15Transformer3DModel, "transformer"), dtype)
+    sr_transformer = upsampler = None
+    if "sr_transformer" in reader.places:
+        sr_transformer = _with_exact_times(published.transformer(reader, "sr_transformer"), dtype)
+        upsampler = read_upsampler(reader, "upsampler")
     vae = reader.network(AutoencoderKLHunyuanVideo15, "vae")
     for attention in vae.encoder.mid_block.attentions:
         attention.prepare_causal_attention_mask = _causal_mask
@@ -110,12 +113,26 @@ def load(reader: Reader) -> Networks:
         image_encoder=encoder,
         image_processor=processor,
         transformer=transformer,
+        sr_transformer=sr_transformer,
+        upsampler=upsampler,
         vae=vae,
         guider=ClassifierFreeGuidance.from_pretrained(reader.folder / "guider", local_files_only=True),
         scheduler_config=reader.scheduler_config(),
         device=reader.device,
         dtype=dtype,
     )
+
+
+def _with_exact_times(transformer: Any, dtype: torch.dtype) -> Any:
+    """The transformer, with an attention that needs no mask. Timesteps stay in float32 until they are sinusoids:
+    bfloat16 has only 128 different ones above 500."""
+    for block in transformer.transformer_blocks:
+        block.attn.set_processor(JointAttention())
+    for embedder in filter(
+        None, (transformer.time_embed.timestep_embedder, transformer.time_embed.timestep_embedder_r)
+    ):
+        embedder.register_forward_pre_hook(lambda _, waves: (waves[0].to(dtype),))
+    return transformer
 
 
 def _check_tokenizer(tokenizer: Any) -> None:
@@ -205,17 +222,38 @@ def start(networks: Networks, inputs: Inputs[Conditioning]) -> Start[Conditionin
     """Each prompt runs by itself. Nothing is drawn from the generator."""
     transformer, sampling, noise = networks.transformer, inputs.sampling, inputs.noise.transpose(1, 2)
     schedule = shifted_schedule(networks.scheduler_config, sampling.steps, sampling.flow_shift, networks.device)
+    beside = known_beside(noise, inputs.known)
+    return Start(
+        noise,
+        schedule,
+        inputs.prompts,
+        _guidance(networks.guider.config, sampling.guidance_scale, sampling.steps),
+        predictor(transformer, networks.dtype, schedule, lambda _: beside),
+        finish=time_first,
+    )
+
+
+def known_beside(noise: torch.Tensor, known: torch.Tensor | None) -> torch.Tensor:
+    """The channels [1, C + 1, T, h, w] beside those of `noise` [1, C, T, h, w]: the latents of the first frames
+    [1, t, C, h, w], and a mask of ones where they are. All else is zero."""
     beside = torch.zeros_like(noise[:, :1]).repeat(1, noise.shape[1] + 1, 1, 1, 1)
-    if inputs.known is not None:
-        count = inputs.known.shape[1]
-        beside[:, :-1, :count], beside[:, -1, :count] = inputs.known.transpose(1, 2), 1
+    if known is not None:
+        count = known.shape[1]
+        beside[:, :-1, :count], beside[:, -1, :count] = known.transpose(1, 2), 1
+    return beside
+
+
+def predictor(
+    transformer: Any, dtype: torch.dtype, schedule: FlowSchedule, beside: Callable[[int], torch.Tensor]
+) -> Callable[[torch.Tensor, int, Sequence[Conditioning]], list[torch.Tensor]]:
+    """The `predict` of a `Start`. `beside(index)` are the channels beside the latents at that step."""
     # MeanFlow's average velocity goes from one timestep to the next.
     until = torch.cat([schedule.timesteps[1:], schedule.timesteps.new_zeros(1)])
 
     def predict(latents: torch.Tensor, index: int, prompts: Sequence[Conditioning]) -> list[torch.Tensor]:
         return [
             transformer(
-                hidden_states=torch.cat([latents, beside], dim=1).to(networks.dtype),
+                hidden_states=torch.cat([latents, beside(index)], dim=1).to(dtype),
                 timestep=schedule.timesteps[index].expand(1),
                 timestep_r=until[index].expand(1) if transformer.config.use_meanflow else None,
                 encoder_hidden_states=prompt.states,
@@ -228,14 +266,7 @@ def start(networks: Networks, inputs: Inputs[Conditioning]) -> Start[Conditionin
             for prompt in prompts
         ]
 
-    return Start(
-        noise,
-        schedule,
-        inputs.prompts,
-        _guidance(networks.guider.config, sampling.guidance_scale, sampling.steps),
-        predict,
-        finish=time_first,
-    )
+    return predict
 
 
 def _guidance(guider: Any, scale: float, steps: int) -> Guidance:
