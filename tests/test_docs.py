@@ -47,6 +47,7 @@ ELSEWHERE = {
     "docker buildx bake sketch": ("tests/builder/test_image_files.py", "docker-bake.hcl"),
     ".venv/bin/videoworker fetch hunyuanvideo-1.5": ("tests/commands/test_fetch.py", '"fetch"'),
     ".venv/bin/videoworker fetch hunyuanvideo-1.5 --variant 720p-i2v": ("tests/commands/test_fetch.py", '"--variant"'),
+    ".venv/bin/videoworker fetch hunyuanvideo-1.5 --variant 1080p-sr": ("tests/commands/test_fetch.py", '"1080p-sr"'),
     ".venv/bin/videoworker convert pytorch_model.bin": ("tests/commands/test_convert.py", '"convert"'),
     ".venv/bin/videoworker convert foley published": (
         "tests/commands/test_convert.py",

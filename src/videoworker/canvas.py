@@ -59,3 +59,11 @@ class Canvas:
         """Whether `fill` loses nothing of a picture [h, w, 3]."""
         height, width = picture.shape[:2]
         return bool(width * self.height == height * self.width)
+
+
+def scaled(frames: Frames, canvas: Canvas) -> Frames:
+    """Native frames of the canvas, of frames [n, h, w, 3] of another size. Those of this size are given back."""
+    size = canvas.native_width, canvas.native_height
+    if (frames.shape[2], frames.shape[1]) == size:
+        return frames
+    return np.stack([np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.LANCZOS)) for frame in frames])

@@ -26,13 +26,15 @@ def filmed(task: Task) -> Draft:
     """Makes the clip. Raises `JobError`."""
     request, engine, watch = task.request, task.engine, task.watch
     plan = make_plan(request, engine.survey(), task.settings.model, task.settings.effort)
-    format = _format(request, plan)
-    task.check_size(estimated_bytes(format))
+    task.check_size(estimated_bytes(_format(request, plan)))
     if (estimate := engine.pace.estimate(plan)) is not None:
         watch.expect(estimate)
-    first_frame = _first_frame(request, plan, watch)  # a bad picture is told before weights are fetched for it
+    picture = _picture(request, plan, watch)  # a bad one is told before weights are fetched for it
     prepared = engine.prepare(plan, watch)
+    plan = prepared.plan
+    first_frame = None if picture is None else plan.decoded.fill(picture)
     seed = secrets.randbits(32) if request.seed is None else request.seed
+    format = _format(request, plan)
     clip = Clip(request.prompt, request.negative_prompt or "", first_frame, seed)
     path = task.folder / f"video.{request.container}"
     with VideoFile(path, format, _metadata(request, prepared, seed) | marks.tags(task.settings)) as file:
@@ -66,21 +68,21 @@ def _film(engine: Engine, prepared: Prepared, clip: Clip, file: VideoFile, watch
         return engine.sounds.make(prepared.sound, viewer, clip.seed, watch)
 
 
-def _first_frame(request: VideoRequest, plan: Plan, watch: Watch) -> Picture | None:
-    """The caller's picture as a native frame of the plan's canvas; None if the request has none."""
+def _picture(request: VideoRequest, plan: Plan, watch: Watch) -> Picture | None:
+    """The caller's picture; None if the request has none."""
     if request.image is None:
         return None
     picture = decode_picture(request.image, "image", watch)
     if not plan.canvas.has_aspect_of(picture):
         height, width = picture.shape[:2]
         watch.note(f"The image ({width}x{height}) was cropped to the video's aspect, centred.")
-    return plan.canvas.fill(picture)
+    return picture
 
 
 def _format(request: VideoRequest, plan: Plan) -> VideoFormat:
     return VideoFormat(
         request.container,
-        plan.canvas,
+        plan.decoded,
         plan.fps,
         plan.num_frames,
         request.quality,

@@ -69,6 +69,7 @@ class Watch:
         wants to see the picture emerge."""
         self._state = _State(job_id, report, time_limit, clock, started=clock(), has_previews=has_previews)
         self._segment = (0, 1)
+        self._course = (0, 0)
         self._is_of_sound = False
 
     @property
@@ -99,6 +100,12 @@ class Watch:
         """This watch, for segment `index` of `count` of a longer clip: its steps are a share of the whole."""
         watch = copy(self)
         watch._segment = (index, count)
+        return watch
+
+    def course(self, before: int, after: int) -> "Watch":
+        """This watch, for a course of denoising that has so many other steps before and after it."""
+        watch = copy(self)
+        watch._course = (before, after)
         return watch
 
     @property
@@ -164,6 +171,9 @@ class Watch:
     def step(self, stage: Stage, step: int, steps: int) -> None:
         """Reports that `step` of `steps` of `stage` is done, then checks. The fraction reported never decreases."""
         stage = "sound" if self._is_of_sound else stage
+        if stage == "denoise":
+            before, after = self._course
+            step, steps = before + step, before + steps + after
         state, (start, end) = self._state, self._span(stage)
         state.fraction = max(state.fraction, start + (end - start) * step / max(steps, 1))
         elapsed = self.elapsed

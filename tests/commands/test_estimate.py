@@ -15,10 +15,12 @@ from videoworker.models.hunyuanvideo_1_5 import (
     HUNYUANVIDEO_1_5,
     HUNYUANVIDEO_1_5_480P_T2V,
     HUNYUANVIDEO_1_5_480P_T2V_DISTILLED,
+    SR_1080P,
 )
 from videoworker.models.mochi import MOCHI
 from videoworker.models.sound_model import Part
 from videoworker.models.video_model import VideoModel
+from videoworker.planning.memory import GIB
 from videoworker.planning.placement import ladder
 from videoworker.planning.plan import plan_clip
 from videoworker.planning.published_seconds import estimates
@@ -57,6 +59,18 @@ def test_files_that_are_here_are_measured_and_unknown_seconds_are_said_to_be_unk
     assert "weights    0.0 GiB (found: WEIGHTS_DIR)" in printed
     assert "placement  resident" in printed
     assert "seconds    not known" in printed
+
+
+@pytest.mark.parametrize(("memory", "larger"), [("96", True), ("24", False)])
+def test_a_clip_that_is_brought_to_a_larger_size(estimate: Callable[..., str], memory: str, larger: bool) -> None:
+    """All networks count, if there is room for them."""
+    job = {"prompt": "a cat", "model": "hunyuanvideo-1.5", "width": 1920, "height": 1080}
+    printed = estimate(json.dumps(job), "--memory", memory)
+    assert "clip       1280x720, 121 frames" in printed
+    assert ("larger     1904x1072, 8 steps of super-resolution\n" in printed) is larger
+    size = HUNYUANVIDEO_1_5.checkpoint.size + (SR_1080P.checkpoint.size if larger else 0)
+    assert f"weights    {size / GIB:.1f} GiB" in printed
+    assert re.search(rf"^placement  \w+ \({memory}.0 GiB are free\)$", printed, re.MULTILINE)
 
 
 def test_too_little_memory_is_told_with_both_numbers(estimate: Callable[..., str]) -> None:

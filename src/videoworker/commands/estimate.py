@@ -1,16 +1,19 @@
 """`videoworker estimate`: the memory and the time that a job would take, before it is run."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from videoworker import apis
 from videoworker.errors import JobError
+from videoworker.models.checkpoint import Checkpoint
 from videoworker.planning.machine import Machine
 from videoworker.planning.memory import GIB
 from videoworker.planning.placement import (
+    LADDER,
     Placement,
     WeightBytes,
     activations,
@@ -20,6 +23,8 @@ from videoworker.planning.placement import (
     declared_sizes,
     ladder,
     needed,
+    together,
+    with_room,
 )
 from videoworker.planning.plan import Plan, make_plan, needed_sound_model
 from videoworker.planning.published_seconds import estimates
@@ -59,10 +64,9 @@ def estimate(
             typer.echo(line)
         return
     plan = make_plan(request, machine, current.model, current.effort)
-    checkpoint = plan.model.checkpoint
-    found = locate(checkpoint, current)
-    weights = hardware.weight_bytes(checkpoint, found.folder) if found else declared_bytes(checkpoint)
-    source = f"found: {found.place}" if found else "as declared: they are not installed"
+    if free is not None and current.placement is None:
+        plan = with_room(plan, free)
+    weights, source = _weights(plan, hardware.weight_bytes, current)
     for line in (*_needs(plan, weights, source), _placement(plan, weights, free, current), *_seconds(plan)):
         typer.echo(line)
     if plan.sound is not None:
@@ -70,6 +74,22 @@ def estimate(
             typer.echo(line)
     elif request.audio is not None:
         typer.echo("sound      none: a GPU makes it; --memory says how many GiB are free on one")
+
+
+def _weights(
+    plan: Plan, counted: Callable[[Checkpoint, Path], WeightBytes], current: Settings
+) -> tuple[WeightBytes, str]:
+    """The bytes of all networks that are loaded together, and where that is from. `counted` are those of files."""
+    checkpoints = [plan.model.checkpoint]
+    if plan.super_resolution is not None:
+        checkpoints.append(plan.super_resolution.upscaler.checkpoint)
+    found = [locate(checkpoint, current) for checkpoint in checkpoints]
+    sizes = [
+        counted(checkpoint, place.folder) if place else declared_bytes(checkpoint)
+        for checkpoint, place in zip(checkpoints, found, strict=True)
+    ]
+    places = ["as declared: they are not installed" if place is None else f"found: {place.place}" for place in found]
+    return together(*sizes), "; ".join(dict.fromkeys(places))
 
 
 def _needs(plan: Plan, weights: WeightBytes, source: str) -> Iterator[str]:
@@ -80,10 +100,13 @@ def _needs(plan: Plan, weights: WeightBytes, source: str) -> Iterator[str]:
         f"clip       {canvas.native_width}x{canvas.native_height}, {plan.num_frames} frames{segments}, "
         f"{plan.sampling.steps} steps, effort {plan.sampling.effort}: {plan.sampling.predictions} predictions"
     )
+    if (larger := plan.super_resolution) is not None:
+        size = f"{larger.canvas.native_width}x{larger.canvas.native_height}"
+        yield f"larger     {size}, {larger.sampling.steps} steps of super-resolution"
     yield f"weights    {weights.total / GIB:.1f} GiB ({source})"
     beside = activations(plan)
     yield f"beside     {beside / GIB:.1f} GiB"
-    for placement in ladder(plan.model.checkpoint):
+    for placement in ladder(plan.model.checkpoint) if larger is None else LADDER:
         yield f"  {placement:<22}{needed(weights, beside, placement) / GIB:6.1f} GiB"
 
 

@@ -2,15 +2,17 @@
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
-from videoworker.canvas import Frames, Picture
+from videoworker.canvas import Frames, Picture, scaled
 from videoworker.engine.device import Loaded
 from videoworker.families.family import Conditioning, Networks
+from videoworker.models.video_model import Rgb
 from videoworker.planning.plan import Plan
-from videoworker.sampling.denoise import Inputs, denoise
+from videoworker.sampling.denoise import Inputs, Start, denoise
 from videoworker.sampling.latent_space import Shape
 from videoworker.sampling.pixels import to_frames
 from videoworker.sampling.step_cache import cached
@@ -19,8 +21,8 @@ from videoworker.watch import Watch
 
 @dataclass(frozen=True)
 class Clip:
-    """What is to be seen in a clip, which its plan does not say. `first_frame` has the native size; None if the clip is
-    made from text alone."""
+    """What is to be seen in a clip, which its plan does not say. `first_frame` has the size that is decoded; None if
+    the clip is made from text alone."""
 
     prompt: str
     negative_prompt: str
@@ -36,8 +38,8 @@ class Clip:
 class Making:
     """Segment `index` of the plan, and what it is made from.
 
-    `known` are its first frames, if it continues from some. `generator` is the clip's. Every segment draws from it in
-    turn.
+    `known` are its first frames, of the size that is decoded, if it continues from some. `generator` is the clip's.
+    Every segment draws from it in turn.
     """
 
     plan: Plan
@@ -50,8 +52,8 @@ class Making:
 def segment_frames(
     loaded: Loaded[Networks, Conditioning], making: Making, watch: Watch
 ) -> Generator[Picture, None, Frames | None]:
-    """Yields the frames of a segment that go to the file, at the native size. Returns the frames that the next segment
-    continues from. Raises `JobError`."""
+    """Yields the frames of a segment that go to the file, at the size that is decoded. Returns the frames that the next
+    segment continues from. Raises `JobError`."""
     plan, segment = making.plan, making.plan.segments[making.index]
     last_segment = making.index + 1 == len(plan.segments)
     watch = watch.segment(making.index, len(plan.segments))
@@ -70,26 +72,50 @@ def segment_frames(
 
 
 def _latents(loaded: Loaded[Networks, Conditioning], making: Making, watch: Watch) -> torch.Tensor:
-    family, networks, plan = loaded.family, loaded.networks, making.plan
+    family, plan = loaded.family, making.plan
     with watch.stage("encode_prompt"):
-        picture = None if making.known is None or not family.describes_image else making.known[0]
+        known = None if making.known is None else scaled(making.known, plan.canvas)
+        picture = None if known is None or not family.describes_image else known[0]
         prompts, cut = loaded.encode(making.prompts, picture)
     if cut:
         watch.note(f"The model read the prompt without its last {cut} tokens, which do not fit.")
     if making.index == 0:
         watch.step("encode_prompt", 1, 1)
     with watch.stage("denoise"):
-        shape = Shape(plan.segments[making.index].num_frames, plan.canvas.native_width, plan.canvas.native_height)
-        noise = family.get_noise(networks, shape, making.generator)
-        known = None
-        if making.known is not None and family.encode_frames is not None:
-            known = family.encode_frames(networks, making.known)
-        inputs = Inputs(noise, prompts, known, plan.sampling, making.generator, making.known)
-        start = cached(family.start(networks, inputs), plan.sampling.calls)
-        latents = denoise(start, watch, plan.model_of(making.index).rgb)
-        if known is not None:  # the model's own version of them is less exact
-            latents = torch.cat([known, latents[:, known.shape[1] :]], dim=1)
-    return latents
+        return _denoised(loaded, making, prompts, watch)
+
+
+def _denoised(
+    loaded: Loaded[Networks, Conditioning], making: Making, prompts: tuple[Conditioning, ...], watch: Watch
+) -> torch.Tensor:
+    """The segment's latents at the size that is decoded, after all courses of the plan."""
+    family, networks, plan = loaded.family, loaded.networks, making.plan
+    steps, rgb = [sampling.steps for _, sampling in plan.courses], plan.model_of(making.index).rgb
+    inputs = _inputs(loaded, making, prompts, 0)
+    latents = _course(family.start(networks, inputs), inputs, watch.course(0, sum(steps[1:])), rgb)
+    if plan.super_resolution is None or family.enlarge is None:
+        return latents
+    inputs = _inputs(loaded, making, prompts, 1)
+    return _course(family.enlarge(networks, inputs, latents), inputs, watch.course(steps[0], 0), rgb)
+
+
+def _inputs(
+    loaded: Loaded[Networks, Conditioning], making: Making, prompts: tuple[Conditioning, ...], course: int
+) -> Inputs[Conditioning]:
+    """Of a course of the plan, by its number. The noise is drawn now."""
+    family, networks, (canvas, sampling) = loaded.family, loaded.networks, making.plan.courses[course]
+    shape = Shape(making.plan.segments[making.index].num_frames, canvas.native_width, canvas.native_height)
+    noise = family.get_noise(networks, shape, making.generator)
+    frames = None if making.known is None else scaled(making.known, canvas)
+    known = None if frames is None or family.encode_frames is None else family.encode_frames(networks, frames)
+    return Inputs(noise, prompts, known, sampling, making.generator, frames)
+
+
+def _course(start: Start[Any], inputs: Inputs[Any], watch: Watch, rgb: Rgb) -> torch.Tensor:
+    """The latents at its end. Of the known frames, the model's own version is less exact than theirs."""
+    latents = denoise(cached(start, inputs.sampling.calls), watch, rgb)
+    known = inputs.known
+    return latents if known is None else torch.cat([known, latents[:, known.shape[1] :]], dim=1)
 
 
 def _decoded(

@@ -58,7 +58,8 @@ class Device(Hardware):
     def use(self, model: VideoModel, folder: Path, placement: Placement, watch: Watch) -> Loaded[Any, Any]:
         """The networks of the checkpoint in `folder`, which is whole, placed.
 
-        They are read if another checkpoint's lie here, or if they lie here with another placement. What lies here is
+        They are read if another checkpoint's lie here, or if they lie here with another placement. If more networks lie
+        here than the model needs, they stay. What lies here is
         freed first. Raises `JobError`: MODEL_NOT_LOADED if the files cannot be read, or the watch's, which is checked
         with every tensor. Nothing lies here then.
         """
@@ -82,7 +83,7 @@ class Device(Hardware):
 
     @staticmethod
     def _serves(loaded: Loaded[Any, Any], model: VideoModel, placement: Placement) -> bool:
-        return loaded.checkpoint == model.checkpoint and loaded.placement.serves(placement)
+        return loaded.checkpoint.has(model.checkpoint) and loaded.placement.serves(placement)
 
     def drop(self) -> None:
         """Frees what lies here, also what a load left that was given up."""

@@ -1,22 +1,24 @@
 """The engine: makes the frames and the sounds of plans on one device. One thread at a time may use it."""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import structlog
 import torch
 
 from videoworker.canvas import Frames, Picture
 from videoworker.engine.clip import Clip, Making, segment_frames
-from videoworker.engine.device import Device
+from videoworker.engine.device import Device, Loaded
 from videoworker.engine.sounds import Sounds, SoundTask
 from videoworker.errors import Code, FieldProblem, JobError
 from videoworker.families.sound_family import Footage
 from videoworker.models.checkpoint import Checkpoint
 from videoworker.models.sound_model import SoundModel
+from videoworker.models.upscaler import Upscaler
 from videoworker.models.video_model import VideoModel
 from videoworker.planning.machine import Machine
 from videoworker.planning.memory import GIB
@@ -30,6 +32,7 @@ from videoworker.planning.placement import (
     default_activations,
     leaner,
     needed,
+    with_room,
 )
 from videoworker.planning.plan import Plan
 from videoworker.planning.sound import SoundPlan
@@ -48,8 +51,10 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Source:
-    """Where a whole checkpoint lies on this machine, and which revision it is."""
+    """Where a whole checkpoint lies on this machine, and which revision it is. It is of a variant, perhaps joined with
+    the one of super-resolution."""
 
+    checkpoint: Checkpoint
     folder: Path
     revision: str
 
@@ -108,19 +113,25 @@ class Engine:
         Raises `JobError`: MODEL_NOT_LOADED if they are absent or not whole, GPU_UNAVAILABLE if the machine cannot run
         them, or the watch's.
         """
-        source = self._bring(model, watch)
         if isinstance(model, SoundModel):
-            self.sounds.load(model, source.folder, watch)
-        else:
-            self._device.use(model, source.folder, self._first_placement(model, source), watch)
+            self.sounds.load(model, self._bring(model, watch).folder, watch)
+            return
+        upscaler = model.upscaler
+        is_larger = upscaler is not None and self._local.locate(upscaler.checkpoint) is not None
+        source = self._whole(model, is_larger, watch)
+        self._use(model, source, self._first_placement(model, source), watch)
 
     def prepare(self, plan: Plan, watch: Watch) -> Prepared:
-        """Brings all checkpoints that a plan needs to this machine, before minutes are spent on its first segment.
+        """Brings all checkpoints that a plan needs to this machine, before minutes are spent on its first segment. If
+        there is no room for super-resolution, the plan is made without it.
 
         Raises `JobError` as `load` does, OUT_OF_MEMORY if the clip is too large for the device, and INVALID_FIELD if
         the worker's placement rounds weights that must stay exact.
         """
-        sources = {model.checkpoint: self._bring(model, watch) for model in plan.models}
+        if self._settings.placement is None and self._device.is_gpu:
+            plan = with_room(plan, self._device.free_bytes)
+        is_larger = plan.super_resolution is not None
+        sources = {model.checkpoint: self._whole(model, is_larger, watch) for model in plan.models}
         beside = activations(plan)
         placements = {
             model.checkpoint: self._placement(model, sources[model.checkpoint], beside, allowed(plan))
@@ -144,7 +155,7 @@ class Engine:
         return self.sounds.prepare(plan, source.folder, footage, None), source.revision
 
     def frames(self, prepared: Prepared, clip: Clip, watch: Watch) -> Iterator[Picture]:
-        """The plan's frames at its native size, as they are decoded. Raises `JobError`.
+        """The plan's frames as they are decoded. Raises `JobError`.
 
         If memory runs out, the clip is made once more with a leaner placement. No frame is yielded twice.
         """
@@ -156,7 +167,8 @@ class Engine:
                 num_yielded += 1
             return
         except torch.OutOfMemoryError as error:
-            next_placement = leaner(self._device.placement, *prepared.sources)
+            loaded = [source.checkpoint for source in prepared.sources.values()]
+            next_placement = leaner(self._device.placement, *loaded)
             must_be_exact = num_yielded > 0 or prepared.plan.sampling.effort == "exact"
             if next_placement is None or (must_be_exact and not next_placement.is_exact):
                 raise self._out_of_memory() from error
@@ -184,25 +196,41 @@ class Engine:
         """As `segment_frames`, with the networks that the segment needs. Nobody else holds them: those of the segment
         before are freed before the next are read."""
         model = prepared.plan.model_of(making.index)
-        folder, wanted = prepared.sources[model.checkpoint].folder, prepared.placements[model.checkpoint]
-        loaded = self._device.use(model, folder, placement or wanted, watch)
+        source, wanted = prepared.sources[model.checkpoint], prepared.placements[model.checkpoint]
+        loaded = self._use(model, source, placement or wanted, watch)
         if making.index == 0 and "load" in watch.timings:
             watch.step("load", 1, 1)
         if not loaded.placement.is_exact:
             watch.note("The model's weights were rounded to 8 bits, to fit into the GPU's memory.")
         return (yield from segment_frames(loaded, making, watch))
 
-    def _is_loaded(self, checkpoint: Checkpoint) -> bool:
-        return checkpoint in (self.loaded, self.sounds.loaded)
+    def _use(self, model: VideoModel, source: Source, placement: Placement, watch: Watch) -> Loaded[Any, Any]:
+        """The networks of the source, which is of the model."""
+        return self._device.use(replace(model, checkpoint=source.checkpoint), source.folder, placement, watch)
 
-    def _bring(self, model: VideoModel | SoundModel, watch: Watch) -> Source:
+    def _whole(self, model: VideoModel, is_larger: bool, watch: Watch) -> Source:
+        """The source of the model's networks, and of those of super-resolution if `is_larger`, or if they are loaded
+        with its own."""
+        source, upscaler, loaded = self._bring(model, watch), model.upscaler, self.loaded
+        is_there = loaded is not None and loaded != model.checkpoint and loaded.has(model.checkpoint)
+        if upscaler is None or not (is_larger or is_there):
+            return source
+        other = self._sources[upscaler.checkpoint] if is_there else self._bring(upscaler, watch)
+        checkpoint = model.checkpoint.joined(upscaler.checkpoint, other.folder)
+        both = f"{source.revision}, {other.revision}"
+        return Source(checkpoint, source.folder, both if is_larger else source.revision)
+
+    def _is_loaded(self, checkpoint: Checkpoint) -> bool:
+        return any(loaded is not None and loaded.has(checkpoint) for loaded in (self.loaded, self.sounds.loaded))
+
+    def _bring(self, model: VideoModel | SoundModel | Upscaler, watch: Watch) -> Source:
         """The source of the model's checkpoint, whole. If it is loaded, it was whole, and is not looked at again."""
         checkpoint = model.checkpoint
         if self._is_loaded(checkpoint):
             return self._sources[checkpoint]
         with watch.stage("load"):
             folder = self._local.bring(checkpoint, watch).folder
-            source = self._sources[checkpoint] = Source(folder, revision(folder))
+            source = self._sources[checkpoint] = Source(checkpoint, folder, revision(folder))
         if not self._device.is_gpu and size(checkpoint, folder) > _LARGEST_ON_CPU:
             raise JobError(Code.GPU_UNAVAILABLE, f"CUDA GPU not available: {model.name} needs one.")
         return source
@@ -228,7 +256,7 @@ class Engine:
             return forced
         if not self._device.is_gpu:
             return among[0]
-        weights, free = self._device.weight_bytes(model.checkpoint, source.folder), self._device.free_bytes
+        weights, free = self._device.weight_bytes(source.checkpoint, source.folder), self._device.free_bytes
         chosen = best_placement(weights, activation_bytes, free, among)
         gib = {
             "needed_gib": round(needed(weights, activation_bytes, chosen) / GIB, 1),
@@ -239,7 +267,7 @@ class Engine:
 
     def _needed(self, model: VideoModel, source: Source, beside: int, placement: Placement) -> int:
         """Bytes of device memory that a model needs."""
-        return needed(self._device.weight_bytes(model.checkpoint, source.folder), beside, placement)
+        return needed(self._device.weight_bytes(source.checkpoint, source.folder), beside, placement)
 
     def _out_of_memory(self) -> JobError:
         """The error that ends a clip. The networks are dropped, because some layers may have been left halfway."""

@@ -18,7 +18,14 @@ from videoworker.weights.read_ahead import read_ahead
 _GPU = Path("/dev/nvidiactl")
 
 # A clip begins with its prompt.
-_ORDER = [Role.TEXT_ENCODER, Role.IMAGE_ENCODER, Role.VIDEO_ENCODER, Role.DENOISER, Role.AUTOENCODER]
+_ORDER = [
+    Role.TEXT_ENCODER,
+    Role.IMAGE_ENCODER,
+    Role.VIDEO_ENCODER,
+    Role.DENOISER,
+    Role.UPSAMPLER,
+    Role.AUTOENCODER,
+]
 
 
 def read_first_files(settings: Settings, of_api: str | None, takes_video: bool) -> list[Thread]:

@@ -26,7 +26,8 @@ def place(networks: Any, checkpoint: Checkpoint, device: torch.device, placement
         if not isinstance(network, torch.nn.Module):
             continue
         role = checkpoint.role(field.name)
-        if role is Role.AUTOENCODER or (role is Role.DENOISER and placement is Placement.TEXT_ENCODER_OFFLOAD):
+        stays = role in (Role.AUTOENCODER, Role.UPSAMPLER)
+        if stays or (role is Role.DENOISER and placement is Placement.TEXT_ENCODER_OFFLOAD):
             network.to(device)
         elif role is Role.DENOISER and placement is Placement.ONE_DENOISER:
             in_turn.append(network)

@@ -25,7 +25,7 @@ class Machine:
 
     def usable(self) -> list[str]:
         """The names of the models of which a variant is here or may be fetched."""
-        return [name for name, variants in VARIANTS.items() if any(self._has(one.checkpoint) for one in variants)]
+        return [name for name, variants in VARIANTS.items() if any(self.has(one.checkpoint) for one in variants)]
 
     def best_installed(self) -> str:
         """The name of the best video model that is installed and runs here. Raises `JobError` MODEL_NOT_LOADED if there
@@ -55,7 +55,7 @@ class Machine:
         variants = VARIANTS[name] if request is None else suited(VARIANTS[name], request)
         variants = of_effort(variants, None if request is None else request.effort, effort)
         model = next((variant for variant in variants if self.is_installed(variant.checkpoint)), variants[0])
-        if not self._has(model.checkpoint):
+        if not self.has(model.checkpoint):
             raise JobError(Code.MODEL_NOT_LOADED, model.checkpoint.absence)
         return model
 
@@ -64,7 +64,7 @@ class Machine:
         MODEL_NOT_LOADED if its weights are absent and may not be fetched."""
         variants = SOUND_VARIANTS[name]
         model = next((variant for variant in variants if self.is_installed(variant.checkpoint)), variants[0])
-        if not self._has(model.checkpoint):
+        if not self.has(model.checkpoint):
             raise JobError(Code.MODEL_NOT_LOADED, model.checkpoint.absence)
         return model
 
@@ -85,7 +85,7 @@ class Machine:
         installed. If jobs may give a video, and there is neither a video model nor leave to fetch one, it is the best
         sound model. `effort` is the worker's tier. Raises `JobError` MODEL_NOT_LOADED."""
         videos = (variant for variants in VARIANTS.values() for variant in variants)
-        is_without = takes_video and not any(self._has(variant.checkpoint) for variant in videos)
+        is_without = takes_video and not any(self.has(variant.checkpoint) for variant in videos)
         if is_without and (sound := self.sound_model()) is not None:
             return sound
         return self.variant_for(of_api or self.best_installed(), None, effort)
@@ -115,7 +115,8 @@ class Machine:
     def continuing_variant(self, model: VideoModel) -> VideoModel | None:
         """The variant that continues the model's clips, if there is one and it can be used here."""
         variant = continuing(VARIANTS[model.name], model)
-        return variant if variant is not None and self._has(variant.checkpoint) else None
+        return variant if variant is not None and self.has(variant.checkpoint) else None
 
-    def _has(self, checkpoint: Checkpoint) -> bool:
+    def has(self, checkpoint: Checkpoint) -> bool:
+        """Whether it lies here, or may be fetched."""
         return self.is_installed(checkpoint) or self.may_fetch

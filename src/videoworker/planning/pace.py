@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from videoworker.canvas import Canvas
 from videoworker.models.video_model import VideoModel
 from videoworker.planning.plan import Plan
 
@@ -48,9 +49,13 @@ class Pace:
 
 
 def _decoded(plan: Plan) -> float:
-    pixels = plan.canvas.native_width * plan.canvas.native_height
-    return sum(segment.num_frames for segment in plan.segments) * pixels / 1e6
+    return _pixels(plan, plan.decoded)
 
 
 def _denoised(plan: Plan) -> float:
-    return _decoded(plan) * plan.sampling.predictions
+    return sum(_pixels(plan, canvas) * sampling.predictions for canvas, sampling in plan.courses)
+
+
+def _pixels(plan: Plan, canvas: Canvas) -> float:
+    """Of all segments, in millions."""
+    return sum(segment.num_frames for segment in plan.segments) * canvas.native_width * canvas.native_height / 1e6

@@ -70,7 +70,7 @@ def leaner(placement: Placement, *checkpoints: Checkpoint) -> Placement | None:
 @dataclass(frozen=True)
 class WeightBytes:
     """Bytes that the networks have on the device, by role. The encoders are those of texts and of images, together;
-    the denoisers each by itself."""
+    the denoisers each by itself. An upsampler, if there is one, counts with the autoencoder."""
 
     encoders: int
     denoisers: tuple[int, ...]
@@ -79,6 +79,15 @@ class WeightBytes:
     @property
     def total(self) -> int:
         return self.encoders + sum(self.denoisers) + self.autoencoder
+
+
+def together(*weights: WeightBytes) -> WeightBytes:
+    """Of networks that are loaded together."""
+    return WeightBytes(
+        sum(one.encoders for one in weights),
+        tuple(denoiser for one in weights for denoiser in one.denoisers),
+        sum(one.autoencoder for one in weights),
+    )
 
 
 def declared_bytes(checkpoint: Checkpoint) -> WeightBytes:
@@ -99,15 +108,19 @@ def bytes_by_role(checkpoint: Checkpoint, sizes: Mapping[str, int]) -> WeightByt
     """From bytes by component."""
     by_role = {role: [size for name, size in sizes.items() if checkpoint.role(name) is role] for role in Role}
     encoders = by_role[Role.TEXT_ENCODER] + by_role[Role.IMAGE_ENCODER]
-    return WeightBytes(sum(encoders), tuple(by_role[Role.DENOISER]), sum(by_role[Role.AUTOENCODER]))
+    always_here = by_role[Role.AUTOENCODER] + by_role[Role.UPSAMPLER]
+    return WeightBytes(sum(encoders), tuple(by_role[Role.DENOISER]), sum(always_here))
 
 
 def activations(plan: Plan) -> int:
     """Bytes beside the weights at the worst moment of the longest segment."""
-    pixels = plan.canvas.native_width * plan.canvas.native_height
     num_frames = max(segment.num_frames for segment in plan.segments)
-    cached = _LATENT_BYTES * pixels * (num_frames + _LATENT_FRAMES_MORE) * plan.sampling.cached_tensors
-    return _activations(plan.model, pixels, num_frames, round(cached))
+    latents = _LATENT_BYTES * (num_frames + _LATENT_FRAMES_MORE)
+    return max(
+        _activations(plan.model, pixels, num_frames, round(latents * pixels * sampling.cached_tensors))
+        for canvas, sampling in plan.courses
+        for pixels in (canvas.native_width * canvas.native_height,)
+    )
 
 
 def default_activations(model: VideoModel) -> int:
@@ -142,6 +155,19 @@ def allowed(plan: Plan) -> tuple[Placement, ...]:
     first = Placement.GROUP_OFFLOAD if plan.low_vram else Placement.RESIDENT
     rounds = plan.sampling.effort != "exact"
     return tuple(one for one in LADDER[LADDER.index(first) :] if one.is_exact or rounds)
+
+
+def with_room(plan: Plan, free: int) -> Plan:
+    """The plan; without super-resolution, if `free` bytes of the device are not enough for that. The bytes are those
+    that are declared, so that its weights are not fetched in vain."""
+    larger = plan.super_resolution
+    if larger is None:
+        return plan
+    more, beside, leanest = declared_bytes(larger.upscaler.checkpoint), activations(plan), allowed(plan)[-1]
+    weights = [together(declared_bytes(model.checkpoint), more) for model in plan.models]
+    if all(needed(one, beside, leanest) <= free for one in weights):
+        return plan
+    return plan.without_super_resolution("super-resolution needs more GPU memory than is free.")
 
 
 def best_placement(

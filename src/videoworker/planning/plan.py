@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 from videoworker.canvas import Canvas
 from videoworker.effort import Effort
@@ -14,6 +15,7 @@ from videoworker.models.video_model import VideoModel
 from videoworker.planning.machine import Machine
 from videoworker.planning.sizes import fit
 from videoworker.planning.sound import SoundPlan, plan_sound
+from videoworker.planning.super_resolution import SuperResolution, super_resolution
 from videoworker.request import AudioRequest, VideoRequest
 
 
@@ -32,8 +34,8 @@ class Plan:
     """What will be made.
 
     `continuing` is the variant that makes the segments after the first; None if there is one alone. If `low_vram`, time
-    may be spent to save device memory. `sound` is None if the video is silent. `notes` says what differs from the
-    request, and why.
+    may be spent to save device memory. `sound` is None if the video is silent. `super_resolution` is None if pictures
+    are decoded at the size that the model makes. `notes` says what differs from the request, and why.
     """
 
     model: VideoModel
@@ -46,6 +48,26 @@ class Plan:
     low_vram: bool = False
     continuing: VideoModel | None = None
     sound: SoundPlan | None = None
+    super_resolution: SuperResolution | None = None
+
+    @property
+    def courses(self) -> tuple[tuple[Canvas, Sampling], ...]:
+        """How each segment is denoised, one after the other: at which size, and how. The last one's latents are
+        decoded."""
+        larger = self.super_resolution
+        first = self.canvas, self.sampling
+        return (first,) if larger is None else (first, (larger.canvas, larger.sampling))
+
+    @property
+    def decoded(self) -> Canvas:
+        """The canvas of the pictures that are decoded."""
+        return self.courses[-1][0]
+
+    def without_super_resolution(self, why: str) -> Self:
+        """The same clip, scaled up with a filter."""
+        larger = self.super_resolution
+        notes = tuple(note for note in self.notes if larger is None or note != larger.note)
+        return replace(self, super_resolution=None, notes=(*notes, _scaled(why)))
 
     @property
     def models(self) -> tuple[VideoModel, ...]:
@@ -62,8 +84,24 @@ def make_plan(request: VideoRequest, machine: Machine, served: str | None = None
     is the operator's tier, if there is one. Raises `JobError` that says what the model or the machine lacks."""
     model = machine.variant_for(served or request.model or machine.best_installed(), request, effort)
     request = replace(request, effort=request.effort or effort)
-    plan = plan_clip(request, model, machine.continuing_variant(model))
+    plan = _enlarged(plan_clip(request, model, machine.continuing_variant(model)), machine)
     return plan if request.audio is None else _with_sound(plan, request.audio, machine)
+
+
+def _enlarged(plan: Plan, machine: Machine) -> Plan:
+    """The plan, with super-resolution if there is one for its clip and its weights can be had."""
+    larger = super_resolution(plan.model, plan.canvas)
+    if larger is None:
+        return plan
+    checkpoint = larger.upscaler.checkpoint
+    if not machine.has(checkpoint):
+        why = f"the weights for super-resolution are not installed. To fetch them: {checkpoint.how_to_fetch}"
+        return replace(plan, notes=(*plan.notes, _scaled(why)))
+    return replace(plan, super_resolution=larger, notes=(*plan.notes, larger.note))
+
+
+def _scaled(why: str) -> str:
+    return f"Scaled up with a Lanczos filter: {why}"
 
 
 def _with_sound(plan: Plan, wanted: AudioRequest, machine: Machine) -> Plan:

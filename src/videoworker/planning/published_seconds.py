@@ -30,9 +30,8 @@ def estimates(plan: Plan) -> tuple[Estimate, ...]:
 
 
 def _estimate(plan: Plan, figure: Figure) -> Estimate:
-    side_by_side = plan.canvas.native_width * plan.canvas.native_height
-    pixels = side_by_side * sum(segment.num_frames for segment in plan.segments)
+    areas = [(canvas.native_width * canvas.native_height, sampling.predictions) for canvas, sampling in plan.courses]
+    predicted = sum(segment.num_frames for segment in plan.segments) * sum(area * count for area, count in areas)
     measured = figure.width * figure.height * figure.num_frames
-    work = pixels / measured * plan.sampling.predictions / (figure.steps * figure.passes)
-    longest = max(segment.num_frames for segment in plan.segments)
-    return Estimate(figure.seconds * work, side_by_side * longest > measured, figure)
+    longest = max(area for area, _ in areas) * max(segment.num_frames for segment in plan.segments)
+    return Estimate(figure.seconds * predicted / (measured * figure.steps * figure.passes), longest > measured, figure)
