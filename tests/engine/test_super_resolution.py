@@ -35,7 +35,7 @@ from tests.engine.enlarged_clips import (
 from tests.engine.pictures_shown import pictures_shown
 from tests.forks import Forks
 from tests.handler_process import output_of
-from tests.watches import unheard, watch_that
+from tests.watches import watch_that
 from videoworker.canvas import Frames
 from videoworker.engine.clip import Clip
 from videoworker.engine.device import Device
@@ -198,13 +198,27 @@ def test_placement(weights: Path) -> None:
 
 
 def test_damaged(weights: Path, tmp_path: Path) -> None:
-    """The error names the file, and how to fetch it."""
+    """A worker starts and makes the video all the same. The note names the file, and how to fetch it."""
     (tmp_path / TEXT.checkpoint.folder).symlink_to(weights / TEXT.checkpoint.folder)
     folder = tmp_path / UPSCALER.checkpoint.folder
     hunyuanvideo_1_5_sr.save(folder, UPSCALER)
     (folder / "upsampler/1080p_sr_distilled/diffusion_pytorch_model.safetensors").unlink()
-    with pytest.raises(JobError) as caught:
-        frames(Engine(Settings(weights_dir=tmp_path)), Watch("a", unheard, 1000.0))
-    assert caught.value.code is Code.MODEL_NOT_LOADED
-    assert "upsampler/1080p_sr_distilled" in caught.value.message
-    assert "videoworker fetch hunyuanvideo-1.5 --variant 1080p-sr" in caught.value.message
+    engine = Engine(Settings(weights_dir=tmp_path))
+    engine.load(TEXT, watch_that())
+    assert engine.loaded == TEXT.checkpoint
+    prepared = engine.prepare(make_plan(request_for(), engine.survey()), watch_that())
+    assert prepared.plan.super_resolution is None and list(prepared.sources) == [TEXT.checkpoint]
+    note = prepared.plan.notes[-1]
+    assert note.startswith("Scaled up with a Lanczos filter: ") and "upsampler/1080p_sr_distilled" in note
+    assert "videoworker fetch hunyuanvideo-1.5 --variant 1080p-sr" in note
+
+
+def test_licence_is_not_accepted(weights: Path, tmp_path: Path) -> None:
+    """The video is made, and nothing is fetched."""
+    (tmp_path / TEXT.checkpoint.folder).symlink_to(weights / TEXT.checkpoint.folder)
+    engine = Engine(Settings(weights_dir=tmp_path, allow_download=True))
+    plan = make_plan(request_for(), engine.survey())
+    assert plan.super_resolution is not None
+    prepared = engine.prepare(plan, watch_that())
+    assert prepared.plan.notes[-1] == f"Scaled up with a Lanczos filter: {UPSCALER.checkpoint.refusal}"
+    assert not (tmp_path / UPSCALER.checkpoint.folder).exists()

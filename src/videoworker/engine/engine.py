@@ -116,22 +116,26 @@ class Engine:
         if isinstance(model, SoundModel):
             self.sounds.load(model, self._bring(model, watch).folder, watch)
             return
-        upscaler = model.upscaler
-        is_larger = upscaler is not None and self._local.locate(upscaler.checkpoint) is not None
-        source = self._whole(model, is_larger, watch)
+        larger = None
+        if model.upscaler is not None and self._local.locate(model.upscaler.checkpoint) is not None:
+            larger, _ = self._bring_upscaler(model.upscaler, watch)
+        source = self._whole(model, larger, watch)
         self._use(model, source, self._first_placement(model, source), watch)
 
     def prepare(self, plan: Plan, watch: Watch) -> Prepared:
         """Brings all checkpoints that a plan needs to this machine, before minutes are spent on its first segment. If
-        there is no room for super-resolution, the plan is made without it.
+        there is no room for super-resolution, or if its weights cannot be had, the plan is made without it.
 
         Raises `JobError` as `load` does, OUT_OF_MEMORY if the clip is too large for the device, and INVALID_FIELD if
         the worker's placement rounds weights that must stay exact.
         """
         if self._settings.placement is None and self._device.is_gpu:
             plan = with_room(plan, self._device.free_bytes)
-        is_larger = plan.super_resolution is not None
-        sources = {model.checkpoint: self._whole(model, is_larger, watch) for model in plan.models}
+        larger = None
+        if plan.super_resolution is not None:
+            larger, why = self._bring_upscaler(plan.super_resolution.upscaler, watch)
+            plan = plan if larger is not None else plan.without_super_resolution(why)
+        sources = {model.checkpoint: self._whole(model, larger, watch) for model in plan.models}
         beside = activations(plan)
         placements = {
             model.checkpoint: self._placement(model, sources[model.checkpoint], beside, allowed(plan))
@@ -208,17 +212,24 @@ class Engine:
         """The networks of the source, which is of the model."""
         return self._device.use(replace(model, checkpoint=source.checkpoint), source.folder, placement, watch)
 
-    def _whole(self, model: VideoModel, is_larger: bool, watch: Watch) -> Source:
-        """The source of the model's networks, and of those of super-resolution if `is_larger`, or if they are loaded
-        with its own."""
-        source, upscaler, loaded = self._bring(model, watch), model.upscaler, self.loaded
-        is_there = loaded is not None and loaded != model.checkpoint and loaded.has(model.checkpoint)
-        if upscaler is None or not (is_larger or is_there):
-            return source
-        other = self._sources[upscaler.checkpoint] if is_there else self._bring(upscaler, watch)
-        checkpoint = model.checkpoint.joined(upscaler.checkpoint, other.folder)
-        both = f"{source.revision}, {other.revision}"
-        return Source(checkpoint, source.folder, both if is_larger else source.revision)
+    def _bring_upscaler(self, upscaler: Upscaler, watch: Watch) -> tuple[Source | None, str]:
+        """The source of super-resolution. If it cannot be had, which is no reason to make no video: why."""
+        try:
+            return self._bring(upscaler, watch), ""
+        except JobError as error:
+            if error.code is not Code.MODEL_NOT_LOADED:
+                raise
+            _log.warning("no super-resolution", reason=error.message)
+            return None, error.message
+
+    def _whole(self, model: VideoModel, larger: Source | None, watch: Watch) -> Source:
+        """The source of the model's networks, and of those of super-resolution, if that has one or if they are loaded
+        with the model's own."""
+        source, loaded = self._bring(model, watch), self.loaded
+        if larger is not None:
+            checkpoint = model.checkpoint.joined(larger.checkpoint, larger.folder)
+            return Source(checkpoint, source.folder, f"{source.revision}, {larger.revision}")
+        return replace(source, checkpoint=loaded) if loaded and loaded.has(model.checkpoint) else source
 
     def _is_loaded(self, checkpoint: Checkpoint) -> bool:
         return any(loaded is not None and loaded.has(checkpoint) for loaded in (self.loaded, self.sounds.loaded))
