@@ -402,6 +402,14 @@ def test_queue_of_the_document(start: Start) -> None:
     assert refused.status_code == 503 and "queue is full" in refused.json()["message"]
 
 
+def test_larger_picture(start: Start) -> None:
+    """The gateway does not know whether the workers have super-resolution. It promises no more than they can do."""
+    body = {"prompt": "a cat on a mat, at night", "resolution": "1080p"}
+    told = start("hunyuanvideo-1.5").post("/ui/estimate", body).json()
+    assert "Scaled up by super-resolution if the worker has its weights, else with a Lanczos filter." in told["notes"]
+    assert not any("to 1904x1072" in note or "not installed" in note for note in told["notes"])
+
+
 def test_other_sites(gateway: GatewayHere) -> None:
     """They may link to the page, and neither frame it nor call for it."""
     other = {"Sec-Fetch-Site": "cross-site", "Accept": "text/html"}

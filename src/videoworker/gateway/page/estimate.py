@@ -1,9 +1,8 @@
 """What a video will take, said before it is asked for: seconds, memory, and how it will differ from the request."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from videoworker.gateway.service import Service
-from videoworker.models import VARIANTS, upscalers
 from videoworker.planning.machine import Machine
 from videoworker.planning.memory import GIB, RESERVE
 from videoworker.planning.placement import LADDER, Placement, activations, declared_bytes, needed
@@ -11,9 +10,10 @@ from videoworker.planning.plan import Plan, make_plan
 from videoworker.planning.published_seconds import estimates
 from videoworker.request import VideoRequest
 
-# The gateway does not see what the workers have. It takes them to have all variants, no super-resolution, and a GPU.
-_UPSCALERS = {upscaler.checkpoint for variants in VARIANTS.values() for upscaler in upscalers(variants)}
-_WORKER = Machine(is_installed=lambda checkpoint: checkpoint not in _UPSCALERS, may_fetch=False, has_gpu=True)
+# The gateway does not see what the workers have. It takes them to have each model's first variant, and a GPU. Of
+# super-resolution it says both.
+_WORKER = Machine(is_installed=lambda _: True, may_fetch=True, has_gpu=True)
+_SCALED = "Scaled up by super-resolution if the worker has its weights, else with a Lanczos filter."
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,9 @@ async def estimate(service: Service, request: VideoRequest) -> Estimate:
     if model is None:
         return Estimate(seconds, source)
     plan = make_plan(request, _WORKER, model)
+    if (larger := plan.super_resolution) is not None:
+        notes = tuple(_SCALED if note == larger.note else note for note in plan.notes)
+        plan = replace(plan, super_resolution=None, notes=notes)
     if seconds is None and (published := estimates(plan)):
         first = published[0]
         seconds, source, is_least = first.seconds, f"on {first.figure.device}", first.is_least
