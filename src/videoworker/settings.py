@@ -44,6 +44,10 @@ class Settings(BaseSettings):
     placement: Literal["resident", "text_encoder_offload", "one_denoiser", "group_offload", "fp8"] | None = Field(
         None, description="where weights lie while clips are made; empty: the fastest that fits into the GPU's memory"
     )
+    cpu: Literal["allow"] | None = Field(
+        None,
+        description="allow: without a GPU the processor runs every model, which can take hours; empty: only small ones",
+    )
     effort: Effort | None = Field(
         None, description="computation that is spent on a video if its request does not say; empty: the model's default"
     )

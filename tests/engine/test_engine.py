@@ -296,4 +296,4 @@ def test_weights_too_large_for_a_processor(
     with pytest.raises(JobError) as caught:
         engine.load(engine.survey().variant_for("cogvideox"), watch_that())
     assert caught.value.code is Code.GPU_UNAVAILABLE
-    assert "cogvideox needs one" in caught.value.message
+    assert "cogvideox needs one" in caught.value.message and "CPU=allow" in caught.value.message

@@ -63,7 +63,7 @@ def test_best_installed(machine: Machine, best: str) -> None:
 
 @pytest.mark.parametrize(
     "machine",
-    [with_gpu(), without_gpu(MOCHI), with_gpu(may_fetch=True)],
+    [with_gpu(), without_gpu(), with_gpu(may_fetch=True)],
     ids=["nothing", "no GPU", "what may be fetched"],
 )
 def test_nothing_installed(machine: Machine) -> None:
@@ -71,6 +71,14 @@ def test_nothing_installed(machine: Machine) -> None:
     with pytest.raises(JobError) as caught:
         machine.best_installed()
     assert (caught.value.code, caught.value.message) == (Code.MODEL_NOT_LOADED, "No video model is installed.")
+
+
+def test_what_is_installed_needs_a_gpu() -> None:
+    """Not the files are missing: the operator may let the processor run them."""
+    with pytest.raises(JobError) as caught:
+        without_gpu(MOCHI).best_installed()
+    assert caught.value.code is Code.GPU_UNAVAILABLE
+    assert "mochi needs one" in caught.value.message and "CPU=allow" in caught.value.message
 
 
 def test_unknown_model() -> None:

@@ -25,6 +25,7 @@ from videoworker.planning.placement import (
     ladder,
     leaner,
     needed,
+    on_processor,
 )
 from videoworker.planning.plan import plan_clip
 from videoworker.request import VideoRequest
@@ -147,6 +148,19 @@ def test_too_little_memory_is_an_error_with_both_numbers() -> None:
     least = needed(weights, 6 * GIB, FP8) / GIB
     assert f"at least {least:.1f} GiB" in error.message and "8.0 GiB are free" in error.message
     assert "Reduce resolution or duration" in error.message
+
+
+def test_a_processor_maps_what_does_not_fit() -> None:
+    """HunyuanVideo's clip of its document, on that document's machine of 32 GB."""
+    weights, free = declared_bytes(model("hunyuanvideo").checkpoint), 30 * 10**9
+    beside = activations_of(model("hunyuanvideo"), 480, 368, 61)
+    chosen = best_placement(weights, beside, free, on_processor(LADDER), "memory")
+    assert chosen is Placement.MAPPED
+    assert weights.total + beside > free and needed(weights, beside, chosen) < free / 2
+    assert best_placement(weights, beside, 64 * 10**9, on_processor(LADDER), "memory") is Placement.RESIDENT
+    assert on_processor(LADDER[2:]) == (Placement.MAPPED,)  # to save memory, where a GPU would too
+    with pytest.raises(JobError, match=r"^Out of memory: .* at least .* GiB, .* 2\.0 GiB are free"):
+        best_placement(weights, beside, 2 * GIB, on_processor(LADDER), "memory")
 
 
 def test_the_first_that_fits_among_those_that_are_allowed() -> None:

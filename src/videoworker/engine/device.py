@@ -18,6 +18,7 @@ import torch
 from videoworker.canvas import Picture
 from videoworker.engine.hardware import Hardware
 from videoworker.engine.loading import reading
+from videoworker.engine.mapped import run_from_files
 from videoworker.engine.placing import place
 from videoworker.families import family
 from videoworker.families.family import Conditioning, Family, Networks
@@ -49,8 +50,8 @@ class Loaded(Generic[Networks, Conditioning]):
 class Device(Hardware):
     """`placement` is the last one that `use` was called with."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, cpu_for_all: bool = False) -> None:
+        super().__init__(cpu_for_all)
         self.loaded: Loaded[Any, Any] | None = None
         self.placement = Placement.RESIDENT
         self._is_used = False
@@ -104,8 +105,12 @@ class Device(Hardware):
         home = self.device if placement is Placement.RESIDENT else torch.device("cpu")
         with reading(checkpoint, watch):
             marks = variants(checkpoint, folder)
-            networks = found.load(Reader(folder, home, self.dtypes(checkpoint), marks, checkpoint.places))
-            if placement is not Placement.RESIDENT:
+            dtypes = self.dtypes(checkpoint)
+            stored = self.stored_dtypes(checkpoint) if placement is Placement.MAPPED else {}
+            networks = found.load(Reader(folder, home, dtypes, marks, checkpoint.places, stored))
+            if placement is Placement.MAPPED:
+                run_from_files(networks, checkpoint, folder, dtypes, stored)
+            elif placement is not Placement.RESIDENT:
                 networks = place(networks, checkpoint, self.device, placement)
         return Loaded(checkpoint, placement, found, networks, _remembering(found, networks))
 

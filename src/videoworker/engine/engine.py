@@ -20,7 +20,7 @@ from videoworker.models.checkpoint import Checkpoint
 from videoworker.models.sound_model import SoundModel
 from videoworker.models.upscaler import Upscaler
 from videoworker.models.video_model import VideoModel
-from videoworker.planning.machine import Machine
+from videoworker.planning.machine import Machine, without_gpu
 from videoworker.planning.memory import GIB
 from videoworker.planning.pace import Pace
 from videoworker.planning.placement import (
@@ -32,6 +32,7 @@ from videoworker.planning.placement import (
     default_activations,
     leaner,
     needed,
+    on_processor,
     with_room,
 )
 from videoworker.planning.plan import Plan
@@ -83,7 +84,7 @@ class Engine:
     def __init__(self, settings: Settings) -> None:
         self.pace = Pace()
         self._settings = settings
-        self._device = Device()
+        self._device = Device(cpu_for_all=settings.cpu == "allow")
         self.sounds = Sounds(self._device)
         self._local = LocalCheckpoints(settings)
         self._sources: dict[Checkpoint, Source] = {}  # as they were when the checkpoints were last checked
@@ -100,7 +101,7 @@ class Engine:
         return Machine(
             is_installed=lambda checkpoint: self._is_loaded(checkpoint) or self._local.locate(checkpoint) is not None,
             may_fetch=self._settings.allow_download,
-            has_gpu=self._device.is_gpu,
+            has_gpu=self._device.runs_all,
         )
 
     def offered(self) -> list[str]:
@@ -242,8 +243,8 @@ class Engine:
         with watch.stage("load"):
             folder = self._local.bring(checkpoint, watch).folder
             source = self._sources[checkpoint] = Source(checkpoint, folder, revision(folder))
-        if not self._device.is_gpu and size(checkpoint, folder) > _LARGEST_ON_CPU:
-            raise JobError(Code.GPU_UNAVAILABLE, f"CUDA GPU not available: {model.name} needs one.")
+        if not self._device.runs_all and size(checkpoint, folder) > _LARGEST_ON_CPU:
+            raise without_gpu(model)
         return source
 
     def _first_placement(self, model: VideoModel, source: Source) -> Placement:
@@ -252,7 +253,7 @@ class Engine:
             return self._placement(model, source, default_activations(model))
         except JobError as error:
             _log.warning("placement", reason=error.message)
-            return Placement.GROUP_OFFLOAD
+            return Placement.GROUP_OFFLOAD if self._device.is_gpu else Placement.MAPPED
 
     def _placement(
         self, model: VideoModel, source: Source, activation_bytes: int, among: Sequence[Placement] = LADDER
@@ -265,10 +266,12 @@ class Engine:
                 others = "full or fast: this worker's PLACEMENT rounds the weights"
                 raise JobError(Code.INVALID_FIELD, f"effort: {others}", (FieldProblem("effort", "exact", others),))
             return forced
-        if not self._device.is_gpu:
+        if not self._device.runs_all:
             return among[0]
+        if not self._device.is_gpu:
+            among = on_processor(among)
         weights, free = self._device.weight_bytes(source.checkpoint, source.folder), self._device.free_bytes
-        chosen = best_placement(weights, activation_bytes, free, among)
+        chosen = best_placement(weights, activation_bytes, free, among, self._device.memory)
         gib = {
             "needed_gib": round(needed(weights, activation_bytes, chosen) / GIB, 1),
             "free_gib": round(free / GIB, 1),

@@ -34,7 +34,7 @@ def read_first_files(settings: Settings, of_api: str | None, takes_video: bool) 
     machine = Machine(
         is_installed=lambda checkpoint: locate(checkpoint, settings) is not None,
         may_fetch=False,
-        has_gpu=_GPU.exists(),
+        has_gpu=_GPU.exists() or settings.cpu == "allow",
     )
     try:
         checkpoint = machine.to_load(settings, of_api, takes_video).checkpoint

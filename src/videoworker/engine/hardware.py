@@ -5,15 +5,17 @@ from pathlib import Path
 
 import torch
 
-from videoworker.models.checkpoint import Checkpoint, Component
+from videoworker.engine import host_memory
+from videoworker.models.checkpoint import Checkpoint, Component, Role
 from videoworker.planning.placement import WeightBytes, bytes_by_role
 from videoworker.weights.parameters import network_bytes
 
 
 class Hardware:
-    """A GPU if there is one, else the processor."""
+    """A GPU if there is one, else the processor. `cpu_for_all`: whether that may run networks that want a GPU."""
 
-    def __init__(self) -> None:
+    def __init__(self, cpu_for_all: bool = False) -> None:
+        self._cpu_for_all = cpu_for_all
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     @property
@@ -21,14 +23,28 @@ class Hardware:
         return self.device.type != "cpu"
 
     @property
+    def runs_all(self) -> bool:
+        """Whether it runs networks of any size. If so, its memory has to be counted."""
+        return self.is_gpu or self._cpu_for_all
+
+    @property
+    def memory(self) -> str:
+        """What its memory is called."""
+        return "GPU memory" if self.is_gpu else "memory"
+
+    @property
     def free_bytes(self) -> int:
-        """Bytes of the GPU that this process has or could have."""
+        """Bytes of its memory that this process has or could have."""
+        if not self.is_gpu:
+            return host_memory.free_bytes()
         free, _ = torch.cuda.mem_get_info(self.device)
         return free + torch.cuda.memory_reserved(self.device)
 
     @property
     def held_bytes(self) -> int:
-        """Bytes of the GPU that tensors of this process lie in."""
+        """Bytes of its memory that tensors of this process lie in."""
+        if not self.is_gpu:
+            return host_memory.held_bytes()
         return torch.cuda.memory_allocated(self.device)
 
     def weight_bytes(self, checkpoint: Checkpoint, folder: Path) -> WeightBytes:
@@ -40,6 +56,12 @@ class Hardware:
         """The dtype of each network, by its name: on a GPU the declared one. A processor that computes in 16 bits does
         so in bfloat16. Others compute in float32, which is faster there."""
         return {component.name: getattr(torch, self._dtype(component)) for component in checkpoint.components}
+
+    @staticmethod
+    def stored_dtypes(checkpoint: Checkpoint) -> Mapping[str, torch.dtype]:
+        """The dtype of the files of each network, by its name, but of the autoencoder: it has little, and stays."""
+        networks = [component for component in checkpoint.components if component.role is not Role.AUTOENCODER]
+        return {component.name: getattr(torch, component.stored) for component in networks}
 
     def _dtype(self, component: Component) -> str:
         if self.device.type == "cuda" or component.dtype == "float32":

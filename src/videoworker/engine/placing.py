@@ -4,13 +4,14 @@ An offloaded network lies in the host's memory, and its layers come to the devic
 time is to lie on the device, each comes there whole when it first runs, and the other one leaves.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
 
 import torch
 from diffusers.hooks import apply_group_offloading
 
+from videoworker.engine.network_weights import put, put_back, weights_of
 from videoworker.models.checkpoint import Checkpoint, Role
 from videoworker.planning.placement import Placement
 
@@ -50,7 +51,7 @@ class _Turns:
 
     def __init__(self, networks: Sequence[torch.nn.Module], device: torch.device) -> None:
         self._device = device
-        self._at_home = {network: list(_weights(network)) for network in networks}
+        self._at_home = {network: list(weights_of(network)) for network in networks}
         self._present: torch.nn.Module | None = None
         for network in networks:
             network.register_forward_pre_hook(self._bring)
@@ -59,18 +60,9 @@ class _Turns:
         if network is self._present:
             return
         if self._present is not None:
-            for module, name, weight in self._at_home[self._present]:
-                setattr(module, name, weight)
+            for weight in self._at_home[self._present]:
+                put_back(weight)
         self._present = network
         with torch.inference_mode(False):
-            for module, name, weight in self._at_home[network]:
-                copy = weight.detach().to(self._device)
-                is_parameter = isinstance(weight, torch.nn.Parameter)
-                setattr(module, name, torch.nn.Parameter(copy, requires_grad=False) if is_parameter else copy)
-
-
-def _weights(network: torch.nn.Module) -> Iterator[tuple[torch.nn.Module, str, torch.Tensor]]:
-    """Every parameter and buffer, with the module that has it and its name there."""
-    for module in network.modules():
-        for name, weight in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)):
-            yield module, name, weight
+            for weight in self._at_home[network]:
+                put(weight, weight[2].detach().to(self._device))

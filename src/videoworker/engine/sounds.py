@@ -62,17 +62,19 @@ class Sounds:
 
     def _room(self, model: SoundModel, folder: Path, video_bytes: int | None) -> Room:
         """As `prepare` says."""
-        if not self._device.is_gpu:
+        if not self._device.runs_all:
             return Room.BESIDE
         beside = self._device.held_bytes - self._parts.held_bytes + RESERVE if video_bytes is None else video_bytes
-        room = room_for(model, self._parts.weight_bytes(model, folder), beside, self._device.free_bytes)
+        room = room_for(
+            model, self._parts.weight_bytes(model, folder), beside, self._device.free_bytes, self._device.memory
+        )
         _log.info("room for sound", model=model.name, variant=model.variant, room=room)
         return room
 
     def make_room(self, video_bytes: int) -> None:
         """Frees what lies here, unless the device has room for the video model beside it. That needs `video_bytes` in
         all."""
-        if self._device.is_gpu and self._parts.held_bytes + video_bytes > self._device.free_bytes:
+        if self._device.runs_all and self._parts.held_bytes + video_bytes > self._device.free_bytes:
             self.drop()
 
     def drop(self) -> None:

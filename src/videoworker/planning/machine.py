@@ -14,10 +14,19 @@ from videoworker.request import VideoRequest
 from videoworker.settings import Settings
 
 
+def without_gpu(model: VideoModel | SoundModel) -> JobError:
+    """The error of a machine that has no GPU for a model, and may not do without."""
+    return JobError(
+        Code.GPU_UNAVAILABLE,
+        f"CUDA GPU not available: {model.name} needs one. With the setting CPU=allow the processor runs it, which can "
+        "take hours.",
+    )
+
+
 @dataclass(frozen=True)
 class Machine:
     """What planning has to know of a machine: which checkpoints lie on it, whether others may be fetched, and whether
-    there is a GPU."""
+    there is a GPU, or CPU=allow lets the processor stand for one."""
 
     is_installed: Callable[[Checkpoint], bool]
     may_fetch: bool
@@ -28,11 +37,15 @@ class Machine:
         return [name for name, variants in VARIANTS.items() if any(self.has(one.checkpoint) for one in variants)]
 
     def best_installed(self) -> str:
-        """The name of the best video model that is installed and runs here. Raises `JobError` MODEL_NOT_LOADED if there
-        is none."""
-        for model in (variant for variants in VARIANTS.values() for variant in variants):
-            if (self.has_gpu or not model.needs_gpu) and self.is_installed(model.checkpoint):
+        """The name of the best video model that is installed and runs here. Raises `JobError`: MODEL_NOT_LOADED if none
+        is installed, GPU_UNAVAILABLE if none of them runs here."""
+        every = [variant for variants in VARIANTS.values() for variant in variants]
+        installed = [model for model in every if self.is_installed(model.checkpoint)]
+        for model in installed:
+            if self.has_gpu or not model.needs_gpu:
                 return model.name
+        if installed:
+            raise without_gpu(installed[0])
         raise JobError(Code.MODEL_NOT_LOADED, "No video model is installed.")
 
     def variant_for(self, name: str, request: VideoRequest | None = None, effort: Effort | None = None) -> VideoModel:

@@ -32,13 +32,17 @@ _FP8_SHARE = 0.5
 
 class Placement(StrEnum):
     """From the fastest to the leanest; each needs no more of the device than the one before. `one_denoiser` offloads
-    encoders of text too."""
+    encoders of text too.
+
+    `mapped` is a processor's: the weights stay in their files, and come to memory as they are needed, one network after
+    the other."""
 
     RESIDENT = "resident"
     TEXT_ENCODER_OFFLOAD = "text_encoder_offload"
     ONE_DENOISER = "one_denoiser"
     GROUP_OFFLOAD = "group_offload"
     FP8 = "fp8"
+    MAPPED = "mapped"
 
     @property
     def is_exact(self) -> bool:
@@ -47,10 +51,13 @@ class Placement(StrEnum):
 
     def serves(self, wanted: "Placement") -> bool:
         """Whether what asks for `wanted` can be made with this one: the same video, in no more memory."""
-        return self is wanted or (self.is_exact and LADDER.index(self) > LADDER.index(wanted))
+        every = list(Placement)
+        return self is wanted or (self.is_exact and every.index(self) > every.index(wanted))
 
 
-LADDER = tuple(Placement)
+# Those of a GPU, and of a processor.
+LADDER = tuple(placement for placement in Placement if placement is not Placement.MAPPED)
+ON_PROCESSOR = (Placement.RESIDENT, Placement.MAPPED)
 
 
 def ladder(*checkpoints: Checkpoint) -> tuple[Placement, ...]:
@@ -63,7 +70,8 @@ def ladder(*checkpoints: Checkpoint) -> tuple[Placement, ...]:
 
 def leaner(placement: Placement, *checkpoints: Checkpoint) -> Placement | None:
     """The next one that differs for one of these checkpoints; None after the leanest."""
-    rest = LADDER[LADDER.index(placement) + 1 :]
+    every = list(Placement)
+    rest = every[every.index(placement) + 1 :]
     return next((one for one in ladder(*checkpoints) if one in rest), None)
 
 
@@ -136,17 +144,19 @@ def _activations(model: VideoModel, pixels: int, num_frames: int, cached: int = 
 
 
 def needed(weights: WeightBytes, activation_bytes: int, placement: Placement) -> int:
-    """Bytes of device memory that `placement` needs."""
+    """Bytes of device memory that `placement` needs. Pages of files are not counted: they can go at any time."""
     encoders: float = weights.encoders
     denoisers: float = sum(weights.denoisers)
     if placement is not Placement.RESIDENT:
         encoders *= _STREAMED_SHARE
     if placement not in (Placement.RESIDENT, Placement.TEXT_ENCODER_OFFLOAD):
         denoisers = max(weights.denoisers, default=0)
-    if placement in (Placement.GROUP_OFFLOAD, Placement.FP8):
+    if placement in (Placement.GROUP_OFFLOAD, Placement.FP8, Placement.MAPPED):
         denoisers *= _STREAMED_SHARE
     if placement is Placement.FP8:
         denoisers *= _FP8_SHARE
+    if placement is Placement.MAPPED:
+        encoders, denoisers = 0, max(encoders, denoisers)
     return round(encoders + denoisers + weights.autoencoder + activation_bytes + RESERVE)
 
 
@@ -170,18 +180,27 @@ def with_room(plan: Plan, free: int) -> Plan:
     return plan.without_super_resolution("super-resolution needs more GPU memory than is free.")
 
 
+def on_processor(among: Sequence[Placement]) -> tuple[Placement, ...]:
+    """What a processor has in place of a GPU's placements `among`."""
+    return ON_PROCESSOR if Placement.RESIDENT in among else (Placement.MAPPED,)
+
+
 def best_placement(
-    weights: WeightBytes, activation_bytes: int, free: int, among: Sequence[Placement] = LADDER
+    weights: WeightBytes,
+    activation_bytes: int,
+    free: int,
+    among: Sequence[Placement] = LADDER,
+    memory: str = "GPU memory",
 ) -> Placement:
-    """The first of the placements `among`, from the fastest to the leanest, for which `free` bytes of the device are
-    enough. Raises `JobError` OUT_OF_MEMORY with what the leanest needs and what there is."""
+    """The first of the placements `among`, from the fastest to the leanest, for which `free` bytes of the device's
+    `memory` are enough. Raises `JobError` OUT_OF_MEMORY with what the leanest needs and what there is."""
     for placement in among:
         if needed(weights, activation_bytes, placement) <= free:
             return placement
     least = needed(weights, activation_bytes, among[-1])
     raise JobError(
         Code.OUT_OF_MEMORY,
-        f"Out of GPU memory: this video needs at least {least / GIB:.1f} GiB, of which "
+        f"Out of {memory}: this video needs at least {least / GIB:.1f} GiB, of which "
         f"{activation_bytes / GIB:.1f} GiB for its size and length, and {free / GIB:.1f} GiB are free. "
         "Reduce resolution or duration.",
     )

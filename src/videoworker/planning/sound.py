@@ -44,10 +44,10 @@ def plan_sound(wanted: AudioRequest, model: SoundModel, seconds: float) -> Sound
     return SoundPlan(model, (negative, wanted.prompt or ""), Sampling(steps, guidance_scale), wanted.seed)
 
 
-def room_for(model: SoundModel, parts: Mapping[Part, int], video: int, free: int) -> Room:
+def room_for(model: SoundModel, parts: Mapping[Part, int], video: int, free: int, memory: str = "GPU memory") -> Room:
     """What lies on the device while the model works. All are bytes: the weights of each of its parts, what the video
-    model needs in all, and what the device has for both. Raises `JobError` OUT_OF_MEMORY if it has too little for the
-    largest part alone."""
+    model needs in all, and what the device's `memory` has for both. Raises `JobError` OUT_OF_MEMORY if it has too
+    little for the largest part alone."""
     beside = max(model.activation_bytes(part) for part in Part)
     if video + sum(parts.values()) + beside <= free:  # the video's bytes have the reserve
         return Room.BESIDE
@@ -57,6 +57,6 @@ def room_for(model: SoundModel, parts: Mapping[Part, int], video: int, free: int
     if least > free:
         raise JobError(
             Code.OUT_OF_MEMORY,
-            f"Out of GPU memory: the sound needs at least {least / GIB:.1f} GiB, and {free / GIB:.1f} GiB are free.",
+            f"Out of {memory}: the sound needs at least {least / GIB:.1f} GiB, and {free / GIB:.1f} GiB are free.",
         )
     return Room.BY_PART

@@ -20,17 +20,19 @@ _SAFE: dict[str, Any] = {"use_safetensors": True, "local_files_only": True}
 class Reader:
     """`folder` has one folder for each component. Networks are put on `device`, ready to be used. `dtypes` has the
     dtype of each, by its name. `variants` has the mark in the names of its files, if they have one. `places` says of
-    some components where they lie instead."""
+    XX
+    are cast to their own as they run."""
 
     folder: Path
     device: torch.device
     dtypes: Mapping[str, torch.dtype]
     variants: Mapping[str, str | None] = field(default_factory=dict)
     places: Mapping[str, str] = field(default_factory=dict)
+    stored: Mapping[str, torch.dtype] = field(default_factory=dict)
 
     def network(self, kind: Any, name: str) -> Any:
         """A network of diffusers' class `kind`."""
-        options = {"torch_dtype": self.dtypes[name], "variant": self.variants.get(name)}
+        options = {"torch_dtype": self._read_in(name), "variant": self.variants.get(name)}
         return self._usable(kind.from_pretrained(self._place(name), **options, **_SAFE))
 
     def file_network(
@@ -59,7 +61,7 @@ class Reader:
     def encoder(self, kind: Any, name: str) -> Any:
         """A network of transformers' class `kind`. Raises `RuntimeError` if the files lack a tensor of it, for which
         the class would draw random numbers."""
-        options = {"dtype": self.dtypes[name], "variant": self.variants.get(name), "output_loading_info": True}
+        options = {"dtype": self._read_in(name), "variant": self.variants.get(name), "output_loading_info": True}
         network, told = kind.from_pretrained(self._place(name), **options, **_SAFE)
         if missing := sorted(told["missing_keys"]):
             raise RuntimeError(f"{name} lacks {len(missing)} tensors: {', '.join(missing[:3])}")
@@ -79,13 +81,16 @@ class Reader:
     def scheduler_config(self) -> Any:
         return FlowMatchEulerDiscreteScheduler.load_config(self.folder / "scheduler", local_files_only=True)
 
+    def _read_in(self, name: str) -> torch.dtype:
+        return self.stored.get(name, self.dtypes[name])
+
     def _place(self, name: str) -> Path:
         return self.folder / self.places.get(name, name)
 
     def _made(self, kind: Any, name: str, configuration: Mapping[str, Any], tensors: Tensors) -> Any:
         with torch.device("meta"):
             network = kind(**configuration)
-        dtype = self.dtypes[name]
+        dtype = self._read_in(name)
         network.load_state_dict({key: tensor.to(dtype) for key, tensor in tensors.items()}, assign=True)
         return self._usable(network)
 
