@@ -5,6 +5,7 @@ import secrets
 from tempfile import TemporaryFile
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from videoworker.canvas import Picture
@@ -21,13 +22,16 @@ from videoworker.planning.plan import Plan, make_plan
 from videoworker.request import VideoRequest
 from videoworker.watch import Watch
 
+_log = structlog.get_logger()
+
 
 def filmed(task: Task) -> Draft:
     """Makes the clip. Raises `JobError`."""
     request, engine, watch = task.request, task.engine, task.watch
     plan = make_plan(request, engine.survey(), task.settings.model, task.settings.effort)
     task.check_size(estimated_bytes(_format(request, plan)))
-    if (estimate := engine.pace.estimate(plan)) is not None:
+    if (estimate := engine.expected_seconds(plan)) is not None:
+        _log.info("time expected", model=plan.model.name, minutes=round(estimate / 60, 1))
         watch.expect(estimate)
     picture = _picture(request, plan, watch)  # a bad one is told before weights are fetched for it
     prepared = engine.prepare(plan, watch)

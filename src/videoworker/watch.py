@@ -148,7 +148,8 @@ class Watch:
         if self.elapsed + seconds > limit:
             raise JobError(
                 Code.GENERATION_TIMEOUT,
-                f"The video would take about {self.elapsed + seconds:.0f} seconds; the time limit is {limit:g} "
+                f"The video would take about {self.elapsed + seconds:.0f} seconds "
+                f"({(self.elapsed + seconds) / 60:.0f} minutes); the time limit is {limit:g} "
                 "seconds. Ask for fewer frames, fewer steps or a smaller size, or raise the limit: the job's "
                 "policy.executionTimeout, or the worker's JOB_TIMEOUT_SECONDS.",
             )

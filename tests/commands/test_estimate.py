@@ -157,3 +157,18 @@ def test_room_for_a_sound(estimate: Callable[..., str], memory: str, room: str) 
 
 def test_no_gpu_no_sound(estimate: Callable[..., str]) -> None:
     assert "sound      none: a GPU makes it" in estimate(SOUND_JOB)
+
+
+def test_without_a_gpu_the_processors_placements_and_its_time(tmp_path: Path, forks: Forks) -> None:
+    """HunyuanVideo's smallest clip of its document."""
+    clip = {"width": 480, "height": 360, "num_frames": 61, "num_inference_steps": 25}
+    job = json.dumps({"prompt": "a cat", "model": "hunyuanvideo"} | clip)
+    done = forks.run_command(tmp_path, "estimate", job, WEIGHTS_DIR=str(tmp_path), CPU="allow")
+    assert done.returncode == 0, done.stderr
+    needs = dict(re.findall(r"^  (\w+) +([\d.]+) GiB$", done.stdout, re.MULTILINE))
+    assert list(needs) == ["resident", "mapped"] and float(needs["mapped"]) < float(needs["resident"]) / 3
+    assert re.search(r"^placement  (resident|mapped|none: Out of memory: )", done.stdout, re.MULTILINE)
+    taken = re.search(r"^seconds    about (\d+) \((\d+) minutes\) on this processor", done.stdout, re.MULTILINE)
+    assert taken and int(taken[1]) > 600
+    refused = forks.run_command(tmp_path, "estimate", job, WEIGHTS_DIR=str(tmp_path))
+    assert "CPU=allow" in refused.stdout

@@ -1,6 +1,7 @@
 """Networks that a processor runs from their files: the same clips, and memory for one network at a time."""
 
 import asyncio
+import re
 from collections.abc import Callable
 from functools import partial, partialmethod
 from pathlib import Path
@@ -13,11 +14,13 @@ from diffusers import HunyuanVideoTransformer3DModel
 from diffusers.models.autoencoders.autoencoder_kl_hunyuan_video import HunyuanVideoDecoder3D
 from safetensors import safe_open
 from safetensors.torch import save_file
+from structlog.testing import capture_logs
 from transformers import CLIPTextModel, LlamaModel
 
 from builder.make_tiny import FAMILIES
 from tests.engine.clips import clip
 from tests.whole_job import settings_in
+from tests.worker.answers import error_of
 from videoworker import job
 from videoworker.engine import hardware
 from videoworker.engine.engine import Engine
@@ -112,13 +115,33 @@ def test_a_job_has_one_network_in_memory_at_a_time(tmp_path: Path, monkeypatch: 
     size = {"width": 256, "height": 256, "num_frames": 5, "num_inference_steps": 2}
     asked = {"api": "native", "model": NAME, "prompt": "a cat", "low_vram": True} | size
     handler = Handler(settings, partial(job.run, engine=engine, settings=settings))
-    answer = asyncio.run(handler.handle({"id": "a", "input": asked}))
+    with capture_logs() as logs:
+        answer = asyncio.run(handler.handle({"id": "a", "input": asked}))
     assert answer["video"]["num_frames"] == 5
     assert engine._device.placement is Placement.MAPPED
     assert [name for name, _ in seen[::2]] == ["text_encoder", "text_encoder_2", "transformer", "transformer", "vae"]
+    (told,) = [entry for entry in logs if entry["event"] == "time expected"]
+    assert told["minutes"] > 0
     for name, pages in seen:
         assert set(pages) <= {name}
     ended = dict(seen[1::2])
     for name in ("text_encoder", "transformer"):  # all their pages came
         (file,) = (tmp_path / NAME / name).glob("*.safetensors")
         assert ended[name][name] >= 0.9 * file.stat().st_size
+
+
+def test_a_limit_that_a_processor_cannot_keep_is_refused_before_weights_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the time that it would take. The model's default clip takes hours."""
+    save(NAME, tmp_path)
+    settings = settings_in(tmp_path, tmp_path, monkeypatch).model_copy(update={"cpu": "allow"})
+    engine = Engine(settings)
+    handler = Handler(settings, partial(job.run, engine=engine, settings=settings))
+    asked = {"id": "a", "input": {"api": "native", "model": NAME, "prompt": "a cat"}}
+    error = error_of(asyncio.run(handler.handle({**asked, "policy": {"executionTimeout": 600_000}})))
+    assert error["code"] == "GENERATION_TIMEOUT" and engine.loaded is None
+    taken = re.search(
+        r"would take about (\d+) seconds \((\d+) minutes\); the time limit is 600 seconds", error["message"]
+    )
+    assert taken and int(taken[1]) > 6000 and int(taken[2]) == pytest.approx(int(taken[1]) / 60, abs=1)

@@ -1,19 +1,20 @@
 """`videoworker estimate`: the memory and the time that a job would take, before it is run."""
 
 import json
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Annotated
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from videoworker import apis
 from videoworker.errors import JobError
-from videoworker.models.checkpoint import Checkpoint
+from videoworker.models.checkpoint import Role
 from videoworker.planning.machine import Machine
 from videoworker.planning.memory import GIB
 from videoworker.planning.placement import (
     LADDER,
+    ON_PROCESSOR,
     Placement,
     WeightBytes,
     activations,
@@ -23,14 +24,19 @@ from videoworker.planning.placement import (
     declared_sizes,
     ladder,
     needed,
+    on_processor,
     together,
     with_room,
 )
 from videoworker.planning.plan import Plan, make_plan, needed_sound_model
+from videoworker.planning.processor_seconds import processor_seconds
 from videoworker.planning.published_seconds import estimates
 from videoworker.planning.sound import SoundPlan, plan_sound, room_for
 from videoworker.settings import Settings, settings
 from videoworker.weights.places import locate
+
+if TYPE_CHECKING:
+    from videoworker.engine.hardware import Hardware
 
 
 def estimate(
@@ -50,49 +56,69 @@ def estimate(
 
     from videoworker.engine.hardware import Hardware  # torch takes a second to import, and other commands do without
 
-    hardware = Hardware()
+    hardware = Hardware(cpu_for_all=current.cpu == "allow")
+    on_cpu = memory is None and hardware.runs_all and not hardware.is_gpu
     machine = Machine(
         is_installed=lambda checkpoint: locate(checkpoint, current) is not None,
         may_fetch=True,
-        has_gpu=hardware.is_gpu or memory is not None,
+        has_gpu=hardware.runs_all or memory is not None,
     )
     free = None if memory is None else round(memory * GIB)
-    if free is None and hardware.is_gpu:
+    if free is None and hardware.runs_all:
         free = hardware.free_bytes
     if request.video is not None and request.audio is not None:
         for line in _sound(plan_sound(request.audio, needed_sound_model(machine, current.model), 0.0), 0, free):
             typer.echo(line)
         return
     plan = make_plan(request, machine, current.model, current.effort)
-    if free is not None and current.placement is None:
+    if free is not None and current.placement is None and not on_cpu:
         plan = with_room(plan, free)
-    weights, source = _weights(plan, hardware.weight_bytes, current)
-    for line in (*_needs(plan, weights, source), _placement(plan, weights, free, current), *_seconds(plan)):
+    weights, source = _weights(plan, hardware, on_cpu, current)
+    room = _Room(free, on_processor(allowed(plan)) if on_cpu else allowed(plan), "memory" if on_cpu else "GPU memory")
+    listed = ladder(plan.model.checkpoint) if plan.super_resolution is None else LADDER
+    listed = ON_PROCESSOR if on_cpu else listed
+    seconds = _seconds_here(plan, hardware.layer_flops) if on_cpu and plan.model.needs_gpu else _seconds(plan)
+    for line in (*_needs(plan, weights, source, listed), *_placement(plan, weights, room, current), *seconds):
         typer.echo(line)
     if plan.sound is not None:
-        for line in _sound(plan.sound, _video_bytes(plan, weights, free, current), free):
+        for line in _sound(plan.sound, _video_bytes(plan, weights, room, current), free):
             typer.echo(line)
     elif request.audio is not None:
         typer.echo("sound      none: a GPU makes it; --memory says how many GiB are free on one")
 
 
-def _weights(
-    plan: Plan, counted: Callable[[Checkpoint, Path], WeightBytes], current: Settings
-) -> tuple[WeightBytes, str]:
-    """The bytes of all networks that are loaded together, and where that is from. `counted` are those of files."""
+def _weights(plan: Plan, hardware: "Hardware", on_cpu: bool, current: Settings) -> tuple[WeightBytes, str]:
+    """The bytes of all networks that are loaded together, and where that is from."""
+    declared = hardware.declared_bytes if on_cpu else declared_bytes
     checkpoints = [plan.model.checkpoint]
     if plan.super_resolution is not None:
         checkpoints.append(plan.super_resolution.upscaler.checkpoint)
     found = [locate(checkpoint, current) for checkpoint in checkpoints]
     sizes = [
-        counted(checkpoint, place.folder) if place else declared_bytes(checkpoint)
+        hardware.weight_bytes(checkpoint, place.folder) if place else declared(checkpoint)
         for checkpoint, place in zip(checkpoints, found, strict=True)
     ]
     places = ["as declared: they are not installed" if place is None else f"found: {place.place}" for place in found]
     return together(*sizes), "; ".join(dict.fromkeys(places))
 
 
-def _needs(plan: Plan, weights: WeightBytes, source: str) -> Iterator[str]:
+@dataclass(frozen=True)
+class _Room:
+    """Bytes that are free for a clip, None if there is no device; the placements that it may have; and what the
+    memory is called."""
+
+    free: int | None
+    among: tuple[Placement, ...]
+    memory: str
+
+    def best(self, plan: Plan, weights: WeightBytes) -> Placement:
+        """Raises `JobError` as `best_placement` does."""
+        if self.free is None:
+            return self.among[0]
+        return best_placement(weights, activations(plan), self.free, self.among, self.memory)
+
+
+def _needs(plan: Plan, weights: WeightBytes, source: str, placements: tuple[Placement, ...]) -> Iterator[str]:
     canvas = plan.canvas
     segments = f" in {len(plan.segments)} segments" if len(plan.segments) > 1 else ""
     yield f"model      {plan.model.checkpoint.title}"
@@ -106,32 +132,46 @@ def _needs(plan: Plan, weights: WeightBytes, source: str) -> Iterator[str]:
     yield f"weights    {weights.total / GIB:.1f} GiB ({source})"
     beside = activations(plan)
     yield f"beside     {beside / GIB:.1f} GiB"
-    for placement in ladder(plan.model.checkpoint) if larger is None else LADDER:
+    for placement in placements:
         yield f"  {placement:<22}{needed(weights, beside, placement) / GIB:6.1f} GiB"
 
 
-def _placement(plan: Plan, weights: WeightBytes, free: int | None, current: Settings) -> str:
+def _placement(plan: Plan, weights: WeightBytes, room: _Room, current: Settings) -> Iterator[str]:
     if current.placement is not None:
-        return f"placement  {current.placement} (as PLACEMENT says)"
-    if free is None:
-        return "placement  not known: there is no GPU here; --memory says how many GiB are free on one"
+        yield f"placement  {current.placement} (as PLACEMENT says)"
+        return
+    if room.free is None:
+        yield (
+            "placement  not known: there is no GPU here; --memory says how many GiB are free on one, and CPU=allow "
+            "lets the processor make it"
+        )
+        return
     try:
-        chosen = best_placement(weights, activations(plan), free, allowed(plan))
-        return f"placement  {chosen} ({free / GIB:.1f} GiB are free)"
+        chosen = room.best(plan, weights)
     except JobError as error:
-        return f"placement  none: {error.message}"
+        yield f"placement  none: {error.message}"
+        return
+    yield f"placement  {chosen} ({room.free / GIB:.1f} GiB are free)"
+    if chosen is Placement.MAPPED:
+        yield from _files(plan, room.free - needed(weights, activations(plan), chosen))
 
 
-def _video_bytes(plan: Plan, weights: WeightBytes, free: int | None, current: Settings) -> int:
+def _files(plan: Plan, left: int) -> Iterator[str]:
+    """What the files of a step's network ask for: `left` bytes are free for them."""
+    read = max(one.size for one in plan.model.checkpoint.components if one.role is Role.DENOISER)
+    again = "stay in memory" if read <= left else "are read again with every step, as far as memory cannot hold them"
+    yield f"files      {read / GIB:.1f} GiB of the transformer, which {again}"
+
+
+def _video_bytes(plan: Plan, weights: WeightBytes, room: _Room, current: Settings) -> int:
     """What the video model needs, with the placement that is taken."""
     beside = activations(plan)
     if current.placement is not None:
         return needed(weights, beside, Placement(current.placement))
-    among = allowed(plan)
     try:
-        return needed(weights, beside, among[0] if free is None else best_placement(weights, beside, free, among))
+        return needed(weights, beside, room.best(plan, weights))
     except JobError:
-        return needed(weights, beside, among[-1])
+        return needed(weights, beside, room.among[-1])
 
 
 def _sound(sound: SoundPlan, video: int, free: int | None) -> Iterator[str]:
@@ -155,3 +195,13 @@ def _seconds(plan: Plan) -> Iterator[str]:
         figure = estimate.figure
         clip = f"{figure.width}x{figure.height}, {figure.num_frames} frames, {figure.steps} steps"
         yield f"seconds    {estimate} ({figure.seconds:g} for {clip}: {figure.source})"
+
+
+def _seconds_here(plan: Plan, layer_flops: float) -> Iterator[str]:
+    """On this processor, which does so many operations in a second."""
+    stages = processor_seconds(plan, layer_flops)
+    if stages is None:
+        yield "seconds    not known: nobody has counted what this model computes"
+        return
+    seconds = sum(stages.values())
+    yield f"seconds    about {seconds:.0f} ({seconds / 60:.0f} minutes) on this processor, when nothing else uses it"

@@ -36,6 +36,7 @@ from videoworker.planning.placement import (
     with_room,
 )
 from videoworker.planning.plan import Plan
+from videoworker.planning.processor_seconds import processor_seconds
 from videoworker.planning.sound import SoundPlan
 from videoworker.sampling.seeds import seeded_generator
 from videoworker.settings import Settings
@@ -107,6 +108,14 @@ class Engine:
     def offered(self) -> list[str]:
         """The names of the models that jobs get here: the one of the setting MODEL, or all that can be used."""
         return [self._settings.model] if self._settings.model else self.survey().usable()
+
+    def expected_seconds(self, plan: Plan) -> float | None:
+        """Seconds that a plan will take: by what was made here, else, for what would run faster on a GPU, by what the
+        processor can do. None if neither is known."""
+        if (seconds := self.pace.estimate(plan)) is not None or self._device.is_gpu or not plan.model.needs_gpu:
+            return seconds
+        stages = processor_seconds(plan, self._device.layer_flops)
+        return None if stages is None else sum(stages.values())
 
     def load(self, model: VideoModel | SoundModel, watch: Watch) -> None:
         """Puts a variant's weights on the device before the first job.
@@ -244,7 +253,7 @@ class Engine:
             folder = self._local.bring(checkpoint, watch).folder
             source = self._sources[checkpoint] = Source(checkpoint, folder, revision(folder))
         if not self._device.runs_all and size(checkpoint, folder) > _LARGEST_ON_CPU:
-            raise without_gpu(model)
+            raise without_gpu(model.name)
         return source
 
     def _first_placement(self, model: VideoModel, source: Source) -> Placement:

@@ -1,14 +1,19 @@
 """The hardware that networks compute on: what it can, and what it has room for."""
 
+import time
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 
 import torch
 
 from videoworker.engine import host_memory
 from videoworker.models.checkpoint import Checkpoint, Component, Role
-from videoworker.planning.placement import WeightBytes, bytes_by_role
+from videoworker.planning.placement import ITEM_BYTES, WeightBytes, bytes_by_role
 from videoworker.weights.parameters import network_bytes
+
+# Tokens and channels of a layer to try out.
+_LAYER = (512, 2048)
 
 
 class Hardware:
@@ -47,10 +52,26 @@ class Hardware:
             return host_memory.held_bytes()
         return torch.cuda.memory_allocated(self.device)
 
+    @cached_property
+    def layer_flops(self) -> float:
+        """Operations in a second of one large layer of a network. It is tried out, for a moment."""
+        dtype = torch.bfloat16 if _computes_in_16_bits() else torch.float32
+        states, weights = torch.ones(_LAYER, dtype=dtype), torch.ones(_LAYER[1], 4 * _LAYER[1], dtype=dtype)
+        states @ weights  # what is there once for all
+        started = time.perf_counter()
+        states @ weights
+        return 2 * states.numel() * weights.shape[1] / (time.perf_counter() - started)
+
     def weight_bytes(self, checkpoint: Checkpoint, folder: Path) -> WeightBytes:
         """The bytes that the networks of a checkpoint need here."""
         item_bytes = {name: dtype.itemsize for name, dtype in self.dtypes(checkpoint).items()}
         return bytes_by_role(checkpoint, network_bytes(checkpoint, folder, item_bytes))
+
+    def declared_bytes(self, checkpoint: Checkpoint) -> WeightBytes:
+        """As `weight_bytes`, of a checkpoint that is not on this machine."""
+        dtypes = self.dtypes(checkpoint)
+        counts = {one.name: one.size // ITEM_BYTES[one.stored] for one in checkpoint.components}
+        return bytes_by_role(checkpoint, {name: count * dtypes[name].itemsize for name, count in counts.items()})
 
     def dtypes(self, checkpoint: Checkpoint) -> Mapping[str, torch.dtype]:
         """The dtype of each network, by its name: on a GPU the declared one. A processor that computes in 16 bits does

@@ -7,7 +7,7 @@ dtypes are the defaults of the authors' own program: Tencent-Hunyuan/HunyuanVide
 from dataclasses import replace
 
 from videoworker.models.checkpoint import Checkpoint, Component, PublishedFiles, Role
-from videoworker.models.video_model import Figure, VideoModel
+from videoworker.models.video_model import Figure, Flops, VideoModel
 
 _FIGURE = Figure(1904, "an H100", "its authors' program", "Tencent-Hunyuan/HunyuanVideo", 1280, 720, 129, 50, passes=1)
 _TEXT_ENCODER = Component(
@@ -72,6 +72,9 @@ HUNYUANVIDEO = VideoModel(
     denoise_bytes=102,  # bench/results/activations.md
     decode_bytes=3_150,
     figures=(_FIGURE,),
+    # 60 blocks of 3072 channels: 24 multiplications of their square, and of attention two for each pair and channel.
+    # Those of decoding were counted at 512x320, tiles' overlaps included.
+    flops=Flops(token=60 * 24 * 3072**2, pair=60 * 4 * 3072, pixel=3.5e7),
     continued_by="i2v",
     takes_flow_shift=True,
     takes_embedded_guidance=True,

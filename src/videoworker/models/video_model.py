@@ -26,6 +26,16 @@ class Figure:
     passes: int
 
 
+@dataclass(frozen=True)
+class Flops:
+    """Floating-point operations: of a prediction for each `token` and for each `pair` of tokens, and of decoding for
+    each `pixel` of every frame. A token stands for `grid` x `grid` pixels of `frame_step` frames."""
+
+    token: float
+    pair: float
+    pixel: float
+
+
 # What each channel of an autoencoder's latents adds to red, green and blue, and last the sum's constant: -1 to 1.
 Rgb = tuple[tuple[float, float, float], ...]
 
@@ -55,7 +65,7 @@ class VideoModel:
 
     Memory beside the weights: `denoise_bytes` per pixel of a clip while it is denoised, `decode_bytes` per pixel of one
     frame while a clip is decoded. Of a frame at most `decode_area` pixels are decoded at once; 0: all of them.
-    `figures` are what is published of its speed.
+    `figures` are what is published of its speed, and `flops` what it computes, if that was counted.
 
     `rgb` shows its latents as small pictures while a clip is made. `python -m builder.fit_rgb` finds it. Empty: there
     are no previews.
@@ -82,6 +92,7 @@ class VideoModel:
     decode_bytes: float = 0.0
     decode_area: int = 0
     figures: tuple[Figure, ...] = ()
+    flops: Flops | None = None
     rgb: Rgb = ()
     takes_image: bool = False
     needs_image: bool = False

@@ -14,11 +14,11 @@ from videoworker.request import VideoRequest
 from videoworker.settings import Settings
 
 
-def without_gpu(model: VideoModel | SoundModel) -> JobError:
-    """The error of a machine that has no GPU for a model, and may not do without."""
+def without_gpu(name: str) -> JobError:
+    """The error of a machine that has no GPU for the model `name`, and may not do without."""
     return JobError(
         Code.GPU_UNAVAILABLE,
-        f"CUDA GPU not available: {model.name} needs one. With the setting CPU=allow the processor runs it, which can "
+        f"CUDA GPU not available: {name} needs one. With the setting CPU=allow the processor runs it, which can "
         "take hours.",
     )
 
@@ -45,7 +45,7 @@ class Machine:
             if self.has_gpu or not model.needs_gpu:
                 return model.name
         if installed:
-            raise without_gpu(installed[0])
+            raise without_gpu(installed[0].name)
         raise JobError(Code.MODEL_NOT_LOADED, "No video model is installed.")
 
     def variant_for(self, name: str, request: VideoRequest | None = None, effort: Effort | None = None) -> VideoModel:
