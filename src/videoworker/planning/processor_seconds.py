@@ -3,8 +3,8 @@
 from videoworker.planning.plan import Plan, Segment
 from videoworker.request import Stage
 
-# Of a large layer's speed, a whole clip has so much: attention is slower. bench/results/cpu.md
-_SHARE = 0.6
+# Of a large layer's speed, a whole clip has so much: attention is slower. In bench/results/cpu.md it is 0.50 to 0.59.
+_SHARE = 0.55
 
 
 def processor_seconds(plan: Plan, layer_flops: float) -> dict[Stage, float] | None:
