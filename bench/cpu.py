@@ -25,11 +25,12 @@ from diffusers.models.transformers.transformer_hunyuan_video import HunyuanVideo
 from torch.nn.functional import scaled_dot_product_attention
 
 from videoworker.models.hunyuanvideo import HUNYUANVIDEO
+from videoworker.models.hunyuanvideo_1_5 import HUNYUANVIDEO_1_5_480P_I2V_STEP_DISTILLED
 from videoworker.models.video_model import Flops
 from videoworker.planning.memory import GIB
 from videoworker.planning.placement import Placement, activations, declared_bytes, needed
 from videoworker.planning.plan import Plan, plan_clip
-from videoworker.planning.processor_seconds import operations
+from videoworker.planning.processor_seconds import operations, processor_seconds
 from videoworker.request import VideoRequest
 from videoworker.sampling.joint_attention import JointAttention
 
@@ -86,6 +87,7 @@ def main() -> None:
     paces["int8 layers"] = Pace(in_half.token * faster, in_half.pair, in_half.pixel)
     paces["diffusers, bfloat16"] = Pace(*_block(torch.bfloat16, False, flops), in_half.pixel)
     _clips(paces, _layer_flops() / of_layer["bfloat16"])
+    _distilled(_layer_flops() / of_layer["bfloat16"])
 
 
 def _clips(paces: dict[str, Pace], of_layer: float) -> None:
@@ -111,6 +113,18 @@ def _clips(paces: dict[str, Pace], of_layer: float) -> None:
     print("\n| clip | GFLOP/s of each of 8 cores that the document's longer time takes | memory |\n|---|---|---|")
     print("\n".join(needs))
     print(f"\nA clip reaches {min(shares):.2f} to {max(shares):.2f} of the speed of one layer alone.")
+
+
+def _distilled(of_layer: float) -> None:
+    """Prints what the smallest clip takes with few steps, by the law that workers estimate with."""
+    width, height, frames, _ = next(iter(ROWS))
+    request = VideoRequest("native", "a cat", image="a picture", width=width, height=height, num_frames=frames)
+    plan = plan_clip(request, HUNYUANVIDEO_1_5_480P_I2V_STEP_DISTILLED)
+    for cores in _CORES:
+        stages = processor_seconds(plan, cores * of_layer)
+        assert stages is not None
+        minutes = ", ".join(f"{stage} {seconds / 60:.0f} min" for stage, seconds in stages.items())
+        print(f"{plan.model.checkpoint.title}, {plan.sampling.steps} steps, on {cores} cores: {minutes}")
 
 
 def _memory(plan: Plan) -> str:

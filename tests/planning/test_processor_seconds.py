@@ -3,6 +3,7 @@
 import pytest
 
 from videoworker.models.hunyuanvideo import HUNYUANVIDEO
+from videoworker.models.hunyuanvideo_1_5 import HUNYUANVIDEO_1_5
 from videoworker.models.mochi import MOCHI
 from videoworker.planning.plan import plan_clip
 from videoworker.planning.processor_seconds import operations, processor_seconds
@@ -20,6 +21,14 @@ def test_a_prediction_of_the_default_clip_takes_what_its_networks_compute() -> N
     queries by keys and weights by values, of 60 blocks with 3072 channels and 45 * 80 * 33 tokens."""
     one = counted(num_inference_steps=1)["denoise"]
     assert one == pytest.approx(1.62e15 + 60 * 2 * 2 * 3072 * (45 * 80 * 33) ** 2, rel=0.01)
+
+
+def test_a_token_takes_what_torch_counts() -> None:
+    """Of HunyuanVideo-1.5's published network: in two clips, whose text has equally many tokens."""
+    smaller, larger = (16 * 16 * 5, 14_012_775_399_424), (30 * 23 * 9, 40_812_004_245_504)
+    flops = HUNYUANVIDEO_1_5.flops
+    assert flops is not None
+    assert flops.token == pytest.approx((larger[1] - smaller[1]) / (larger[0] - smaller[0]), rel=0.001)
 
 
 def test_seconds_grow_with_steps_pixels_and_squares_of_tokens() -> None:

@@ -72,7 +72,7 @@ HUNYUANVIDEO = VideoModel(
     denoise_bytes=102,  # bench/results/activations.md
     decode_bytes=3_150,
     figures=(_FIGURE,),
-    # 60 blocks of 3072 channels: 24 multiplications of their square, and of attention two for each pair and channel.
+    # 60 blocks of 3072 channels: 12 multiplications of their square, and of attention two for each pair and channel.
     # Those of decoding were counted at 512x320, tiles' overlaps included.
     flops=Flops(token=60 * 24 * 3072**2, pair=60 * 4 * 3072, pixel=3.5e7),
     continued_by="i2v",

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from videoworker.models.checkpoint import Checkpoint, Component, PublishedFiles, Role
 from videoworker.models.upscaler import Upscaler
-from videoworker.models.video_model import Figure, VideoModel
+from videoworker.models.video_model import Figure, Flops, VideoModel
 
 _FIGURE = Figure(1135.7, "an H200", "diffusers", "vllm-project/vllm-omni#1516", 832, 480, 121, 50, passes=2)
 _TEXT_TO_VIDEO, _IMAGE_TO_VIDEO = "HunyuanVideo15Pipeline", "HunyuanVideo15ImageToVideoPipeline"
@@ -135,6 +135,9 @@ HUNYUANVIDEO_1_5 = VideoModel(
     upscaler=SR_1080P,
     takes_flow_shift=True,
     figures=(_FIGURE, replace(_FIGURE, seconds=259.4, program="vLLM-Omni")),
+    # 54 blocks of 2048 channels: 12 multiplications of their square, and of attention two for each pair and channel.
+    # Those of decoding were counted at 480x368.
+    flops=Flops(token=54 * 24 * 2048**2, pair=54 * 4 * 2048, pixel=2.5e7),
 )
 
 HUNYUANVIDEO_1_5_720P_I2V = replace(

@@ -29,7 +29,8 @@ class Figure:
 @dataclass(frozen=True)
 class Flops:
     """Floating-point operations: of a prediction for each `token` and for each `pair` of tokens, and of decoding for
-    each `pixel` of every frame. A token stands for `grid` x `grid` pixels of `frame_step` frames."""
+    each `pixel` of every frame. A multiplication with its addition counts as two. A token stands for `grid` x `grid`
+    pixels of `frame_step` frames."""
 
     token: float
     pair: float
