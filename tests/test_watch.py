@@ -127,8 +127,20 @@ def test_a_job_that_would_not_be_done_in_time_is_refused_with_both_numbers() -> 
     with pytest.raises(JobError) as caught:
         watch.expect(1500.0)
     assert caught.value.code is Code.GENERATION_TIMEOUT
-    assert "about 1500 seconds" in caught.value.message and "limit is 600 seconds" in caught.value.message
+    assert "about 1500 seconds (25 minutes)" in caught.value.message and "limit is 600 seconds" in caught.value.message
     assert "policy.executionTimeout" in caught.value.message and "JOB_TIMEOUT_SECONDS" in caught.value.message
+
+
+def test_until_there_are_steps_to_go_by_reports_have_what_is_expected() -> None:
+    """As long as nothing is expected they have nothing."""
+    watch, reports = watched()
+    watch.step("load", 1, 1)
+    watch.expect(600.0)
+    watch.step("encode_prompt", 1, 1)
+    watch.step("denoise", 10, 20)
+    unknown, expected, measured = (report.remaining for report in reports)
+    assert unknown is None and expected == pytest.approx(600.0, abs=10.0)
+    assert measured is not None and measured < 10.0
 
 
 def test_notes() -> None:

@@ -46,6 +46,7 @@ class _State:
     started: float
     cancel: threading.Event = field(default_factory=threading.Event)
     fraction: float = 0.0
+    expected: float | None = None
     picture_share: float = 1.0
     has_previews: bool = False
     preview: str | None = None
@@ -143,8 +144,10 @@ class Watch:
             )
 
     def expect(self, seconds: float) -> None:
-        """Raises `JobError` if a job that takes so much longer would not be done in time."""
+        """The job will take so much longer, which is what reports say until there are steps to go by. Raises `JobError`
+        if it would not be done in time."""
         limit = self._state.time_limit
+        self._state.expected = self.elapsed + seconds
         if self.elapsed + seconds > limit:
             raise JobError(
                 Code.GENERATION_TIMEOUT,
@@ -178,7 +181,9 @@ class Watch:
         state, (start, end) = self._state, self._span(stage)
         state.fraction = max(state.fraction, start + (end - start) * step / max(steps, 1))
         elapsed = self.elapsed
-        remaining = elapsed * (1 - state.fraction) / state.fraction if state.fraction > 0.05 else None
+        remaining = None if state.expected is None else max(state.expected - elapsed, 0.0)
+        if state.fraction > 0.05:
+            remaining = elapsed * (1 - state.fraction) / state.fraction
         state.report(Progress(state.job_id, stage, step, steps, state.fraction, elapsed, remaining, state.preview))
         self.check()
 
