@@ -246,7 +246,7 @@ def test_a_job_that_will_not_be_done_in_time_is_refused_before_anything_is_made(
     with pytest.raises(JobError) as caught:
         made(settings, reports.append, engine=engine, num_inference_steps=None)
     assert caught.value.code is Code.GENERATION_TIMEOUT
-    assert "about 5000 seconds; the time limit is 1000 seconds" in caught.value.message
+    assert "about 5000 seconds (83 minutes); the time limit is 1000 seconds" in caught.value.message
     assert reports == [] and files_in(tmp_path) == []
 
 
