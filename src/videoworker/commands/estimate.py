@@ -1,15 +1,16 @@
 """`videoworker estimate`: the memory and the time that a job would take, before it is run."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from videoworker import apis
 from videoworker.errors import JobError
-from videoworker.models.checkpoint import Role
+from videoworker.models.checkpoint import Checkpoint, Role
 from videoworker.planning.machine import Machine
 from videoworker.planning.memory import GIB
 from videoworker.planning.placement import (
@@ -34,9 +35,6 @@ from videoworker.planning.published_seconds import estimates
 from videoworker.planning.sound import SoundPlan, plan_sound, room_for
 from videoworker.settings import Settings, settings
 from videoworker.weights.places import locate
-
-if TYPE_CHECKING:
-    from videoworker.engine.hardware import Hardware
 
 
 def estimate(
@@ -73,7 +71,8 @@ def estimate(
     plan = make_plan(request, machine, current.model, current.effort)
     if free is not None and current.placement is None and not on_cpu:
         plan = with_room(plan, free)
-    weights, source = _weights(plan, hardware, on_cpu, current)
+    declared = hardware.declared_bytes if on_cpu else declared_bytes
+    weights, source = _weights(plan, hardware.weight_bytes, declared, current)
     room = _Room(free, on_processor(allowed(plan)) if on_cpu else allowed(plan), "memory" if on_cpu else "GPU memory")
     listed = ladder(plan.model.checkpoint) if plan.super_resolution is None else LADDER
     listed = ON_PROCESSOR if on_cpu else listed
@@ -87,15 +86,20 @@ def estimate(
         typer.echo("sound      none: a GPU makes it; --memory says how many GiB are free on one")
 
 
-def _weights(plan: Plan, hardware: "Hardware", on_cpu: bool, current: Settings) -> tuple[WeightBytes, str]:
-    """The bytes of all networks that are loaded together, and where that is from."""
-    declared = hardware.declared_bytes if on_cpu else declared_bytes
+def _weights(
+    plan: Plan,
+    counted: Callable[[Checkpoint, Path], WeightBytes],
+    declared: Callable[[Checkpoint], WeightBytes],
+    current: Settings,
+) -> tuple[WeightBytes, str]:
+    """The bytes of all networks that are loaded together, and where that is from. `counted` are those of files,
+    `declared` those of what is not installed."""
     checkpoints = [plan.model.checkpoint]
     if plan.super_resolution is not None:
         checkpoints.append(plan.super_resolution.upscaler.checkpoint)
     found = [locate(checkpoint, current) for checkpoint in checkpoints]
     sizes = [
-        hardware.weight_bytes(checkpoint, place.folder) if place else declared(checkpoint)
+        counted(checkpoint, place.folder) if place else declared(checkpoint)
         for checkpoint, place in zip(checkpoints, found, strict=True)
     ]
     places = ["as declared: they are not installed" if place is None else f"found: {place.place}" for place in found]
