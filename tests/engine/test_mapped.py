@@ -59,6 +59,19 @@ def narrow(file: Path, component: Component) -> None:
     )
 
 
+def test_files_of_another_dtype_than_the_declared_one_are_not_rounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as those of the hub's cache: the published ones, as they are."""
+    monkeypatch.setattr(hardware, "_computes_in_16_bits", lambda: False)
+    FAMILIES[NAME].save(tmp_path / MODELS[NAME].checkpoint.folder, FAMILIES[NAME].VARIANTS[0])  # float32
+    made = [
+        np.stack(list(clip(Engine(Settings(weights_dir=tmp_path, cpu="allow")), NAME, low_vram=low_vram)))
+        for low_vram in (False, True)
+    ]
+    assert np.array_equal(made[0], made[1])
+
+
 @pytest.mark.parametrize(
     ("family", "computes_in_16_bits"), [*((family, False) for family in FAMILIES), (NAME, True), ("cogvideox", True)]
 )

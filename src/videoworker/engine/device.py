@@ -106,7 +106,7 @@ class Device(Hardware):
         with reading(checkpoint, watch):
             marks = variants(checkpoint, folder)
             dtypes = self.dtypes(checkpoint)
-            stored = self.stored_dtypes(checkpoint) if placement is Placement.MAPPED else {}
+            stored = self.stored_dtypes(checkpoint, folder) if placement is Placement.MAPPED else {}
             networks = found.load(Reader(folder, home, dtypes, marks, checkpoint.places, stored))
             if placement is Placement.MAPPED:
                 run_from_files(networks, checkpoint, folder, dtypes, stored)

@@ -10,7 +10,7 @@ import torch
 from videoworker.engine import host_memory
 from videoworker.models.checkpoint import Checkpoint, Component, Role
 from videoworker.planning.placement import ITEM_BYTES, WeightBytes, bytes_by_role
-from videoworker.weights.parameters import network_bytes
+from videoworker.weights.parameters import network_bytes, stored_dtype
 
 # Tokens and channels of a layer to try out.
 _LAYER = (512, 2048)
@@ -79,10 +79,10 @@ class Hardware:
         return {component.name: getattr(torch, self._dtype(component)) for component in checkpoint.components}
 
     @staticmethod
-    def stored_dtypes(checkpoint: Checkpoint) -> Mapping[str, torch.dtype]:
+    def stored_dtypes(checkpoint: Checkpoint, folder: Path) -> Mapping[str, torch.dtype]:
         """The dtype of the files of each network, by its name, but of the autoencoder: it has little, and stays."""
         networks = [component for component in checkpoint.components if component.role is not Role.AUTOENCODER]
-        return {component.name: getattr(torch, component.stored) for component in networks}
+        return {component.name: getattr(torch, stored_dtype(folder, component)) for component in networks}
 
     def _dtype(self, component: Component) -> str:
         if self.device.type == "cuda" or component.dtype == "float32":

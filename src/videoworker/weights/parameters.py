@@ -11,6 +11,7 @@ from videoworker.models.checkpoint import Checkpoint, Component
 from videoworker.weights.files import weight_files
 
 _FLOAT32_BYTES = 4
+_DTYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}  # as safetensors calls them
 
 
 def network_bytes(checkpoint: Checkpoint, folder: Path, item_bytes: Mapping[str, int]) -> dict[str, int]:
@@ -21,6 +22,19 @@ def network_bytes(checkpoint: Checkpoint, folder: Path, item_bytes: Mapping[str,
         name: cast * item_bytes[name] + kept * max(item_bytes[name], _FLOAT32_BYTES)
         for name, (cast, kept) in counts.items()
     }
+
+
+def stored_dtype(folder: Path, component: Component) -> str:
+    """The dtype that the network's files have here: that of the first tensor that may be cast. As declared if there is
+    none."""
+    found = weight_files(folder, component)
+    for file in found.files if found else ():
+        with safe_open(file, "numpy") as opened:
+            for name in opened.keys():  # noqa: SIM118 (not a dict)
+                dtype = _DTYPES.get(opened.get_slice(name).get_dtype())
+                if dtype and name.startswith(component.loaded) and not component.keeps_float32(name):
+                    return dtype
+    return component.stored
 
 
 @lru_cache
