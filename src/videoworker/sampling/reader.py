@@ -20,7 +20,7 @@ _SAFE: dict[str, Any] = {"use_safetensors": True, "local_files_only": True}
 class Reader:
     """`folder` has one folder for each component. Networks are put on `device`, ready to be used. `dtypes` has the
     dtype of each, by its name. `variants` has the mark in the names of its files, if they have one. `places` says of
-    XX
+    some components where they lie instead. Those of `stored` are read in the dtype that stands there, and their weights
     are cast to their own as they run."""
 
     folder: Path
