@@ -36,7 +36,7 @@ from bench.servers.gateway_callers import POLLED, PolledApi, Told, call_local
 from bench.servers.processes import VIDEOWORKER
 from bench.servers.relay import Relay
 from bench.servers.store import ACCESS_KEY, SECRET, new_bucket, swift
-from bench.servers.worker import VIDEO, FakeWorker
+from bench.servers.worker import VIDEO, FakeWorker, delivered_as
 from videoworker.errors import Code, JobError
 
 WORKERS = 2
@@ -67,6 +67,7 @@ ENDS = "The service is about to end. Please try again in a few moments."
 LOCAL_SHARE = 0.2
 
 Delivery = Literal["bucket", "answer", "none"]
+DELIVERED = ("video.mp4", "video.json")
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,8 @@ class Accepted:
 
 
 class Workers:
-    """They take jobs from the endpoint, and do what each job's plan says. `taken`: the endpoint's ids by prompt."""
+    """They take jobs from the endpoint, and do what each job's plan says. They never hear that a job was cancelled.
+    `taken`: the endpoint's ids by prompt."""
 
     def __init__(self, endpoint: EndpointProcess, store: Any) -> None:
         self.plans: dict[str, Plan] = {}
@@ -135,13 +137,11 @@ class Workers:
         elif plan.delivery == "answer":
             worker.finish(job)
         else:
-            keys = [f"{job['id']}/video.mp4", f"{job['id']}/video.json"]
-            for key in keys:
-                self._store.client.put_object(Bucket=self._store.name, Key=key, Body=plan.content)
+            for file in DELIVERED:
+                self._store.client.put_object(
+                    Bucket=self._store.name, Key=f"{delivered_as(job)}/{file}", Body=plan.content
+                )
             worker.finish(job, "https://store.example/a-link-that-has-expired")
-            if worker.state(job["id"]) in (None, "CANCELLED"):  # as one that hears of it while it delivers
-                for key in keys:
-                    self._store.client.delete_object(Bucket=self._store.name, Key=key)
 
 
 class Campaign:
@@ -415,13 +415,14 @@ class Campaign:
         self._until_settled()
         for job in self.accepted:
             self._look_at_job(job)
+        self._look_at_endpoint()
+        self._endpoint.kill()
+        self._workers.end()
+        self._until_clean()
         self._signal_gateway(signal.SIGTERM)
         assert self._gateway.process is not None
         if (code := self._gateway.process.wait(PATIENCE)) != 0:
             self.problems.append(f"the gateway, told to end, ended with {code}")
-        self._look_at_endpoint()
-        self._endpoint.kill()
-        self._workers.end()
         self._look_at_what_is_left()
 
     def _until_settled(self) -> None:
@@ -432,6 +433,14 @@ class Campaign:
                 self.problems += [f"never settled: {row}" for row in unsettled]
                 return
             time.sleep(0.1)
+
+    def _until_clean(self) -> None:
+        """Until the gateway has removed what a worker delivered after its job had ended, and all files of such jobs."""
+        started = time.monotonic()
+        while (self._files() - self._wanted_files() or set(self._store.keys()) - self._wanted_objects()) and (
+            time.monotonic() - started < PATIENCE
+        ):
+            time.sleep(0.2)
 
     def _look_at_job(self, job: Accepted) -> None:
         plan, before = job.plan, job.told
@@ -465,15 +474,21 @@ class Campaign:
             self.problems.append(f"the endpoint has jobs that nobody waits for: {left}")
 
     def _look_at_what_is_left(self) -> None:
-        completed = self._rows("state = 'completed'")
-        files = {row["file"] for row in completed if row["file"]}
-        keys = {f"{row['endpoint_id']}/{name}" for row in completed if not row["file"] for name in
-                ("video.mp4", "video.json")}  # fmt: skip
-        self._compare("file", files, {path.name for path in (self._folder / "gateway" / "gateway").iterdir()})
-        self._compare("object", keys, set(self._store.keys()))
+        self._compare("file", self._wanted_files(), self._files())
+        self._compare("object", self._wanted_objects(), set(self._store.keys()))
         for line in (self._folder / "gateway.log").read_text().splitlines():
             if "Traceback" in line or "cannot look after" in line:
                 self.problems.append(f"in the gateway's log: {line}")
+
+    def _wanted_files(self) -> set[str]:
+        return {row["file"] for row in self._rows("state = 'completed' AND file IS NOT NULL")}
+
+    def _files(self) -> set[str]:
+        return {path.name for path in (self._folder / "gateway" / "gateway").iterdir()}
+
+    def _wanted_objects(self) -> set[str]:
+        in_bucket = self._rows("state = 'completed' AND file IS NULL")
+        return {f"{row['id']}/{file}" for row in in_bucket for file in DELIVERED}
 
     def _compare(self, kind: str, wanted: set[str], there: set[str]) -> None:
         self.problems += [f"{kind} of nobody: {name}" for name in there - wanted]
@@ -482,7 +497,7 @@ class Campaign:
     def _rows(self, condition: str) -> list[dict[str, Any]]:
         with sqlite3.connect(self._folder / "gateway" / "gateway.db") as connection:
             connection.row_factory = sqlite3.Row
-            fields = "api, state, to_cancel, deleted, endpoint_id, file, request"
+            fields = "id, api, state, to_cancel, deleted, endpoint_id, file, request"
             return [dict(row) for row in connection.execute(f"SELECT {fields} FROM gateway_jobs WHERE {condition}")]
 
 

@@ -11,6 +11,7 @@ from bench.servers.endpoint import AS_WORKER, Endpoint
 from videoworker.apis import APIS
 from videoworker.errors import JobError
 from videoworker.request import Container, Progress, Result, Video
+from videoworker.worker.job_id import own_id
 
 VIDEO = b"the bytes of a video, which nobody here looks at" * 100
 
@@ -35,6 +36,16 @@ def video(content: bytes, url: str, container: Container = "mp4") -> Video:
         guidance_scale=1.0,
         has_audio=False,
     )
+
+
+def delivered_as(job: dict[str, Any]) -> str:
+    """Under which a worker delivers the job."""
+    return own_id(job["input"])[0] or str(job["id"])
+
+
+def asked(job: dict[str, Any]) -> dict[str, Any]:
+    """The job's input as its caller gave it."""
+    return own_id(job["input"])[1]
 
 
 def inline(content: bytes, container: Container = "mp4") -> str:
@@ -101,20 +112,15 @@ class FakeWorker(Worker):
 
     def tell(self, job: dict[str, Any], fraction: float, preview: str | None = None) -> None:
         """Reports how far the job is."""
-        progress = Progress(job["id"], "denoise", 5, 10, fraction, 4.0, 6.0, preview)
+        progress = Progress(delivered_as(job), "denoise", 5, 10, fraction, 4.0, 6.0, preview)
         self.progress(job["id"], APIS[job["input"]["api"]].progress(progress))
 
     def finish(self, job: dict[str, Any], url: str | None = None) -> None:
         """The video is done. `url` None: it comes within the answer."""
         api = APIS[job["input"]["api"]]
         made = video(self.content, url or inline(self.content, self.container), self.container)
-        result = Result(job["id"], api.parse(job["input"]), made, {"total": 12.0}, 1.0, 13.0)
+        result = Result(delivered_as(job), api.parse(asked(job)), made, {"total": 12.0}, 1.0, 13.0)
         self.done(job["id"], {"output": api.answer(result)})
 
-    def state(self, job_id: str) -> str | None:
-        """How the endpoint says that the job is. None if it does not know it any more."""
-        told = self._endpoint.get(f"status/{job_id}")
-        return str(told.json()["status"]) if told.status_code == 200 else None
-
     def fail(self, job: dict[str, Any], error: JobError) -> None:
-        self.done(job["id"], {"error": json.dumps(APIS[job["input"]["api"]].error(error, job["id"]))})
+        self.done(job["id"], {"error": json.dumps(APIS[job["input"]["api"]].error(error, delivered_as(job)))})

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bench.servers.endpoint import PATIENCE, eventually
 from bench.servers.store import Store
-from bench.servers.worker import VIDEO
+from bench.servers.worker import VIDEO, delivered_as
 from tests.endpoint.running_endpoint import EndpointHere
 from videoworker.gateway import jobs
 from videoworker.gateway.apis import FORMS
@@ -164,13 +164,13 @@ class GatewayHere:
 
 def delivered(endpoint: FaultyEndpoint, job: dict[str, Any], content: bytes = VIDEO) -> str:
     """The URL of a video that a worker has put where the endpoint serves it."""
-    folder = endpoint.files / job["id"]
+    folder = endpoint.files / delivered_as(job)
     folder.mkdir(parents=True)
     (folder / "video.mp4").write_bytes(content)
-    return f"{endpoint.url.partition('/v2/')[0]}/files/{job['id']}/video.mp4"
+    return f"{endpoint.url.partition('/v2/')[0]}/files/{folder.name}/video.mp4"
 
 
 def put(store: Store, job: dict[str, Any]) -> None:
     """What a worker leaves in its bucket."""
-    for name in ("video.mp4", "video.jpg", "video.json"):
-        store.client.put_object(Bucket=store.name, Key=f"made/here/{job['id']}/{name}", Body=VIDEO)
+    for file in ("video.mp4", "video.jpg", "video.json"):
+        store.client.put_object(Bucket=store.name, Key=f"made/here/{delivered_as(job)}/{file}", Body=VIDEO)

@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from bench.servers.endpoint import PATIENCE, eventually
-from bench.servers.worker import VIDEO, FakeWorker
+from bench.servers.worker import VIDEO, FakeWorker, asked
 from tests.gateway.conftest import Start
 from tests.gateway.running_gateway import FaultyEndpoint, GatewayHere
 from videoworker.errors import Code, JobError
@@ -68,7 +68,7 @@ def test_curl(gateway: GatewayHere, worker: FakeWorker, aside: ThreadPoolExecuto
     command = ["curl", "-sS", *headers, "-d", '{"prompt": "A sunset", "num_frames": 49, "fps": 24}', *target]
     call = aside.submit(subprocess.run, command, check=True, timeout=PATIENCE)
     job = worker.take()
-    assert job["input"] == {"api": "cogvideox", "prompt": "A sunset", "num_frames": 49, "fps": 24}
+    assert asked(job) == {"api": "cogvideox", "prompt": "A sunset", "num_frames": 49, "fps": 24}
     worker.finish(job)
     call.result(PATIENCE)
     assert (tmp_path / "made.mp4").read_bytes() == VIDEO

@@ -21,7 +21,7 @@ from gradio_client.exceptions import AppError
 from bench.servers.endpoint import PATIENCE, eventually
 from bench.servers.fault_proxy import Fault, FaultProxy
 from bench.servers.store import Store, new_bucket
-from bench.servers.worker import VIDEO, FakeWorker
+from bench.servers.worker import VIDEO, FakeWorker, asked
 from tests.gateway.conftest import Start
 from tests.gateway.running_gateway import FaultyEndpoint, GatewayHere, put
 from tests.handler_process import ROOT
@@ -92,8 +92,8 @@ def test_whole_job(start: Start, connect: Connect, worker: FakeWorker, tmp_path:
     gateway = start(NAME)
     running = connect(gateway.url).submit(*INPUTS)
     job = taken(worker)
-    asked = {"video_prompt": INPUTS[0], "audio_prompt": "", "duration": 15, "quality": "medium", "output_format": "mp4"}
-    assert job["input"] == asked | {"api": NAME}
+    meant = {"video_prompt": INPUTS[0], "audio_prompt": "", "duration": 15, "quality": "medium", "output_format": "mp4"}
+    assert asked(job) == meant | {"api": NAME}
     worker.tell(job, 0.5)
 
     def shows_progress() -> None:

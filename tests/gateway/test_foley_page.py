@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
 from bench.servers.endpoint import PATIENCE, eventually
-from bench.servers.worker import FakeWorker
+from bench.servers.worker import FakeWorker, asked
 from tests.gateway.conftest import Start
 from tests.gateway.running_gateway import GatewayHere
 from tests.handler_process import ROOT
@@ -95,7 +95,7 @@ def test_page(page: Page, gateway: GatewayHere, worker: FakeWorker, tmp_path: Pa
     has_no_new_barrier(page)
     generate.click()
     job = eventually(worker.take)
-    assert job["input"] == {
+    assert asked(job) == {
         "api": "hunyuanvideo-foley",
         "video_prompt": "a red field",
         "audio_prompt": "",

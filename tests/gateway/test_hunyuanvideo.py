@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bench.servers.endpoint import eventually
-from bench.servers.worker import VIDEO, FakeWorker
+from bench.servers.worker import VIDEO, FakeWorker, asked
 from tests.gateway.conftest import Start
 from tests.gateway.running_gateway import FaultyEndpoint, GatewayHere
 from videoworker.errors import Code, JobError
@@ -52,7 +52,7 @@ def test_whole_job(start: Start, worker: FakeWorker) -> None:
     assert TIME.fullmatch(queued["created_at"]) and TIME.fullmatch(queued["updated_at"])
 
     job = worker.take()
-    assert job["input"] == {"prompt": "a cat", "width": 256, "height": 256, "seed": None, "api": "hunyuanvideo"}
+    assert asked(job) == {"prompt": "a cat", "width": 256, "height": 256, "seed": None, "api": "hunyuanvideo"}
     worker.tell(job, 0.00001)
     running = gateway.until(at, status="processing")
     worker.tell(job, 0.5)
@@ -80,8 +80,8 @@ def test_video(gateway: GatewayHere, worker: FakeWorker) -> None:
     assert f'filename="{job_id}.mp4"' in whole.headers["Content-Disposition"]
     head = gateway.head(path)
     assert (head.content, head.headers["Content-Length"]) == (b"", str(len(VIDEO)))
-    for asked, part in (("bytes=10-19", VIDEO[10:20]), ("bytes=-7", VIDEO[-7:]), ("bytes=40-", VIDEO[40:])):
-        answer = gateway.get(path, headers={"Range": asked})
+    for wanted, part in (("bytes=10-19", VIDEO[10:20]), ("bytes=-7", VIDEO[-7:]), ("bytes=40-", VIDEO[40:])):
+        answer = gateway.get(path, headers={"Range": wanted})
         assert (answer.status_code, answer.content) == (206, part)
     assert gateway.get(path, headers={"Range": "bytes=999999999-"}).status_code == 416
     assert gateway.get(path, headers={"Range": "lines=1-2"}).content == VIDEO

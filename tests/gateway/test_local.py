@@ -20,7 +20,7 @@ import requests
 from PIL import Image
 
 from bench.servers.endpoint import PATIENCE, eventually
-from bench.servers.worker import VIDEO, FakeWorker
+from bench.servers.worker import VIDEO, FakeWorker, asked
 from tests.gateway.conftest import Start
 from tests.gateway.running_gateway import FaultyEndpoint, GatewayHere
 from videoworker.errors import Code, JobError
@@ -93,7 +93,7 @@ def test_generate(gateway: GatewayHere, worker: FakeWorker, aside: ThreadPoolExe
     calls: list[Future[requests.Response]] = [aside.submit(generate, gateway) for _ in range(2)]
     for _ in calls:
         job = worker.take()
-        assert job["input"] == {"api": "local", "prompt": FORM["prompt"], "lawful_use_consent": True}
+        assert asked(job) == {"api": "local", "prompt": FORM["prompt"], "lawful_use_consent": True}
         worker.finish(job)
     answers = [call.result(PATIENCE) for call in calls]
     paths = set()
@@ -209,7 +209,7 @@ def test_browser_form(gateway: GatewayHere, worker: FakeWorker, aside: ThreadPoo
     parts = {name: (None, value) for name, value in FORM.items()} | empty | {"image": ("", b"")}
     call = aside.submit(gateway.post, "/generate", files=parts)
     job = worker.take()
-    assert job["input"].keys() == {"api", "prompt", "lawful_use_consent"}
+    assert asked(job).keys() == {"api", "prompt", "lawful_use_consent"}
     worker.finish(job)
     assert call.result(PATIENCE).json()["success"]
 

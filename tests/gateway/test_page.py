@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from bench import page_picture
 from bench.servers.apis import served
 from bench.servers.endpoint import PATIENCE, eventually
-from bench.servers.worker import FakeWorker
+from bench.servers.worker import FakeWorker, asked
 from tests.gateway.conftest import Start
 from tests.gateway.running_gateway import FaultyEndpoint, GatewayHere
 from tests.handler_process import ROOT
@@ -157,7 +157,7 @@ def test_make_watch_keep(gateway: GatewayHere, worker: FakeWorker, visit: Visit,
     assert "?job=" in address
 
     job = worker.take()
-    assert job["input"] == {"api": "hunyuanvideo", "prompt": "a red field", "seed": int(BIG_SEED), "width": 256}
+    assert asked(job) == {"api": "hunyuanvideo", "prompt": "a red field", "seed": int(BIG_SEED), "width": 256}
     worker.tell(job, 0.31, PREVIEW)
     headline(page, "Denoising")
     expect(page.locator(".detail")).to_contain_text("step 5 of 10 · 31 % · about")
@@ -333,7 +333,7 @@ def test_every_kind_of_field(
     has_no_barrier(page)
     press(page, "Make the video")
     headline(page, "Next in the queue")
-    given = worker.take()["input"]
+    given = asked(worker.take())
     assert given.pop("image").startswith("data:image/jpeg;base64,")
     assert given == {
         "api": "native",

@@ -1,14 +1,16 @@
 """Where a finished video's bytes come from, where they are kept, how callers get them, and how they go."""
 
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import requests
 
-from bench.servers.endpoint import eventually
+from bench.servers.endpoint import PATIENCE, eventually
 from bench.servers.fault_proxy import Fault, FaultProxy
 from bench.servers.store import Store, new_bucket
-from bench.servers.worker import VIDEO, FakeWorker
+from bench.servers.worker import VIDEO, FakeWorker, delivered_as
 from tests.gateway.conftest import Start
 from tests.gateway.running_gateway import FaultyEndpoint, GatewayHere, delivered, put
 
@@ -27,7 +29,7 @@ def test_url(start: Start, endpoint: FaultyEndpoint, worker: FakeWorker, tmp_pat
     job = worker.take()
     worker.finish(job, delivered(endpoint, job))
     gateway.until(f"/api/status/{job_id}", status="completed")
-    (endpoint.files / job["id"] / "video.mp4").unlink()
+    (endpoint.files / delivered_as(job) / "video.mp4").unlink()
     assert gateway.get(f"/api/videos/{job_id}.mp4").content == VIDEO
     (kept,) = (tmp_path / "gateway").iterdir()
     gateway.delete(f"/api/jobs/{job_id}")
@@ -46,7 +48,7 @@ def test_bytes_that_are_not_there_yet(shared: Start, endpoint: FaultyEndpoint, w
     url = delivered(endpoint, job, b"a part")
     worker.finish(job, url)
     assert gateway.until(f"/api/status/{job_id}", status="processing")["video_url"] is None
-    file = endpoint.files / job["id"] / "video.mp4"
+    file = endpoint.files / delivered_as(job) / "video.mp4"
     file.unlink()
     assert gateway.get(f"/api/status/{job_id}").json()["status"] == "processing"
     file.write_bytes(VIDEO)
@@ -96,6 +98,43 @@ def test_bucket_and_a_cancelled_job(start: Start, worker: FakeWorker, s3_port: i
     put(store, worker.take())
     gateway.post(f"/ui/jobs/{job_id}/cancel").raise_for_status()
     eventually(lambda: is_empty(store))
+
+
+@pytest.mark.needs_swift
+@pytest.mark.parametrize("end", ["cancelled", "deleted", "cancelled there", "cancelled, with a twin"])
+def test_bucket_and_a_late_worker(
+    start: Start, endpoint: FaultyEndpoint, worker: FakeWorker, s3_port: int, tmp_path: Path, end: str
+) -> None:
+    """A worker delivers after the job's end: it hears late of it. That goes too, and a restart changes nothing. So it
+    is if the endpoint has the job under another id, of which the gateway never heard."""
+    store = new_bucket(s3_port)
+    gateway = start(API, bucket=store.settings(tmp_path))
+    job_id = submitted(gateway)
+    job = worker.take()
+    if end == "cancelled, with a twin":
+        endpoint.run(job["input"])
+        job = worker.take(runs_nothing=False)
+    if end == "cancelled there":
+        endpoint.post(f"cancel/{job['id']}")
+        gateway.until(f"/api/status/{job_id}", status="failed")
+    else:
+        act = {"deleted": ("DELETE", "")}.get(end, ("POST", "/cancel"))
+        requests.request(act[0], f"{gateway.url}/ui/jobs/{job_id}{act[1]}", timeout=PATIENCE).raise_for_status()
+    database = tmp_path / "gateway.db"
+    eventually(lambda: is_settled(database))
+    gateway.stop()
+    put(store, job)
+    with sqlite3.connect(database) as connection:
+        connection.execute("UPDATE gateway_leftovers SET due_at = 0")  # its next turn has come
+    start(API, bucket=store.settings(tmp_path))
+    eventually(lambda: is_empty(store))
+
+
+def is_settled(database: Path) -> None:
+    """Nothing is to be done with any job now."""
+    with sqlite3.connect(database) as connection:
+        wanted = "SELECT * FROM gateway_jobs WHERE state IN ('queued', 'running') OR to_cancel OR deleted"
+        assert connection.execute(wanted).fetchall() == []
 
 
 @pytest.mark.needs_swift

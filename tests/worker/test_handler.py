@@ -54,6 +54,20 @@ def test_a_job_is_answered_in_the_form_of_its_api(settings: Settings) -> None:
     assert (answer["job_id"], answer["progress"]) == ("a", 1.0)
 
 
+def test_own_id(settings: Settings) -> None:
+    """A job is known and delivered by its caller's id, and by the platform's if there is none."""
+    named = {"id": "a", "input": {"prompt": "a red circle", "job_id": "mine"}}
+    assert handled(settings, instant, named)["job_id"] == "mine"
+    assert handled(settings, instant)["job_id"] == "a"
+
+
+@pytest.mark.parametrize("job_id", ["", "../x", "a/b", ".a", "x" * 101, 7, [], {}])
+def test_own_id_that_is_no_name(settings: Settings, job_id: Any) -> None:
+    job = {"id": "a", "input": {"prompt": "a red circle", "job_id": job_id}}
+    error = error_of(handled(settings, instant, job))
+    assert [problem["field"] for problem in error["fields"]] == ["job_id"]
+
+
 def test_the_setting_api_names_the_form_where_the_input_does_not(settings: Settings) -> None:
     hunyuanvideo = settings.model_copy(update={"api": "hunyuanvideo"})
     assert handled(hunyuanvideo, instant)["progress"] == 1.0

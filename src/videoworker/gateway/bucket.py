@@ -28,21 +28,21 @@ class Bucket:
         self._address = address
         self._client: Any = client_for(address, None)
 
-    def url(self, endpoint_id: str, container: str) -> str:
+    def url(self, job_id: str, container: str) -> str:
         """A link to the job's video, signed now."""
-        return link(self._client, self._address, self._key(endpoint_id, f"video.{container}"))
+        return link(self._client, self._address, self._key(job_id, f"video.{container}"))
 
-    def remove(self, endpoint_id: str) -> None:
+    def remove(self, job_id: str) -> None:
         """Removes all that the job has in the bucket. Blocks. Raises `BucketAwayError`."""
         try:
             for name in ("video.mp4", "video.webm", "video.c2pa", "video.jpg", "video.json"):
-                self._client.delete_object(Bucket=self._address.name, Key=self._key(endpoint_id, name))
+                self._client.delete_object(Bucket=self._address.name, Key=self._key(job_id, name))
         except FAULTS as error:
             _log.warning("a deleted job's objects are still in the bucket", error=reason(error))
             raise BucketAwayError from error
 
-    def _key(self, endpoint_id: str, name: str) -> str:
-        return "/".join(filter(None, (self._address.prefix, endpoint_id, name)))
+    def _key(self, job_id: str, name: str) -> str:
+        return "/".join(filter(None, (self._address.prefix, job_id, name)))
 
 
 def from_settings(settings: Settings) -> Bucket | None:

@@ -87,7 +87,7 @@ class _Health(BaseModel):
 
 @dataclass(frozen=True)
 class Submission:
-    """What `/run` is sent. `key`: jobs with the same one are one job."""
+    """What `/run` is sent. `key`: jobs with the same one are one job. A worker delivers it under this name."""
 
     input: Mapping[str, Any]
     key: str
@@ -95,7 +95,7 @@ class Submission:
 
     @property
     def body(self) -> bytes:
-        fields: dict[str, Any] = {"input": dict(self.input)}
+        fields: dict[str, Any] = {"input": {**self.input, "job_id": self.key}}
         if self.webhook is not None:
             fields["webhook"] = self.webhook
         return json.dumps(fields, separators=(",", ":")).encode()

@@ -6,9 +6,10 @@ start it looks at all unsettled jobs first.
 
 Submitting once. A job is in the database before the endpoint hears of it. If the answer to `/run` is lost, with the
 connection or with this process, nobody knows whether the endpoint has the job. Then it is submitted again with the same
-`Idempotency-Key`. Our endpoint knows the key and has one job. RunPod does not, and may run the job twice: the first
-that is known counts. If the other one shows, by its webhook, it is cancelled and what it made is removed. A job that is
-cancelled meanwhile is submitted again too: only so is it known by which id.
+`Idempotency-Key`. Our endpoint knows the key and has one job. RunPod does not, and may run the job twice. Both are
+delivered to one place, since workers are told the key too, and the second to begin finds what the first has delivered.
+The first that is known counts. If the other one shows, by its webhook, it is cancelled. A job that is cancelled
+meanwhile is submitted again too: only so is it known by which id.
 """
 
 import asyncio
@@ -26,6 +27,7 @@ from videoworker.database.database import Database
 from videoworker.database.faults import DATABASE_ERRORS, FaultLog
 from videoworker.errors import Code, JobError
 from videoworker.gateway import jobs, outcome
+from videoworker.gateway.cleaner import Cleaner
 from videoworker.gateway.endpoint import (
     Endpoint,
     EndpointAwayError,
@@ -90,7 +92,8 @@ class Follower:
 
     async def run(self) -> None:
         """Until it is cancelled."""
-        beside = [asyncio.create_task(self._count_workers())]
+        cleaner = Cleaner(self._database, self._videos, self.faults)
+        beside = [asyncio.create_task(self._count_workers()), asyncio.create_task(cleaner.run())]
         if self._keep_seconds is not None:
             beside.append(asyncio.create_task(self._remove_old(self._keep_seconds)))
         try:
@@ -188,7 +191,7 @@ class Follower:
     async def _remove_old(self, seconds: float) -> None:
         """Deletes what was kept for so long, some of it at a time."""
         while True:
-            change = partial(jobs.remove_old, before=time.time() - seconds, most=_REMOVED_AT_ONCE)
+            change = partial(jobs.remove_old, age=seconds, most=_REMOVED_AT_ONCE, now=time.time())
             old: list[Job] = []
             try:
                 old = await self._database.write(change)
@@ -281,7 +284,7 @@ class Follower:
             await self._cancel(job)
             await self._advance(followed)
         elif job.deleted:
-            await self._videos.remove(job.id, job.endpoint_id)
+            await self._videos.remove(job.id)
             await self._database.write(partial(jobs.discard, job_id=job.id))
             self._forget(followed)
             await self._database.shrink()
@@ -326,11 +329,12 @@ class Follower:
         await self._submitted(followed, self._note(job, endpoint_id))
 
     async def _cancel(self, job: Job) -> None:
-        """What a worker has made of it meanwhile goes too: nobody would ever get it."""
+        """What a worker has made of it meanwhile goes too: nobody would ever get it. What it will make of it before it
+        hears of this goes later."""
         endpoint_id = job.endpoint_id or await self._name_there(job)
         if endpoint_id is not None:
             await self._endpoint.cancel(endpoint_id)
-        await self._videos.remove(job.id, endpoint_id)
+        await self._videos.remove(job.id)
         await self._database.write(partial(jobs.cancelled_there, job_id=job.id))
 
     async def _name_there(self, job: Job) -> str | None:
@@ -352,13 +356,12 @@ class Follower:
         """The endpoint has a job twice, because an answer of it was lost. One of them goes."""
         _log.warning("a job was submitted twice; one is dropped", endpoint_job=endpoint_id)
         await self._endpoint.cancel(endpoint_id)
-        await self._videos.remove_there(endpoint_id)
 
     async def _ask(self, followed: _Followed, job: Job, endpoint_id: str) -> None:
         now = time.time()
         if job.video is not None:
             made = outcome.Made(job.video, job.video.url, job.timings or {})
-            await self._fetch(followed, job, endpoint_id, made)
+            await self._fetch(followed, job, made)
             return
         state = await self._endpoint.status(endpoint_id)
         if state is None:
@@ -372,7 +375,7 @@ class Follower:
             await self._progress(followed, job, state, now)
         else:
             self._announced = self._announced and followed.was_announced
-            await self._final(followed, job, endpoint_id, state)
+            await self._final(followed, job, state)
 
     async def _progress(self, followed: _Followed, job: Job, state: EndpointState, now: float) -> None:
         elapsed = now - (job.started_at or now)
@@ -381,7 +384,7 @@ class Follower:
         await self._database.write(partial(jobs.running, job_id=job.id, progress=progress, now=now))
         self._succeeded(followed)
 
-    async def _final(self, followed: _Followed, job: Job, endpoint_id: str, state: EndpointState) -> None:
+    async def _final(self, followed: _Followed, job: Job, state: EndpointState) -> None:
         if state.status != "COMPLETED":
             await self._fail(followed, outcome.failure(state))
             return
@@ -393,12 +396,12 @@ class Follower:
         if made.video.url:  # it can be fetched later too, when the endpoint has forgotten the job
             change = partial(jobs.made, job_id=job.id, video=made.video, timings=made.timings, now=time.time())
             await self._database.write(change)
-        await self._fetch(followed, job, endpoint_id, made)
+        await self._fetch(followed, job, made)
 
-    async def _fetch(self, followed: _Followed, job: Job, endpoint_id: str, made: outcome.Made) -> None:
+    async def _fetch(self, followed: _Followed, job: Job, made: outcome.Made) -> None:
         followed.is_running = True
         try:
-            file = await self._videos.keep(job, endpoint_id, made.video, made.source)
+            file = await self._videos.keep(job, made.video, made.source)
         except VideoAwayError:
             if job.video is None or time.time() - job.updated_at < _FETCH_SECONDS:
                 raise
@@ -425,7 +428,6 @@ class Follower:
         await self._fail(followed, JobError(Code.GENERATION_FAILED, message))
 
     async def _fail(self, followed: _Followed, error: JobError) -> None:
-        self._videos.remove_here(followed.id)
         await self._database.write(partial(jobs.fail, job_id=followed.id, error=error, now=time.time()))
         self._forget(followed)
 

@@ -4,7 +4,7 @@ A job is QUEUED, then RUNNING, then final. It is written here before the endpoin
 states from which it starts, so a change that comes too late changes nothing.
 
 A final job that the endpoint may still run is `to_cancel` until the endpoint has been told. A deleted job is hidden at
-once. Its row stays until that and its video are gone.
+once. Its row stays until that and its video are gone. A job whose video nobody will get is noted in `leftovers`.
 
 Each function takes a connection and, if it needs one, the present time `now`. Times are seconds since 1970.
 """
@@ -40,6 +40,7 @@ from sqlalchemy import (
 
 from videoworker.database.columns import NUMBER
 from videoworker.errors import Code, FieldProblem, JobError
+from videoworker.gateway import leftovers
 from videoworker.request import Progress, Video
 
 _metadata = MetaData()
@@ -179,6 +180,7 @@ class Page:
 
 def make_tables(connection: Connection) -> None:
     _metadata.create_all(connection)
+    leftovers.make_tables(connection)
 
 
 def add(connection: Connection, job: NewJob, most_queued: int | None, now: float) -> bool:
@@ -293,15 +295,18 @@ def remove(connection: Connection, job_id: str, states: frozenset[State], now: f
     if before is not None and before.state in states:
         cancel(connection, job_id, now)
         connection.execute(update(_jobs).where(_jobs.c.id == job_id).values(deleted=True))
+        leftovers.note(connection, job_id, now)
     return before
 
 
-def remove_old(connection: Connection, before: float, most: int) -> list[Job]:
-    """Hides jobs that ended before `before`, the oldest first and `most` at most. Returns them."""
-    is_old = _jobs.c.finished_at < before
+def remove_old(connection: Connection, age: float, most: int, now: float) -> list[Job]:
+    """Hides jobs that ended more than `age` seconds ago, the oldest first and `most` at most. Returns them."""
+    is_old = _jobs.c.finished_at < now - age
     wanted = select(_jobs).where(is_old, _jobs.c.deleted.is_(False)).order_by(_jobs.c.number).limit(most)
     old = [_job(row) for row in connection.execute(wanted)]
     connection.execute(update(_jobs).where(_jobs.c.id.in_([job.id for job in old])).values(deleted=True))
+    for job in old:
+        leftovers.note(connection, job.id, now)
     return old
 
 
@@ -388,6 +393,8 @@ def _end(connection: Connection, job_id: str, now: float, **values: Any) -> None
         .where(_jobs.c.id == job_id, _jobs.c.state.in_(OPEN))
         .values(finished_at=now, updated_at=now, progress=null(), **values)
     )
+    if ended.rowcount and values["state"] is not State.COMPLETED:
+        leftovers.note(connection, job_id, now)
     if ended.rowcount and not values.get("to_cancel"):
         connection.execute(delete(_inputs).where(_inputs.c.job_id == job_id))
 

@@ -54,7 +54,7 @@ class Videos:
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def keep(self, job: Job, endpoint_id: str, video: Video, source: str) -> str | None:
+    async def keep(self, job: Job, video: Video, source: str) -> str | None:
         """Sees to it that the bytes are here. Returns the file's name; None if they are in the bucket. It may be done
         again.
 
@@ -65,9 +65,9 @@ class Videos:
             return path.name
         if source.startswith("data:"):
             await asyncio.to_thread(_write, path, _decoded(source))
-        elif self._served is not None and (made := self._served / endpoint_id / f"video.{video.container}").exists():
+        elif self._served is not None and (made := self._served / job.id / f"video.{video.container}").exists():
             await asyncio.to_thread(_move, made, path)
-        elif self._bucket is not None and await self._is_in_bucket(self._bucket, endpoint_id, video):
+        elif self._bucket is not None and await self._is_in_bucket(self._bucket, job.id, video):
             return None
         elif source.startswith(("https://", "http://")):
             await self._download(source, path, video)
@@ -77,7 +77,7 @@ class Videos:
 
     async def response(self, job: Job, request: Request, as_attachment: bool) -> Response:
         """The video's bytes, a part of them, or only their headers. Raises `VideoAwayError`."""
-        assert job.video is not None and job.endpoint_id is not None  # or it would not be completed
+        assert job.video is not None  # or it would not be completed
         kind = "attachment" if as_attachment else "inline"
         headers = {
             "Cache-Control": _IMMUTABLE,
@@ -92,13 +92,13 @@ class Videos:
             return VideoFile(path, headers, media_type)
         if self._bucket is None:
             raise VideoAwayError
-        url = self._bucket.url(job.endpoint_id, job.video.container)
+        url = self._bucket.url(job.id, job.video.container)
         return await self._passed_on(url, request, headers | {"Content-Type": media_type, "Accept-Ranges": "bytes"})
 
     async def file(self, job: Job, folder: Path) -> Path:
         """A file in `folder`, which is within the gateway's own, with a COMPLETED job's video. It outlives the job.
         Raises `VideoAwayError`."""
-        assert job.video is not None and job.endpoint_id is not None  # or it would not be completed
+        assert job.video is not None  # or it would not be completed
         path = folder / job.name
         if job.file is not None:
             try:
@@ -106,34 +106,25 @@ class Videos:
             except FileNotFoundError as error:
                 raise VideoAwayError from error
         elif self._bucket is not None:
-            await self._download(self._bucket.url(job.endpoint_id, job.video.container), path, job.video)
+            await self._download(self._bucket.url(job.id, job.video.container), path, job.video)
         else:
             raise VideoAwayError
         return path
 
-    async def remove(self, job_id: str, endpoint_id: str | None) -> None:
-        """Removes the bytes, and whatever else of the job lies in the bucket. Raises `VideoAwayError`."""
-        self.remove_here(job_id)
-        if endpoint_id is not None:
-            await self.remove_there(endpoint_id)
-
-    def remove_here(self, job_id: str) -> None:
-        """Removes the job's file if there is one."""
+    async def remove(self, job_id: str) -> None:
+        """Removes the job's file, and all that workers have delivered for it. Raises `VideoAwayError`."""
         for path in self._folder.glob(f"{job_id}.*"):
             path.unlink(missing_ok=True)
-
-    async def remove_there(self, endpoint_id: str) -> None:
-        """Removes what the endpoint's workers have delivered for a job. Raises `VideoAwayError`."""
         if self._served is not None:
-            await asyncio.to_thread(shutil.rmtree, self._served / endpoint_id, ignore_errors=True)
+            await asyncio.to_thread(shutil.rmtree, self._served / job_id, ignore_errors=True)
         if self._bucket is not None:
             try:
-                await asyncio.to_thread(self._bucket.remove, endpoint_id)
+                await asyncio.to_thread(self._bucket.remove, job_id)
             except BucketAwayError as error:
                 raise VideoAwayError from error
 
-    async def _is_in_bucket(self, bucket: Bucket, endpoint_id: str, video: Video) -> bool:
-        url = bucket.url(endpoint_id, video.container)
+    async def _is_in_bucket(self, bucket: Bucket, job_id: str, video: Video) -> bool:
+        url = bucket.url(job_id, video.container)
         async with self._get(url, {"Range": "bytes=0-0"}) as answer:
             if answer.is_success:
                 return True

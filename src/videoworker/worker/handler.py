@@ -24,7 +24,7 @@ from videoworker.request import Progress, Result, VideoRequest
 from videoworker.settings import Settings
 from videoworker.watch import Watch
 from videoworker.worker.condition import Condition, cannot_compute, is_broken
-from videoworker.worker.job_id import file_safe
+from videoworker.worker.job_id import file_safe, own_id
 from videoworker.worker.progress import reporter
 from videoworker.worker.record import Record
 from videoworker.worker.time_limit import time_limit
@@ -63,7 +63,9 @@ class Handler:
             failure: JobError | None = None
             try:
                 api = apis.select(raw, self._settings.api)
-                request = api.parse(raw)
+                named, job_input = own_id(raw)
+                job_id = named or job_id
+                request = api.parse(job_input)
                 result = await self._run(job, job_id, api, request, record)
                 answer = api.answer(result)
                 _check(answer)
