@@ -22,7 +22,7 @@ from videoworker.media.sound_track import add_sound
 pytestmark = [pytest.mark.needs_chromium_headless_shell, pytest.mark.needs_axe_core]
 
 AXE = ROOT / "builder" / "npm" / "node_modules" / "axe-core" / "axe.min.js"
-GRADIOS = {"aria-prohibited-attr": 'aria-label="Empty value"'}
+GRADIOS = {"aria-prohibited-attr": 'aria-label="Empty value"', "nested-interactive": 'class="toast-header '}
 SHOWN = """async video => {
     const bytes = await (await fetch(video.currentSrc)).arrayBuffer();
     const sound = await new OfflineAudioContext(1, 1, 48000).decodeAudioData(bytes);
@@ -122,6 +122,7 @@ def test_page(page: Page, gateway: GatewayHere, worker: FakeWorker, tmp_path: Pa
     expect(page.get_by_test_id("toast-body")).to_contain_text("CUDA GPU not available or out of memory")
     expect(details).to_contain_text("GPUUnavailableError")
     expect(details).not_to_contain_text("Video generated successfully")
+    has_no_new_barrier(page)
 
     generate.click()
     job = eventually(worker.take)

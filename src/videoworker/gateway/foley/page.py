@@ -13,7 +13,7 @@ _MOST_AT_ONCE = 1000  # events; an endpoint's queue is the one that counts
 
 _TITLE = "Make a video with sound"
 
-# White on the library's own orange has too little contrast to be read, and so have its hints and its JSON's texts.
+# White on the library's own orange has too little contrast to be read, and so have its hints, and its JSON's names and texts.
 _THEME = gr.themes.Default(primary_hue="blue").set(
     button_primary_background_fill="*primary_700",
     button_primary_background_fill_dark="*primary_700",
@@ -21,7 +21,7 @@ _THEME = gr.themes.Default(primary_hue="blue").set(
     block_info_text_color="*neutral_600",
     block_info_text_color_dark="*neutral_300",
 )
-_CSS = "body:not(.dark) .value.string { color: #166534 !important; }"
+_CSS = "body:not(.dark) :is(.value.string, .key) { color: #166534 !important; }"
 
 
 def make_page(maker: Maker) -> gr.Blocks:
