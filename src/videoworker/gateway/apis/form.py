@@ -77,6 +77,13 @@ def json_app(service: Service, title: str, body: Body, invalid: int = 400) -> Fa
     app = FastAPIOffline(title=title, version="1.0.0", responses=described.ALWAYS, lifespan=lifespan)
     described.complete(app, invalid)
     app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"])
+    answer_errors(app, service, body, invalid)
+    return app
+
+
+def answer_errors(app: FastAPI, service: Service, body: Body, invalid: int = 400) -> None:
+    """Whatever goes wrong in the application is answered with `body` of it. A request whose fields are wrong has the
+    status `invalid`."""
 
     def answered(refusal: Refusal) -> Response:
         headers = refusal.headers | ({"Retry-After": str(_RETRY_SECONDS)} if refusal.status == 503 else {})
@@ -103,19 +110,17 @@ def json_app(service: Service, title: str, body: Body, invalid: int = 400) -> Fa
 
     @app.exception_handler(QueueFullError)
     async def queue_full(request: Request, error: QueueFullError) -> Response:
-        return answered(Refusal(503, "The queue is full. Please try again later."))
+        return answered(Refusal(503, "The queue is full. Please try again when a video is finished."))
 
     @app.exception_handler(DBAPIError)
     @app.exception_handler(DatabaseReplacedError)
     async def database_fault(request: Request, error: Exception) -> Response:
         service.tell(error)
-        return answered(Refusal(503, "The service cannot reach its jobs now."))
+        return answered(Refusal(503, "The service cannot reach its jobs now. Please try again in a minute."))
 
     @app.exception_handler(Exception)
     async def fault(request: Request, error: Exception) -> Response:
         return answered(Refusal(500, "Internal server error"))
-
-    return app
 
 
 def fastapi_error(refusal: Refusal) -> dict[str, Any]:

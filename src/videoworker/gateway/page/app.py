@@ -13,25 +13,20 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.dependencies.models import Dependant
-from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from fastapi.security.base import SecurityBase
-from sqlalchemy.exc import DBAPIError
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from videoworker.apis.common_fields import code_and_fields
-from videoworker.database.faults import DatabaseReplacedError
-from videoworker.errors import JobError
-from videoworker.gateway.apis.form import HttpForm
+from videoworker.gateway.apis.form import HttpForm, Refusal, answer_errors
 from videoworker.gateway.page.fields import fields
 from videoworker.gateway.page.routes import routes
-from videoworker.gateway.service import QueueFullError, Service
+from videoworker.gateway.service import Service
 
 _STATIC = Path(__file__).parent / "static"
 
@@ -94,6 +89,7 @@ def asks_for_html(request: Request) -> bool:
 
 def _page(form: HttpForm, service: Service, title: str) -> FastAPI:
     page = FastAPI(openapi_url=None)
+    answer_errors(page, service, _error)
     page.include_router(routes(form, service))
     page.mount("/static", GZipMiddleware(_Static(directory=_STATIC)))
 
@@ -101,32 +97,11 @@ def _page(form: HttpForm, service: Service, title: str) -> FastAPI:
     async def shown() -> Response:
         return _shown(service, title, "")
 
-    def refused(status: int, message: str, **more: Any) -> Response:
-        return JSONResponse({"message": message} | more, status)
-
-    @page.exception_handler(HTTPException)
-    async def http_error(request: Request, error: HTTPException) -> Response:
-        return JSONResponse({"message": error.detail}, error.status_code, error.headers)
-
-    @page.exception_handler(RequestValidationError)
-    async def invalid_parameter(request: Request, error: RequestValidationError) -> Response:
-        return refused(400, "The question cannot be read.")
-
-    @page.exception_handler(JobError)
-    async def job_error(request: Request, error: JobError) -> Response:
-        return JSONResponse(code_and_fields(error), error.status)
-
-    @page.exception_handler(QueueFullError)
-    async def queue_full(request: Request, error: QueueFullError) -> Response:
-        return refused(503, "The queue is full. Try again when a video is finished.")
-
-    @page.exception_handler(DBAPIError)
-    @page.exception_handler(DatabaseReplacedError)
-    async def database_fault(request: Request, error: Exception) -> Response:
-        service.tell(error)
-        return refused(503, "The service cannot reach its jobs now. Try again in a minute.")
-
     return page
+
+
+def _error(refusal: Refusal) -> dict[str, Any]:
+    return {"message": refusal.message} if refusal.error is None else code_and_fields(refusal.error)
 
 
 class _Static(StaticFiles):
