@@ -13,7 +13,7 @@ import requests
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.security import HTTPBearer
 from PIL import Image, ImageChops, ImageStat
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 from bench import page_picture
 from bench.servers.apis import served
@@ -56,6 +56,11 @@ SHOWN = """async video => {
     const canvas = document.createElement("canvas"), context = canvas.getContext("2d");
     context.drawImage(video, 0, 0);
     return [...context.getImageData(20, 20, 1, 1).data].slice(0, 3);
+}"""
+DROPPED = """bytes => {
+    const dropped = new DataTransfer();
+    dropped.items.add(new File([new Uint8Array(bytes)], "a.png", { type: "image/png" }));
+    return dropped;
 }"""
 LOUDNESS = """async video => {
     const bytes = await (await fetch(video.src)).arrayBuffer();
@@ -273,7 +278,9 @@ def test_first_look(start: Start, visit: Visit, monkeypatch: pytest.MonkeyPatch)
 def test_failure(gateway: GatewayHere, worker: FakeWorker, visit: Visit) -> None:
     """It says what to do."""
     page = visit(gateway.url)
-    fill(page, Prompt="a cat")
+    example = page.locator(".example").first
+    example.click()
+    expect(page.get_by_label("Prompt", exact=True)).to_have_value(example.inner_text())
     press(page, "Make the video")
     headline(page, "Next in the queue")
     worker.fail(worker.take(), JobError(Code.OUT_OF_MEMORY, "The video does not fit into memory."))
@@ -310,6 +317,28 @@ def test_gateway_away(start: Start, visit: Visit) -> None:
     expect(page.get_by_role("alert")).to_contain_text("The service does not answer.")
 
 
+def picture_of(width: int, form: str) -> bytes:
+    picture = io.BytesIO()
+    Image.new("RGB", (width, 24), (0, 128, 0)).save(picture, form)
+    return picture.getvalue()
+
+
+def test_reference(gateway: GatewayHere, chromium: Browser) -> None:
+    """It describes the API, and asks nobody else: what the browser itself blocks is not sent."""
+    sent: list[str] = []
+
+    def send(route: Route) -> None:
+        sent.append(route.request.url)
+        route.continue_()
+
+    with chromium.new_page() as page:
+        page.route("**/*", send)
+        for path in ("docs", "redoc"):
+            page.goto(f"{gateway.url}/{path}")
+            expect(page.get_by_text("/api/generate").first).to_be_visible(timeout=PATIENCE * 1000)
+    assert sent and [url for url in sent if not url.startswith((gateway.url, "data:", "blob:"))] == []
+
+
 def test_every_kind_of_field(
     start: Start, worker: FakeWorker, visit: Visit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -324,9 +353,10 @@ def test_every_kind_of_field(
     page.get_by_label("Low VRAM").check()
     page.get_by_role("checkbox", name="Audio").check()
     page.get_by_role("group", name="Audio").get_by_label("Prompt", exact=True).fill("a purr")
-    picture = io.BytesIO()
-    Image.new("RGB", (32, 24), (0, 128, 0)).save(picture, "webp")
-    (tmp_path / "a.webp").write_bytes(picture.getvalue())
+    (tmp_path / "a.webp").write_bytes(picture_of(32, "webp"))
+    dropped = page.evaluate_handle(DROPPED, list(picture_of(16, "png")))
+    page.locator(".picture").first.dispatch_event("drop", {"dataTransfer": dropped})
+    expect(page.get_by_alt_text("Your picture").first).to_have_js_property("naturalWidth", 16)
     page.get_by_label("Image", exact=True).set_input_files(tmp_path / "a.webp")
     expect(page.get_by_alt_text("Your picture").first).to_have_js_property("naturalWidth", 32)
     expect(page.locator("#estimate")).to_contain_text("GiB")

@@ -21,6 +21,7 @@ from videoworker.apis.quoting import quoted
 from videoworker.database.faults import DatabaseReplacedError
 from videoworker.errors import Code, FieldProblem, JobError
 from videoworker.gateway.apis import described
+from videoworker.gateway.apis.reference import OwnSiteOnly
 from videoworker.gateway.endpoint import MAX_RUN_BYTES
 from videoworker.gateway.pictures import MOST_FORM_BYTES
 from videoworker.gateway.service import ANY, QueueFullError, Service, Wish
@@ -76,6 +77,7 @@ def json_app(service: Service, title: str, body: Body, invalid: int = 400) -> Fa
 
     app = FastAPIOffline(title=title, version="1.0.0", responses=described.ALWAYS, lifespan=lifespan)
     described.complete(app, invalid)
+    app.add_middleware(OwnSiteOnly)
     app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"])
     answer_errors(app, service, body, invalid)
     return app
