@@ -160,6 +160,8 @@ def test_information(start: Start, worker: FakeWorker, aside: ThreadPoolExecutor
             "default_fps": 24,
         },
         "system_info": {"cpu_usage": None, "memory_usage": None, "gpu_usage": None},
+        "checked_at": None,
+        "stale": False,
     }
     room = {"total_bytes": 1000, "free_bytes": 700}
     facts = {
@@ -173,7 +175,7 @@ def test_information(start: Start, worker: FakeWorker, aside: ThreadPoolExecutor
     def is_told() -> None:
         told = gateway.get("/info").json()
         assert told["system_info"] == {"cpu_usage": "10%", "memory_usage": "30%", "gpu_usage": "50%"}
-        assert told["is_loaded"]
+        assert told["is_loaded"] and told["checked_at"] and told["stale"] is False
 
     eventually(is_told)
     probed.result(PATIENCE)

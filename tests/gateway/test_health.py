@@ -48,6 +48,23 @@ def test_probe(start: Start, endpoint: FaultyEndpoint, worker: FakeWorker) -> No
     assert endpoint.faults.count("POST runsync") == 1
 
 
+def test_stale(start: Start, endpoint: FaultyEndpoint, worker: FakeWorker) -> None:
+    """What was told long ago is told as such, with its time."""
+    gateway = start(API, probe_seconds=0.5)
+    working = threading.Thread(target=lambda: worker.done(worker.take()["id"], {"output": FACTS}))
+    working.start()
+
+    def is_told(stale: bool) -> dict[str, Any]:
+        told = health(gateway)
+        assert (told["vram_free"], told["stale"]) == ("18.5 GB", stale)
+        return told
+
+    told = eventually(lambda: is_told(False))
+    working.join()
+    endpoint.end_worker(worker.id)
+    assert eventually(lambda: is_told(True))["checked_at"] == told["checked_at"]
+
+
 def test_no_worker(start: Start, endpoint: FaultyEndpoint) -> None:
     """A probe never starts a worker."""
     gateway = start(API, probe_seconds=1000)

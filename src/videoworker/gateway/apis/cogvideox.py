@@ -14,6 +14,7 @@ from fastapi.security import HTTPBearer
 from starlette.responses import Response
 
 from videoworker.apis.cogvideox import API, CogVideoXInput
+from videoworker.apis.common_fields import timestamp
 from videoworker.errors import JobError
 from videoworker.gateway.apis.described import NO_MODEL, OF_A_BODY, VIDEO, Responses, as_json, body
 from videoworker.gateway.apis.form import HttpForm, fastapi_error, get_and_head, json_app, json_body
@@ -66,7 +67,7 @@ def _app(service: Service) -> FastAPI:
 
     @get_and_head(app, "/info")
     async def info() -> dict[str, Any]:
-        """What is used is of a worker, as it last told; null if none was asked yet."""
+        """What is used is of a worker, as it was at `checked_at`; null if none was asked yet."""
         behind = await service.health()
         facts = behind.facts
         gpu = facts.gpu if facts else None
@@ -80,6 +81,8 @@ def _app(service: Service) -> FastAPI:
                 "memory_usage": facts.memory.used if facts else None,
                 "gpu_usage": gpu.used if gpu else None,
             },
+            "checked_at": None if behind.facts_at is None else timestamp(behind.facts_at),
+            "stale": behind.is_stale,
         }
 
     return app

@@ -13,7 +13,7 @@ _MOST_AT_ONCE = 1000  # events; an endpoint's queue is the one that counts
 
 _TITLE = "Make a video with sound"
 
-# White on the library's own orange has too little contrast to be read, and so have its hints, and its JSON's names and texts.
+# White on the library's own orange has too little contrast to be read. So have its hints and its JSON.
 _THEME = gr.themes.Default(primary_hue="blue").set(
     button_primary_background_fill="*primary_700",
     button_primary_background_fill_dark="*primary_700",
