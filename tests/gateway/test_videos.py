@@ -101,7 +101,7 @@ def test_bucket_and_a_cancelled_job(start: Start, worker: FakeWorker, s3_port: i
 
 
 @pytest.mark.needs_swift
-@pytest.mark.parametrize("end", ["cancelled", "deleted", "cancelled there", "cancelled, with a twin"])
+@pytest.mark.parametrize("end", ["deleted", "cancelled there", "cancelled, with a twin"])
 def test_bucket_and_a_late_worker(
     start: Start, endpoint: FaultyEndpoint, worker: FakeWorker, s3_port: int, tmp_path: Path, end: str
 ) -> None:
