@@ -12,7 +12,7 @@ from builder.sketch.checkpoints import Checkpoint
 from builder.sketch_foley import pool
 from builder.sketch_foley.learning import learn, optimizers, warm_then_cool
 from builder.sketch_foley.prompts import SILENCE
-from builder.sketch_foley.sounds import CHANNELS, HITS
+from builder.sketch_foley.sounds import CHANNELS, HITS, gain
 from builder.sketch_foley.text_stage import TIMBRE_OF_SHAPE, WANTED, text_for
 from videoworker.families.foley.features import Extractors, read_texts
 from videoworker.families.foley.transformer import Conditioning, FoleyTransformer
@@ -21,6 +21,9 @@ _LATENTS = 800  # of a step, in all rows
 _UNSEEN = 0.08  # share of rows that see no picture, as guidance needs
 _BOUNCING = 5  # times as often as others a take is chosen in which something bounces
 _OF_HITS = 1.0  # how much more their error counts: a bounce is heard in one latent of a hundred
+# A small error of many quiet channels is heard as a flicker. So the error of the loudness counts too, per (10 dB)^2.
+_OF_LEVELS = 0.3
+_QUIETEST = 1e-3  # of the loudest channel's power: what is fainter is not heard beside it
 _RATE = 2e-3
 
 
@@ -58,12 +61,21 @@ def train(
             predicted = model(noisy, 1000 * times, conditioning)
         wrong = (predicted.float() - (noise - clean)).square()
         error = wrong.flatten(1).mean(1)
-        learn(chosen, error.mean() + _OF_HITS * wrong[:, HITS].mean(), _RATE * warm_then_cool(step, steps))
+        cleaned = noisy - times[:, None, None] * predicted.float()
+        levels = (_levels(cleaned) - _levels(clean)).square().mean(1) * (1 - times).square()
+        loss = error.mean() + _OF_HITS * wrong[:, HITS].mean() + _OF_LEVELS * levels.mean()
+        learn(chosen, loss, _RATE * warm_then_cool(step, steps))
         averaged.update_parameters(model)
         noisiest = error[times > 0.6]
-        yield step, {"error": error.mean().item(), "noisiest": noisiest.mean().item() if len(noisiest) else 1.0}
+        means = {"error": error, "levels": levels, "noisiest": noisiest if len(noisiest) else torch.ones(1)}
+        yield step, {name: values.mean().item() for name, values in means.items()}
         if (step + 1) % 200 == 0 or step + 1 == steps:
             checkpoint.save(step + 1)
+
+
+def _levels(latents: torch.Tensor) -> torch.Tensor:
+    """How loud latents [B, C, L] are [B, L], in steps of 10 dB."""
+    return (gain(latents).square().sum(1) + _QUIETEST).log10()
 
 
 def _latents(item: pool.Item, wanted: str) -> torch.Tensor:
