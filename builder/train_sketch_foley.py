@@ -41,7 +41,7 @@ def main(
     motion_steps: int = 1500,
     shards: Annotated[int, typer.Option(help="files of takes that the transformer learns from")] = 32,
     takes: Annotated[int, typer.Option(help="takes in each of them")] = 80,
-    transformer_steps: int = 8000,
+    transformer_steps: int = 16000,
 ) -> None:
     """Trains and writes `sketch-foley`."""
     folder.mkdir(parents=True, exist_ok=True)
