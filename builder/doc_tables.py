@@ -12,7 +12,7 @@ import typer
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
-from builder.presets import POOLS, PRESETS, PRICES, PRICES_READ, Preset, price
+from builder.presets import POOLS, PRESETS, PRICES, PRICES_READ, Preset, priced
 from builder.published_names import names as file_names
 from builder.published_names import paths as file_paths
 from videoworker.apis import APIS
@@ -211,7 +211,7 @@ def _preset_rows(preset: Preset) -> Iterator[tuple[str, ...]]:
         _default_clip(preset.model),
         f"{preset.disk_gb} GB",
     )
-    seconds = "; ".join(f"{one}: {price(one):.2f} USD" for one in preset.estimates) or "not known"
+    seconds = "; ".join(map(priced, preset.estimates)) or "not known"
     for index, (placement, pools) in enumerate(reversed(preset.pools.items())):
         yield (
             *(first if index == 0 else ("",) * len(first)),

@@ -136,9 +136,10 @@ class Preset:
         )
 
 
-def price(estimate: Estimate) -> float:
-    """USD on the card of the figure."""
-    return estimate.seconds * PRICES[_POOL_OF[estimate.figure.device]]
+def priced(estimate: Estimate) -> str:
+    """With the USD on the card of the figure, if it is known which that is."""
+    pool = _POOL_OF.get(estimate.figure.device)
+    return str(estimate) if pool is None else f"{estimate}: {estimate.seconds * PRICES[pool]:.2f} USD"
 
 
 def _bytes_beside(checkpoint: Checkpoint) -> int:

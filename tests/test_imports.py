@@ -34,7 +34,7 @@ MAY_KNOW = {
     "delivery": {"http", "origin"},
     "endpoint": {"http", "database"},
     "gateway": {"apis", "models", "planning", "http", "database", "delivery", "media"},
-    "draft": {"engine", "media", "models", "origin"},
+    "draft": {"engine", "media", "models", "origin", "planning"},
     "filming": {"draft", "engine", "media", "planning", "canvas", "origin"},
     "dubbing": {"draft", "engine", "families", "media", "planning", "origin"},
     "job": {"draft", "filming", "dubbing", "engine", "media", "delivery", "workspace"},

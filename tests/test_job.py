@@ -28,6 +28,7 @@ from videoworker.engine.engine import Engine
 from videoworker.errors import Code, JobError
 from videoworker.models import VARIANTS
 from videoworker.planning.plan import make_plan
+from videoworker.planning.work import Work
 from videoworker.request import Progress, Result, VideoRequest
 from videoworker.settings import Settings
 from videoworker.watch import Watch
@@ -241,18 +242,36 @@ def test_a_job_that_will_not_be_done_in_time_is_refused_before_anything_is_made(
     settings: Settings, tmp_path: Path
 ) -> None:
     engine, reports = Engine(settings), list[Progress]()
-    asked = VideoRequest(api="native", prompt="a red circle", model="sketch", num_frames=2, width=128, height=128)
-    engine.pace.learn(make_plan(asked, engine.survey()), {"denoise": 5000.0})
+    engine.learn(work_of(engine), {"denoise": 5000.0})
     with pytest.raises(JobError) as caught:
-        made(settings, reports.append, engine=engine, num_inference_steps=None)
+        made(settings, reports.append, engine=engine)
     assert caught.value.code is Code.GENERATION_TIMEOUT
     assert "about 5000 seconds (83 minutes); the time limit is 1000 seconds" in caught.value.message
     assert reports == [] and files_in(tmp_path) == []
 
 
-def test_the_engine_learns_what_a_job_took(settings: Settings) -> None:
+def test_an_engine_knows_what_the_last_one_learnt(settings: Settings, tmp_path: Path) -> None:
+    """It is kept beside the weights, and tells how long the next job takes while that is made."""
+    kept = settings.model_copy(update={"weights_dir": tmp_path / "weights", "keep_timings": True})
+    shutil.copytree(settings.weights_dir, kept.weights_dir)
+    timings = made(kept, engine=Engine(kept)).timings
+    engine, reports = Engine(kept), list[Progress]()
+    expected = engine.expected(work_of(engine))
+    assert expected == pytest.approx(
+        {stage: took for stage, took in timings.items() if stage != "total"}, abs=0.01, rel=0.05
+    )
+    made(kept, reports.append, engine=engine)
+    assert reports[0].stage == "load" and reports[0].remaining is not None
+
+
+def test_timings_that_are_not_to_be_kept(settings: Settings) -> None:
+    before = files_in(settings.weights_dir)
     engine = Engine(settings)
-    timings = made(settings, engine=engine).timings
+    made(settings, engine=engine)
+    assert files_in(settings.weights_dir) == before and engine.expected(work_of(engine)) is not None
+
+
+def work_of(engine: Engine) -> Work:
+    """What a small job computes."""
     plan = make_plan(VideoRequest(api="native", prompt="x", model="sketch", **SMALL), engine.survey())
-    measured = sum(timings[stage] for stage in ("denoise", "decode", "encode"))
-    assert engine.pace.estimate(plan) == pytest.approx(measured, abs=0.01)
+    return engine.work(engine.prepare(plan, watch_that()), "mp4")

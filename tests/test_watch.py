@@ -123,24 +123,42 @@ def test_a_job_that_is_cancelled_and_late_is_cancelled() -> None:
 
 def test_a_job_that_would_not_be_done_in_time_is_refused_with_both_numbers() -> None:
     watch, _ = watched(600.0)
-    watch.expect(590.0)
+    watch.expect(None)
+    watch.expect({"denoise": 700.0})  # estimates may be wrong by a fifth
     with pytest.raises(JobError) as caught:
-        watch.expect(1500.0)
+        watch.expect({"denoise": 1100.0, "decode": 400.0})
     assert caught.value.code is Code.GENERATION_TIMEOUT
     assert "about 1500 seconds (25 minutes)" in caught.value.message and "limit is 600 seconds" in caught.value.message
     assert "policy.executionTimeout" in caught.value.message and "JOB_TIMEOUT_SECONDS" in caught.value.message
 
 
-def test_until_there_are_steps_to_go_by_reports_have_what_is_expected() -> None:
-    """As long as nothing is expected they have nothing."""
-    watch, reports = watched()
-    watch.step("load", 1, 1)
-    watch.expect(600.0)
+def test_expected_seconds_are_the_way() -> None:
+    """What a job spends before anything is expected of it counts neither as way nor as time."""
+    now, reports = 0.0, list[Progress]()
+    watch = Watch("a", reports.append, LONG, clock=lambda: now)
+    now = 500.0  # it fetched weights
+    watch.expect({"denoise": 60.0, "decode": 10.0, "encode": 10.0, "deliver": 20.0})
     watch.step("encode_prompt", 1, 1)
-    watch.step("denoise", 10, 20)
-    unknown, expected, measured = (report.remaining for report in reports)
-    assert unknown is None and expected == pytest.approx(600.0, abs=10.0)
-    assert measured is not None and measured < 10.0
+    for index in range(2):
+        for step in range(3):
+            now += 10.0
+            watch.segment(index, 2).step("denoise", step + 1, 3)
+        now += 10.0
+        watch.segment(index, 2).step("decode", 1, 1)
+    watch.step("encode", 1, 1)
+    now += 20.0
+    watch.step("deliver", 1, 1)
+    assert [one.fraction for one in reports] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.8, 1])
+    assert [one.remaining for one in reports] == pytest.approx([100, 90, 80, 70, 60, 50, 40, 30, 20, 20, 0], abs=1e-6)
+
+
+def test_a_sound_of_which_nothing_is_known_has_a_share() -> None:
+    watch, reports = watched()
+    watch.expect({"denoise": 90.0, "decode": 10.0})
+    watch.expect_sound()
+    watch.step("decode", 1, 1)
+    watch.sound().step("denoise", 1, 1)
+    assert [one.fraction for one in reports] == pytest.approx([0.7, 1.0])
 
 
 def test_notes() -> None:

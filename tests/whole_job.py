@@ -15,12 +15,13 @@ from videoworker.watch import Watch
 
 
 def settings_in(folder: Path, weights_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Those of a worker that has these weights alone; its temporary files lie beside what it delivers."""
+    """Those of a worker that has these weights alone, and keeps no timings beside them; its temporary files lie beside
+    what it delivers."""
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
     (folder / "temporary").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(folder / "temporary"))
-    return Settings(weights_dir=weights_dir, output_dir=folder / "made")
+    return Settings(weights_dir=weights_dir, output_dir=folder / "made", keep_timings=False)
 
 
 def made(

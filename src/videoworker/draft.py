@@ -9,6 +9,7 @@ from videoworker.engine.engine import Engine
 from videoworker.media.file import Content, Finished
 from videoworker.models.sampling import Sampling
 from videoworker.origin import Origin
+from videoworker.planning.work import Work
 from videoworker.request import Mark, Video, VideoRequest
 from videoworker.settings import Settings
 from videoworker.watch import Watch
@@ -30,7 +31,8 @@ class Task:
 @dataclass(frozen=True)
 class Draft:
     """A file that is whole but not marked, at `path`, and what made it: the model that the answer names, its sampling
-    and its seed. `notes` says what differs from the request, as far as the plan knew."""
+    and its seed. `notes` says what differs from the request, as far as the plan knew. `work` is what the job computes,
+    for estimates of others."""
 
     path: Path
     content: Content
@@ -39,6 +41,7 @@ class Draft:
     sampling: Sampling
     seed: int
     notes: tuple[str, ...]
+    work: Work
 
     def report(self, finished: Finished, marked: list[Mark], notes: Sequence[str]) -> Video:
         """What answers say of the file, which is marked now. `notes` are those that came on the way."""

@@ -18,6 +18,7 @@ from videoworker.media.sound_track import add_sound
 from videoworker.origin import COMPOSITE, CREATOR_TOOL, Origin
 from videoworker.planning.plan import needed_sound_model
 from videoworker.planning.sound import plan_sound
+from videoworker.planning.work import sound_work
 from videoworker.watch import Watch
 
 
@@ -31,6 +32,8 @@ def dubbed(task: Task, video: str) -> Draft:
     task.check_size(len(clip.picture) + sound_bytes(clip.duration, clip.container))
     plan = plan_sound(request.audio, model, clip.duration)
     sound, revision = engine.prepare_sound(plan, _footage(clip), watch)
+    work = sound_work(plan, clip.duration)
+    watch.expect(engine.expected(work))
     seed = plan.seed if plan.seed is not None else request.seed
     seed = secrets.randbits(32) if seed is None else seed
     waveform = _heard(engine, sound, clip, seed, watch)
@@ -46,7 +49,7 @@ def dubbed(task: Task, video: str) -> Draft:
         add_sound(path, clip.container, waveform, watch, metadata | marks.tags(task.settings, COMPOSITE))
     origin = Origin(model.name, revision, given=clip.data)
     notes = (*model.checkpoint.notes, *model.reservations)
-    return Draft(path, clip, origin, model.name, plan.sampling, seed, notes)
+    return Draft(path, clip, origin, model.name, plan.sampling, seed, notes, work)
 
 
 def _footage(clip: GivenClip) -> Footage:

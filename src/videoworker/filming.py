@@ -30,11 +30,12 @@ def filmed(task: Task) -> Draft:
     request, engine, watch = task.request, task.engine, task.watch
     plan = make_plan(request, engine.survey(), task.settings.model, task.settings.effort)
     task.check_size(estimated_bytes(_format(request, plan)))
-    if (estimate := engine.expected_seconds(plan)) is not None:
-        _log.info("time expected", model=plan.model.name, minutes=round(estimate / 60, 1))
-        watch.expect(estimate)
     picture = _picture(request, plan, watch)  # a bad one is told before weights are fetched for it
     prepared = engine.prepare(plan, watch)
+    work = engine.work(prepared, request.container)
+    if (expected := engine.expected(work, prepared.plan)) is not None:
+        _log.info("time expected", model=plan.model.name, minutes=round(sum(expected.values()) / 60, 1))
+        watch.expect(expected)
     plan = prepared.plan
     first_frame = None if picture is None else plan.decoded.fill(picture)
     seed = secrets.randbits(32) if request.seed is None else request.seed
@@ -46,10 +47,9 @@ def filmed(task: Task) -> Draft:
     if sound is not None:
         with watch.stage("encode"):
             add_sound(path, request.container, sound, watch)
-    engine.pace.learn(plan, watch.timings)
     models = ", ".join(part.model.name for part in (plan, plan.sound) if part is not None)
     origin = Origin(models, prepared.revision, request.prompt if request.embed_prompt else None)
-    return Draft(path, format, origin, plan.model.name, plan.sampling, seed, plan.notes)
+    return Draft(path, format, origin, plan.model.name, plan.sampling, seed, plan.notes, work)
 
 
 def _film(engine: Engine, prepared: Prepared, clip: Clip, file: VideoFile, watch: Watch) -> NDArray[np.float32] | None:

@@ -42,6 +42,7 @@ def run(job: Mapping[str, Any], request: VideoRequest, watch: Watch, engine: Eng
         result = Result(str(job["id"]), request, video, _seconds(watch), created_at, time.time())
         with watch.stage("deliver"):
             result = destination.deliver(draft.path, result)
+    engine.learn(draft.work, watch.timings)
     return replace(result, timings=_seconds(watch), finished_at=time.time())
 
 

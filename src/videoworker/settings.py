@@ -48,6 +48,11 @@ class Settings(BaseSettings):
         None,
         description="allow: without a GPU the processor runs every model, which can take hours; empty: only small ones",
     )
+    keep_timings: bool = Field(
+        True,
+        description="keep how long jobs took in `timings.json` beside the weights, for estimates after a restart; "
+        "false: in memory alone",
+    )
     effort: Effort | None = Field(
         None, description="computation that is spent on a video if its request does not say; empty: the model's default"
     )

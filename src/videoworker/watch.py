@@ -7,7 +7,7 @@ used on the thread that runs the job, and `report` is called on that thread.
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field
@@ -15,24 +15,28 @@ from dataclasses import dataclass, field
 from videoworker.errors import Code, JobError
 from videoworker.request import Progress, Stage
 
-# Where each stage begins and ends on the way from 0 to 1, without sound. Decoding, encoding and delivery run as one
-# stream.
-_SPANS: dict[Stage, tuple[float, float]] = {
-    "load": (0.0, 0.02),
-    "encode_prompt": (0.02, 0.04),
-    "denoise": (0.04, 0.8),
-    "decode": (0.8, 0.97),
-    "encode": (0.97, 0.98),
-    "deliver": (0.98, 1.0),
+# What each stage takes of a job of which nothing is known, without sound, in their order.
+_SHARES: dict[Stage, float] = {
+    "load": 0.02,
+    "encode_prompt": 0.02,
+    "denoise": 0.76,
+    "decode": 0.17,
+    "sound": 0.0,
+    "encode": 0.01,
+    "deliver": 0.02,
 }
 
+_FIRST_SHARE = 0.05  # of the way: before, it tells nothing of the rest
 _PREVIEW_SECONDS = 1.0  # from one preview to the next: reports are posted about as often
 
 # These two alternate, segment by segment.
 _OF_A_SEGMENT: tuple[Stage, ...] = ("denoise", "decode")
 
-# Of what these two take without sound, this share remains for them with sound.
-_PICTURE_SHARE = 0.7
+# If nothing is known of a sound, it takes this share of what these two would take without it.
+_SOUND_SHARE = 0.3
+
+# An estimate may be wrong by so much. What would be done in time then is tried.
+_DOUBT = 0.2
 
 
 @dataclass
@@ -46,8 +50,9 @@ class _State:
     started: float
     cancel: threading.Event = field(default_factory=threading.Event)
     fraction: float = 0.0
+    shares: dict[Stage, float] = field(default_factory=_SHARES.copy)
     expected: float | None = None
-    picture_share: float = 1.0
+    began: float = 0.0
     has_previews: bool = False
     preview: str | None = None
     previewed: float = -math.inf
@@ -119,13 +124,35 @@ class Watch:
         """From the next report on, the preview is this one, a data URI of a few kilobytes, or none."""
         self._state.preview, self._state.previewed = preview, self.elapsed
 
+    def expect(self, expected: Mapping[Stage, float] | None) -> None:
+        """What is known of the seconds that each stage will still take; None: nothing. Raises `JobError` if a job that
+        takes so long would not be done in time."""
+        if expected is None or not (seconds := sum(expected.values())):
+            return
+        state, elapsed = self._state, self.elapsed
+        if elapsed + seconds * (1 - _DOUBT) > state.time_limit:
+            raise JobError(
+                Code.GENERATION_TIMEOUT,
+                f"The video would take about {elapsed + seconds:.0f} seconds ({(elapsed + seconds) / 60:.0f} minutes); "
+                f"the time limit is {state.time_limit:g} seconds. Ask for fewer frames, fewer "
+                "steps or a smaller size, or raise the limit: the job's policy.executionTimeout, or the worker's JOB_TIMEOUT_SECONDS.",
+            )
+        state.expected, state.began = seconds, elapsed
+        state.shares = {stage: expected.get(stage, 0.0) for stage in _SHARES}
+        # Pictures are encoded as they are decoded.
+        state.shares["decode"] += state.shares["encode"]
+        state.shares["encode"] = 0.0
+
     def expect_sound(self) -> None:
         """The picture's steps leave room for those of a sound."""
-        self._state.picture_share = _PICTURE_SHARE
+        shares = self._state.shares
+        if not shares["sound"]:
+            shares["sound"] = _SOUND_SHARE * sum(shares[stage] for stage in _OF_A_SEGMENT)
+            shares.update({stage: (1 - _SOUND_SHARE) * shares[stage] for stage in _OF_A_SEGMENT})
 
     def expect_sound_alone(self) -> None:
         """There are no steps of a picture."""
-        self._state.picture_share = 0.0
+        self._state.shares |= {"denoise": 0.0, "decode": 0.0, "sound": 1.0}
 
     def sound(self) -> "Watch":
         """This watch, for the sound: what it reports is of the stage "sound"."""
@@ -141,20 +168,6 @@ class Watch:
         if self.elapsed > state.time_limit:
             raise JobError(
                 Code.GENERATION_TIMEOUT, f"Video generation exceeded time limit ({state.time_limit:g} seconds)"
-            )
-
-    def expect(self, seconds: float) -> None:
-        """The job will take so much longer, which is what reports say until there are steps to go by. Raises `JobError`
-        if it would not be done in time."""
-        limit = self._state.time_limit
-        self._state.expected = self.elapsed + seconds
-        if self.elapsed + seconds > limit:
-            raise JobError(
-                Code.GENERATION_TIMEOUT,
-                f"The video would take about {self.elapsed + seconds:.0f} seconds "
-                f"({(self.elapsed + seconds) / 60:.0f} minutes); the time limit is {limit:g} "
-                "seconds. Ask for fewer frames, fewer steps or a smaller size, or raise the limit: the job's "
-                "policy.executionTimeout, or the worker's JOB_TIMEOUT_SECONDS.",
             )
 
     def note(self, text: str) -> None:
@@ -181,20 +194,28 @@ class Watch:
         state, (start, end) = self._state, self._span(stage)
         state.fraction = max(state.fraction, start + (end - start) * step / max(steps, 1))
         elapsed = self.elapsed
-        remaining = None if state.expected is None else max(state.expected - elapsed, 0.0)
-        if state.fraction > 0.05:
-            remaining = elapsed * (1 - state.fraction) / state.fraction
+        remaining = self._remaining(elapsed)
         state.report(Progress(state.job_id, stage, step, steps, state.fraction, elapsed, remaining, state.preview))
         self.check()
 
+    def _remaining(self, elapsed: float) -> float | None:
+        """Seconds, by the way so far once there is some, before that by what was expected. What was done before there
+        were expectations, such as fetching weights, is no part of the way."""
+        fraction, expected, so_far = self._state.fraction, self._state.expected, elapsed - self._state.began
+        if fraction > _FIRST_SHARE:
+            return so_far * (1 - fraction) / fraction
+        return None if expected is None else max(expected - so_far, 0.0)
+
     def _span(self, stage: Stage) -> tuple[float, float]:
-        begin, over = _SPANS[_OF_A_SEGMENT[0]][0], _SPANS[_OF_A_SEGMENT[1]][1]
-        share = self._state.picture_share
-        if stage == "sound":
-            return begin + (over - begin) * share, over
-        start, end = _SPANS[stage]
+        """Where the stage, of this segment, begins and ends on the way from 0 to 1."""
+        shares, names = self._state.shares, list(_SHARES)
+        whole = sum(shares.values())
+        start = sum(shares[name] for name in names[: names.index(stage)]) / whole
+        share = shares[stage] / whole
         if stage not in _OF_A_SEGMENT:
-            return start, end
+            return start, start + share
         index, count = self._segment
-        offset = begin + index * (over - begin) * share / count
-        return offset + (start - begin) * share / count, offset + (end - begin) * share / count
+        first = sum(shares[name] for name in names[: names.index(_OF_A_SEGMENT[0])]) / whole
+        of_all = sum(shares[name] for name in _OF_A_SEGMENT) / whole
+        start = first + (index * of_all + start - first) / count
+        return start, start + share / count

@@ -3,12 +3,15 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from builder.tiny import mochi
 from tests.forks import Forks
+from videoworker.engine.hardware import Hardware
+from videoworker.engine.timings import Timings
 from videoworker.models.cogvideox import COGVIDEOX_1_5_5B, COGVIDEOX_5B
 from videoworker.models.hunyuanvideo import HUNYUANVIDEO
 from videoworker.models.hunyuanvideo_1_5 import (
@@ -18,12 +21,15 @@ from videoworker.models.hunyuanvideo_1_5 import (
     SR_1080P,
 )
 from videoworker.models.mochi import MOCHI
+from videoworker.models.sketch import SKETCH
 from videoworker.models.sound_model import Part
 from videoworker.models.video_model import VideoModel
 from videoworker.planning.memory import GIB
-from videoworker.planning.placement import ladder
+from videoworker.planning.pace import measured
+from videoworker.planning.placement import Placement, ladder
 from videoworker.planning.plan import plan_clip
 from videoworker.planning.published_seconds import estimates
+from videoworker.planning.work import video_work
 from videoworker.request import VideoRequest
 
 HUNYUANVIDEO_JOB = json.dumps({"prompt": "a cat", "model": "hunyuanvideo"})
@@ -32,7 +38,7 @@ HUNYUANVIDEO_JOB = json.dumps({"prompt": "a cat", "model": "hunyuanvideo"})
 @pytest.fixture
 def estimate(tmp_path: Path, forks: Forks) -> Callable[..., str]:
     def printed(*arguments: str, placement: str = "") -> str:
-        places = {"WEIGHTS_DIR": str(tmp_path), "NETWORK_VOLUME": str(tmp_path / "none")}
+        places = {"WEIGHTS_DIR": str(tmp_path), "NETWORK_VOLUME": str(tmp_path / "none"), "KEEP_TIMINGS": "true"}
         done = forks.run_command(tmp_path, "estimate", *arguments, PLACEMENT=placement, **places)
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -73,6 +79,19 @@ def test_a_clip_that_is_brought_to_a_larger_size(estimate: Callable[..., str], m
     assert re.search(rf"^placement  \w+ \({memory}.0 GiB are free\)$", printed, re.MULTILINE)
 
 
+def test_what_jobs_took_here(tmp_path: Path, estimate: Callable[..., str]) -> None:
+    """It takes the place of what is published."""
+    job = {"prompt": "a cat", "model": "sketch"}
+    assert "seconds    about 6 on two CPU cores with this worker" in estimate(json.dumps(job))
+    request = VideoRequest(api="native", prompt="a cat", num_inference_steps=10)
+    done = video_work(plan_clip(request, SKETCH), "mp4", Placement.RESIDENT)
+    Timings(tmp_path / "timings.json", Hardware().name).add(measured(done, {"denoise": 30.0, "decode": 5.0}))
+    printed = estimate(json.dumps(job))
+    if not Hardware().is_gpu:
+        assert "seconds    about 65.0 here, as the last jobs took (denoise 60.0, decode 5.0)" in printed
+        assert "here" not in estimate(json.dumps(job), "--memory", "80")  # that is another machine
+
+
 def test_too_little_memory_is_told_with_both_numbers(estimate: Callable[..., str]) -> None:
     printed = estimate(HUNYUANVIDEO_JOB, "--memory", "10")
     leanest = re.findall(r"^  fp8 +([\d.]+) GiB$", printed, re.MULTILINE)[0]
@@ -109,8 +128,8 @@ def test_the_default_clip_takes_what_is_published(model: VideoModel, published: 
 
 def test_figures_of_several_programs() -> None:
     """The clip that was measured takes what was measured. What is larger takes at least as much more."""
-    measured = VideoRequest(api="native", prompt="a cat", width=832, height=480)
-    found = estimates(plan_clip(measured, HUNYUANVIDEO_1_5_480P_T2V))
+    asked = VideoRequest(api="native", prompt="a cat", width=832, height=480)
+    found = estimates(plan_clip(asked, HUNYUANVIDEO_1_5_480P_T2V))
     assert [str(one) for one in found] == [
         "about 1136 on an H200 with diffusers",
         "about 259 on an H200 with vLLM-Omni",
@@ -120,8 +139,10 @@ def test_figures_of_several_programs() -> None:
         "at least 2621 on an H200 with diffusers",
         "at least 599 on an H200 with vLLM-Omni",
     ]
-    distilled = estimates(plan_clip(measured, HUNYUANVIDEO_1_5_480P_T2V_DISTILLED))
+    distilled = estimates(plan_clip(asked, HUNYUANVIDEO_1_5_480P_T2V_DISTILLED))
     assert distilled[0].seconds == pytest.approx(1135.7 / 2)  # it needs no guidance
+    short = replace(asked, num_frames=33, num_inference_steps=30)
+    assert [one.seconds for one in estimates(plan_clip(short, HUNYUANVIDEO_1_5_480P_T2V))] == pytest.approx([87, 29.9])
 
 
 def test_seconds_grow_with_the_work() -> None:

@@ -68,6 +68,16 @@ def test_whole_job(start: Start, worker: FakeWorker) -> None:
     assert gateway.get(done["video_url"]).content == VIDEO
 
 
+def test_estimate(start: Start, worker: FakeWorker) -> None:
+    """By what the last job took, whichever model made it."""
+    gateway = start("hunyuanvideo")
+    made = generate(gateway, num_inference_steps=10)
+    worker.finish(worker.take())
+    eventually(lambda: gateway.get(f"/api/videos/{made}.mp4").raise_for_status())
+    asked = generate(gateway, num_inference_steps=20)
+    assert gateway.get(f"/api/status/{asked}").json()["estimated_time"] == 20  # 18 of denoising, and 2 of decoding
+
+
 def test_video(gateway: GatewayHere, worker: FakeWorker) -> None:
     """GET, HEAD, ranges and conditions."""
     job_id = generate(gateway)

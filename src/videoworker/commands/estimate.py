@@ -1,7 +1,7 @@
 """`videoworker estimate`: the memory and the time that a job would take, before it is run."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -33,6 +33,8 @@ from videoworker.planning.plan import Plan, make_plan, needed_sound_model
 from videoworker.planning.processor_seconds import processor_seconds
 from videoworker.planning.published_seconds import estimates
 from videoworker.planning.sound import SoundPlan, plan_sound, room_for
+from videoworker.planning.work import video_work
+from videoworker.request import Stage
 from videoworker.settings import Settings, settings
 from videoworker.weights.places import locate
 
@@ -53,6 +55,7 @@ def estimate(
     request = apis.select(job_input, current.api).parse(job_input)
 
     from videoworker.engine.hardware import Hardware  # torch takes a second to import, and other commands do without
+    from videoworker.engine.timings import Timings, timings_file
 
     hardware = Hardware(cpu_for_all=current.cpu == "allow")
     on_cpu = memory is None and hardware.runs_all and not hardware.is_gpu
@@ -76,11 +79,17 @@ def estimate(
     room = _Room(free, on_processor(allowed(plan)) if on_cpu else allowed(plan), "memory" if on_cpu else "GPU memory")
     listed = ladder(plan.model.checkpoint) if plan.super_resolution is None else LADDER
     listed = ON_PROCESSOR if on_cpu else listed
-    seconds = _seconds_here(plan, hardware.layer_flops) if on_cpu and plan.model.needs_gpu else _seconds(plan)
+    taken, expected = _taken(plan, weights, room, current), None
+    if memory is None or hardware.is_gpu:
+        work = video_work(plan, request.container, taken)
+        expected = Timings(timings_file(current), hardware.name).pace.expected(work)
+    seconds = _seconds(plan, expected)
+    if expected is None and on_cpu and plan.model.needs_gpu:
+        seconds = _seconds_here(plan, hardware.layer_flops)
     for line in (*_needs(plan, weights, source, listed), *_placement(plan, weights, room, current), *seconds):
         typer.echo(line)
     if plan.sound is not None:
-        for line in _sound(plan.sound, _video_bytes(plan, weights, room, current), free):
+        for line in _sound(plan.sound, needed(weights, activations(plan), taken), free):
             typer.echo(line)
     elif request.audio is not None:
         typer.echo("sound      none: a GPU makes it; --memory says how many GiB are free on one")
@@ -167,15 +176,14 @@ def _files(plan: Plan, left: int) -> Iterator[str]:
     yield f"files      {read / GIB:.1f} GiB of the transformer, which {again}"
 
 
-def _video_bytes(plan: Plan, weights: WeightBytes, room: _Room, current: Settings) -> int:
-    """What the video model needs, with the placement that is taken."""
-    beside = activations(plan)
+def _taken(plan: Plan, weights: WeightBytes, room: _Room, current: Settings) -> Placement:
+    """The placement that is taken; the leanest if there is room for none."""
     if current.placement is not None:
-        return needed(weights, beside, Placement(current.placement))
+        return Placement(current.placement)
     try:
-        return needed(weights, beside, room.best(plan, weights))
+        return room.best(plan, weights)
     except JobError:
-        return needed(weights, beside, room.among[-1])
+        return room.among[-1]
 
 
 def _sound(sound: SoundPlan, video: int, free: int | None) -> Iterator[str]:
@@ -192,7 +200,12 @@ def _sound(sound: SoundPlan, video: int, free: int | None) -> Iterator[str]:
         yield f"room       none: {error.message}"
 
 
-def _seconds(plan: Plan) -> Iterator[str]:
+def _seconds(plan: Plan, expected: Mapping[Stage, float] | None) -> Iterator[str]:
+    """`expected`: by stage, as jobs took here; None if that is not known, and what is published must do."""
+    if expected is not None:
+        stages = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in expected.items())
+        yield f"seconds    about {sum(expected.values()):.1f} here, as the last jobs took ({stages})"
+        return
     if not plan.model.figures:
         yield "seconds    not known: nobody has published them for this model"
     for estimate in estimates(plan):

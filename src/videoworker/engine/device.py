@@ -64,7 +64,7 @@ class Device(Hardware):
         freed first. Raises `JobError`: MODEL_NOT_LOADED if the files cannot be read, or the watch's, which is checked
         with every tensor. Nothing lies here then.
         """
-        if self.loaded is not None and self._serves(self.loaded, model, placement):
+        if self.loaded is not None and self.placed(model.checkpoint, placement):
             return self.loaded
         self.drop()
         self.placement, self._is_used = placement, True
@@ -82,9 +82,11 @@ class Device(Hardware):
         )
         return self.loaded
 
-    @staticmethod
-    def _serves(loaded: Loaded[Any, Any], model: VideoModel, placement: Placement) -> bool:
-        return loaded.checkpoint.has(model.checkpoint) and loaded.placement.serves(placement)
+    def placed(self, checkpoint: Checkpoint, wanted: Placement) -> Placement | None:
+        """Where the checkpoint's networks lie, if what asks for `wanted` can be made with them as they do."""
+        loaded = self.loaded
+        is_there = loaded is not None and loaded.checkpoint.has(checkpoint) and loaded.placement.serves(wanted)
+        return loaded.placement if loaded is not None and is_there else None
 
     def drop(self) -> None:
         """Frees what lies here, also what a load left that was given up."""

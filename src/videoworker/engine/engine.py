@@ -14,6 +14,7 @@ from videoworker.canvas import Frames, Picture
 from videoworker.engine.clip import Clip, Making, segment_frames
 from videoworker.engine.device import Device, Loaded
 from videoworker.engine.sounds import Sounds, SoundTask
+from videoworker.engine.timings import Timings, timings_file
 from videoworker.errors import Code, FieldProblem, JobError
 from videoworker.families.sound_family import Footage
 from videoworker.models.checkpoint import Checkpoint
@@ -22,7 +23,7 @@ from videoworker.models.upscaler import Upscaler
 from videoworker.models.video_model import VideoModel
 from videoworker.planning.machine import Machine, without_gpu
 from videoworker.planning.memory import GIB
-from videoworker.planning.pace import Pace
+from videoworker.planning.pace import measured
 from videoworker.planning.placement import (
     LADDER,
     Placement,
@@ -38,10 +39,12 @@ from videoworker.planning.placement import (
 from videoworker.planning.plan import Plan
 from videoworker.planning.processor_seconds import processor_seconds
 from videoworker.planning.sound import SoundPlan
+from videoworker.planning.work import Work, video_work
+from videoworker.request import Container, Stage
 from videoworker.sampling.seeds import seeded_generator
 from videoworker.settings import Settings
 from videoworker.watch import Watch
-from videoworker.weights.find import LocalCheckpoints
+from videoworker.weights.find import FETCHED, LocalCheckpoints
 from videoworker.weights.places import size
 from videoworker.weights.revision import revision
 
@@ -79,13 +82,12 @@ class Prepared:
 
 
 class Engine:
-    """Makes frames. `pace` knows how long jobs have taken on this device. `sounds` makes the sound of a video whose
-    frames were made."""
+    """Makes frames. `sounds` makes the sound of a video whose frames were made."""
 
     def __init__(self, settings: Settings) -> None:
-        self.pace = Pace()
         self._settings = settings
         self._device = Device(cpu_for_all=settings.cpu == "allow")
+        self._timings = Timings(timings_file(settings), self._device.name)
         self.sounds = Sounds(self._device)
         self._local = LocalCheckpoints(settings)
         self._sources: dict[Checkpoint, Source] = {}  # as they were when the checkpoints were last checked
@@ -109,14 +111,6 @@ class Engine:
         """The names of the models that jobs get here: the one of the setting MODEL, or all that can be used."""
         return [self._settings.model] if self._settings.model else self.survey().usable()
 
-    def expected_seconds(self, plan: Plan) -> float | None:
-        """Seconds that a plan will take: by what was made here, else, for what would run faster on a GPU, by what the
-        processor can do. None if neither is known."""
-        if (seconds := self.pace.estimate(plan)) is not None or self._device.is_gpu or not plan.model.needs_gpu:
-            return seconds
-        stages = processor_seconds(plan, self._device.layer_flops)
-        return None if stages is None else sum(stages.values())
-
     def load(self, model: VideoModel | SoundModel, watch: Watch) -> None:
         """Puts a variant's weights on the device before the first job.
 
@@ -131,6 +125,28 @@ class Engine:
             larger, _ = self._bring_upscaler(model.upscaler, watch)
         source = self._whole(model, larger, watch)
         self._use(model, source, self._first_placement(model, source), watch)
+
+    def work(self, prepared: Prepared, container: Container) -> Work:
+        """What a job with this plan computes here. Weights that were fetched for it do not count: the next job that
+        loads them has them."""
+        model = prepared.plan.model
+        wanted = prepared.placements[model.checkpoint]
+        if (placed := self._device.placed(prepared.sources[model.checkpoint].checkpoint, wanted)) is not None:
+            return video_work(prepared.plan, container, placed)
+        found = self._local.locate(model.checkpoint)
+        return video_work(prepared.plan, container, wanted, loads=found is not None and found.place != FETCHED)
+
+    def expected(self, work: Work, plan: Plan | None = None) -> dict[Stage, float] | None:
+        """Seconds by stage, by what jobs have taken on this kind of device; else, if the work is of a `plan` that would
+        run faster on a GPU, by what the processor can do. None if neither is known."""
+        known = self._timings.pace.expected(work)
+        if known is not None or plan is None or self._device.is_gpu or not plan.model.needs_gpu:
+            return known
+        return processor_seconds(plan, self._device.layer_flops)
+
+    def learn(self, work: Work, timings: Mapping[str, float]) -> None:
+        """Learns what a job took: seconds by stage."""
+        self._timings.add(measured(work, timings))
 
     def prepare(self, plan: Plan, watch: Watch) -> Prepared:
         """Brings all checkpoints that a plan needs to this machine, before minutes are spent on its first segment. If

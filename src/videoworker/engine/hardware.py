@@ -1,5 +1,7 @@
-"""The hardware that networks compute on: what it can, and what it has room for."""
+"""The hardware that networks compute on: what it is, what it can, and what it has room for."""
 
+import platform
+import re
 import time
 from collections.abc import Mapping
 from functools import cached_property
@@ -36,6 +38,13 @@ class Hardware:
     def memory(self) -> str:
         """What its memory is called."""
         return "GPU memory" if self.is_gpu else "memory"
+
+    @property
+    def name(self) -> str:
+        """Devices of the same name take the same time: that of the GPU, or of the processor with its threads."""
+        if self.device.type == "cuda":
+            return torch.cuda.get_device_name(self.device)
+        return f"{_processor()}, {torch.get_num_threads()} threads"
 
     @property
     def free_bytes(self) -> int:
@@ -88,6 +97,13 @@ class Hardware:
         if self.device.type == "cuda" or component.dtype == "float32":
             return component.dtype
         return "bfloat16" if _computes_in_16_bits() else "float32"
+
+
+def _processor() -> str:
+    """As Linux calls it; elsewhere its architecture."""
+    described = Path("/proc/cpuinfo")
+    names = re.findall(r"^model name\s*: (.+)$", described.read_text(), re.MULTILINE) if described.is_file() else []
+    return names[0] if names else platform.machine()
 
 
 def _computes_in_16_bits() -> bool:

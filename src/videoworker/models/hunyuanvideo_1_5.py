@@ -12,6 +12,17 @@ from videoworker.models.upscaler import Upscaler
 from videoworker.models.video_model import Figure, Flops, VideoModel
 
 _FIGURE = Figure(1135.7, "an H200", "diffusers", "vllm-project/vllm-omni#1516", 832, 480, 121, 50, passes=2)
+_SHORT = replace(_FIGURE, seconds=87.0, num_frames=33, steps=30)
+_FIGURES = (
+    _FIGURE,
+    replace(_FIGURE, seconds=259.4, program="vLLM-Omni"),
+    _SHORT,
+    replace(_SHORT, seconds=29.9, program="vLLM-Omni"),
+)
+# At most, with 8 to 12 steps. That of the most steps is the least for one step.
+_STEP_DISTILLED_FIGURE = Figure(
+    75, "an RTX 4090", "its authors' program", "Tencent-Hunyuan/HunyuanVideo-1.5", 848, 480, 121, 12, passes=1
+)
 _TEXT_TO_VIDEO, _IMAGE_TO_VIDEO = "HunyuanVideo15Pipeline", "HunyuanVideo15ImageToVideoPipeline"
 
 _TEXT_ENCODER = Component(
@@ -134,7 +145,7 @@ HUNYUANVIDEO_1_5 = VideoModel(
     continued_by="720p-i2v",
     upscaler=SR_1080P,
     takes_flow_shift=True,
-    figures=(_FIGURE, replace(_FIGURE, seconds=259.4, program="vLLM-Omni")),
+    figures=_FIGURES,
     # 54 blocks of 2048 channels: 12 multiplications of their square, and of attention two for each pair and channel.
     # Those of decoding were counted at 480x368.
     flops=Flops(token=54 * 24 * 2048**2, pair=54 * 4 * 2048, pixel=2.5e7),
@@ -193,6 +204,7 @@ HUNYUANVIDEO_1_5_480P_I2V_STEP_DISTILLED = replace(
         components=_STEP_DISTILLED_COMPONENTS,
     ),
     default_steps=8,
+    figures=(_STEP_DISTILLED_FIGURE, *_FIGURES),
     step_distilled=True,
 )
 

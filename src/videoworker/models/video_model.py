@@ -25,6 +25,11 @@ class Figure:
     steps: int
     passes: int
 
+    @property
+    def pixels(self) -> int:
+        """Those of all frames."""
+        return self.width * self.height * self.num_frames
+
 
 @dataclass(frozen=True)
 class Flops:

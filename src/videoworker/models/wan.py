@@ -8,7 +8,7 @@ configurations' parameters.
 from dataclasses import replace
 
 from videoworker.models.checkpoint import Checkpoint, Component, PublishedFiles, Role
-from videoworker.models.video_model import VideoModel
+from videoworker.models.video_model import Figure, VideoModel
 
 _FLOAT32_PARTS = ("time_embedder", "scale_shift_table", "norm2")  # diffusers' `WanTransformer3DModel` keeps them so
 _TRANSFORMER = Component(
@@ -51,6 +51,7 @@ WAN = VideoModel(
     frame_step=4,
     min_frames=5,
     max_frames=121,
+    figures=(Figure(57.5, "a Blackwell GPU", "Unsloth", "unslothai/unsloth#10729", 1280, 704, 121, 50, passes=2),),
     default_width=1280,
     default_height=704,
     default_frames=121,

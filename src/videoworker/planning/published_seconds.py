@@ -1,5 +1,7 @@
 """How long a clip takes by published figures: an estimate before anything is measured here."""
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from videoworker.models.video_model import Figure
@@ -21,17 +23,30 @@ class Estimate:
 
 
 def estimates(plan: Plan) -> tuple[Estimate, ...]:
-    """One for each figure of the plan's model.
+    """One for each device and program that there are figures of the plan's model with: by the figure whose clip is
+    nearest in size.
 
     Time is taken to grow with pixels, frames and predictions. Attention grows faster. So a smaller clip takes less
     than estimated, and a larger one more.
     """
-    return tuple(_estimate(plan, figure) for figure in plan.model.figures)
+    figures: dict[tuple[str, str], list[Figure]] = {}
+    for figure in plan.model.figures:
+        figures.setdefault((figure.device, figure.program), []).append(figure)
+    return tuple(_estimate(plan, _nearest(alike, _longest(plan))) for alike in figures.values())
+
+
+def _nearest(figures: Iterable[Figure], pixels: int) -> Figure:
+    return min(figures, key=lambda figure: abs(math.log(figure.pixels / pixels)))
+
+
+def _longest(plan: Plan) -> int:
+    """Pixels of the longest segment: what the denoiser has before it at once."""
+    area = max(canvas.native_width * canvas.native_height for canvas, _ in plan.courses)
+    return area * max(segment.num_frames for segment in plan.segments)
 
 
 def _estimate(plan: Plan, figure: Figure) -> Estimate:
     areas = [(canvas.native_width * canvas.native_height, sampling.predictions) for canvas, sampling in plan.courses]
     predicted = sum(segment.num_frames for segment in plan.segments) * sum(area * count for area, count in areas)
-    measured = figure.width * figure.height * figure.num_frames
-    longest = max(area for area, _ in areas) * max(segment.num_frames for segment in plan.segments)
-    return Estimate(figure.seconds * predicted / (measured * figure.steps * figure.passes), longest > measured, figure)
+    work = predicted / (figure.pixels * figure.steps * figure.passes)
+    return Estimate(figure.seconds * work, _longest(plan) > figure.pixels, figure)

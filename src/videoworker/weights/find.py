@@ -11,6 +11,8 @@ from videoworker.weights.places import Found, locate
 from videoworker.weights.revision import commit
 from videoworker.weights.verify import verify
 
+FETCHED = "the hub"  # the place of what was not on this machine before
+
 _log = structlog.get_logger()
 
 
@@ -34,7 +36,7 @@ class LocalCheckpoints:
         if found is None and self._settings.allow_download:
             is_accepted = self._settings.accept_tencent_license
             folder = fetch_watched(checkpoint, self._settings.weights_dir, watch, is_accepted)
-            found = self._located[checkpoint] = Found("the hub", folder)
+            found = self._located[checkpoint] = Found(FETCHED, folder)
         if found is None:
             raise JobError(Code.MODEL_NOT_LOADED, checkpoint.absence)
         _log.info(

@@ -2,17 +2,15 @@
 
 from dataclasses import dataclass, replace
 
+from videoworker.gateway.estimates import plan_of
 from videoworker.gateway.service import Service
-from videoworker.planning.machine import Machine
 from videoworker.planning.memory import GIB, RESERVE
 from videoworker.planning.placement import LADDER, Placement, activations, declared_bytes, needed
-from videoworker.planning.plan import Plan, make_plan
+from videoworker.planning.plan import Plan
 from videoworker.planning.published_seconds import estimates
 from videoworker.request import VideoRequest
 
-# The gateway does not see what the workers have. It takes them to have each model's first variant, and a GPU. Of
-# super-resolution it says both.
-_WORKER = Machine(is_installed=lambda _: True, may_fetch=True, has_gpu=True)
+# A worker may have the weights for super-resolution or not. The page says both.
 _SCALED = "Scaled up by super-resolution if the worker has its weights, else with a Lanczos filter."
 
 
@@ -39,7 +37,7 @@ async def estimate(service: Service, request: VideoRequest) -> Estimate:
     model = service.served_model or request.model
     if model is None:
         return Estimate(seconds, source)
-    plan = make_plan(request, _WORKER, model)
+    plan = plan_of(request, model)
     if (larger := plan.super_resolution) is not None:
         notes = tuple(_SCALED if note == larger.note else note for note in plan.notes)
         plan = replace(plan, super_resolution=None, notes=notes)
