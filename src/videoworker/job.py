@@ -32,7 +32,7 @@ def run(job: Mapping[str, Any], request: VideoRequest, watch: Watch, engine: Eng
         with watch.stage("encode"):
             marked = marks.mark(draft.path, draft.origin, settings, watch)
             finished = Finished.at(draft.path)
-        check_plays(draft.path, draft.content, watch)
+            check_plays(draft.path, draft.content, watch)
         watch.step("encode", 1, 1)
         _check_size(finished.file_size, settings.max_output_bytes or request.max_file_size)
         destination.check_size(finished.file_size)
