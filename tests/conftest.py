@@ -1,7 +1,7 @@
 """What holds for every test.
 
-None finds weights in the Hugging Face cache of whoever runs it. None has a deadline, since machines differ. Each
-process of tests computes on one core.
+None finds weights in the Hugging Face cache of whoever runs it, nor keeps timings beside the repository's. None has a
+deadline, since machines differ. Each process of tests computes on one core.
 """
 
 import gc
@@ -71,6 +71,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     os.environ["OMP_NUM_THREADS"] = "1"  # of torch, which is imported later, and of the processes that tests start
+    os.environ["KEEP_TIMINGS"] = "false"
     gc.disable()  # what is imported stays
     folder = tempfile.TemporaryDirectory()
     config.add_cleanup(folder.cleanup)

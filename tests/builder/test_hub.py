@@ -345,7 +345,7 @@ def test_each_job_of_the_hub_becomes_a_video(tmp_path: Path, monkeypatch: pytest
     """By the real handler on the shipped model. Its own limit ends a job that takes longer than the test allows."""
     for pair in hub_tests().config.env:
         monkeypatch.setenv(pair.key, pair.value)
-    settings = Settings(output_dir=tmp_path, delivery="inline")
+    settings = Settings(output_dir=tmp_path, delivery="inline", keep_timings=False)
     engine = Engine(settings)
     engine.load(engine.survey().variant_for(settings.model or ""), Watch("start", lambda _: None, float("inf")))
     handler = Handler(settings, partial(job.run, engine=engine, settings=settings))

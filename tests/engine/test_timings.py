@@ -85,7 +85,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 def test_where_it_lies(tmp_path: Path) -> None:
     """On the network volume, which outlives a container, if there is one with weights."""
-    settings = Settings(weights_dir=tmp_path / "here", network_volume=tmp_path / "volume")
+    settings = Settings(weights_dir=tmp_path / "here", network_volume=tmp_path / "volume", keep_timings=True)
     assert timings_file(settings) == tmp_path / "here" / "timings.json"
     (tmp_path / "volume" / "weights").mkdir(parents=True)
     assert timings_file(settings) == tmp_path / "volume" / "weights" / "timings.json"
