@@ -134,8 +134,8 @@ class Watch:
             raise JobError(
                 Code.GENERATION_TIMEOUT,
                 f"The video would take about {elapsed + seconds:.0f} seconds ({(elapsed + seconds) / 60:.0f} minutes); "
-                f"the time limit is {state.time_limit:g} seconds. Ask for fewer frames, fewer "
-                "steps or a smaller size, or raise the limit: the job's policy.executionTimeout, or the worker's JOB_TIMEOUT_SECONDS.",
+                f"the time limit is {state.time_limit:g} seconds. Ask for fewer frames, fewer steps or a smaller size, "
+                "or raise the limit: the job's policy.executionTimeout, or the worker's JOB_TIMEOUT_SECONDS.",
             )
         state.expected, state.began = seconds, elapsed
         state.shares = {stage: expected.get(stage, 0.0) for stage in _SHARES}
