@@ -21,6 +21,7 @@ from builder.declared import FIRST_OF_FAMILY
 from videoworker.families import family as family_called
 from videoworker.models import VARIANTS
 from videoworker.models.checkpoint import Role
+from videoworker.models.piece import LEAST, Piece
 from videoworker.models.sampling import Sampling
 from videoworker.models.video_model import VideoModel
 from videoworker.planning.memory import GIB
@@ -29,14 +30,20 @@ from videoworker.sampling.latent_space import Shape
 from videoworker.sampling.reader import Reader, Tensors
 from videoworker.watch import Watch
 
+_FURTHER = 2  # latent frames, by which a larger piece is compared with the least
+
 
 @dataclass(frozen=True)
 class Counted:
-    """Bytes beside the weights at the worst moment of a step and of decoding, and those of the denoiser's weights."""
+    """Bytes beside the weights at the worst moment of a step and of decoding in the least pieces, and those of the
+    denoiser's weights. `further` are those of each further latent frame that is decoded at once, `picture` those of a
+    whole picture instead of tiles; 0 if the model has none such."""
 
     denoise: int
     decode: int
     denoiser: int
+    further: int
+    picture: int
 
 
 @dataclass(frozen=True)
@@ -96,12 +103,23 @@ def count(model: VideoModel) -> Counted:
             inputs = Inputs(noise, prompts, known, sampling, generator, first)
             with Count() as denoising:
                 latents = denoise(family.start(networks, inputs), watch)
-            with Count() as decoding:
-                for _ in family.decode(networks, latents, generator, watch):
-                    pass
+
+            def decoding(latents: torch.Tensor, piece: Piece) -> int:
+                with Count() as counted:
+                    for _ in family.decode(networks, latents, generator, watch, piece):
+                        pass
+                peak: int = counted.peak
+                return peak
+
+            decode, further, picture = decoding(latents, LEAST), 0, 0
+            if model.decode_latent_bytes:
+                few = latents[:, : 3 * _FURTHER]
+                further = (decoding(few, Piece(1 + _FURTHER)) - decoding(few, LEAST)) // _FURTHER
+            if model.decode_picture_bytes:
+                picture = decoding(latents, Piece(whole_picture=True))
             denoisers = [getattr(networks, name) for name, one in components.items() if one.role is Role.DENOISER]
             weights = sum(weight.nbytes for denoiser in denoisers for weight in denoiser.parameters())
-    return Counted(denoising.peak, decoding.peak, weights)
+    return Counted(denoising.peak, decode, weights, further, picture)
 
 
 def main(
@@ -109,8 +127,12 @@ def main(
 ) -> None:
     """Prints a row for each model: GiB of denoising and of decoding, and the bytes per pixel that its file declares for
     them, beside those that were counted."""
-    print("| model | default clip | denoise, GiB | bytes per pixel | decode, GiB | bytes per pixel decoded at once |")
-    print("|---|---|---|---|---|---|")
+    print(
+        "| model | default clip | denoise, GiB | bytes per pixel | decode, GiB | bytes per pixel decoded at once |",
+        end="",
+    )
+    print(" each further latent | whole picture |")
+    print("|---|---|---|---|---|---|---|---|")
     for model in counted_models():
         if model.family in (family or FIRST_OF_FAMILY):
             counted, pixels = count(model), model.default_width * model.default_height
@@ -123,6 +145,13 @@ def main(
                 f"{per_clip:.0f}, declared {model.denoise_bytes:g}",
                 f"{counted.decode / GIB:.1f}",
                 f"{per_frame:.0f}, declared {model.decode_bytes:g}",
+                *(
+                    f"{bytes_counted / pixels:.0f}, declared {declared:g}" if declared else "-"
+                    for bytes_counted, declared in (
+                        (counted.further, model.decode_latent_bytes),
+                        (counted.picture, model.decode_picture_bytes),
+                    )
+                ),
             ]
             print(f"| {' | '.join(cells)} |", flush=True)
 

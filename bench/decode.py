@@ -1,8 +1,13 @@
-"""Memory and time of decoding clips of several lengths, ours and diffusers' own: `python -m bench.decode`.
+"""Memory and time of decoding clips, ours with little and with ample memory and diffusers' own whole decode:
+`python -m bench.decode`.
+
+With little memory a clip is decoded in the least pieces. With ample memory the pieces are those that planning chooses
+if `--memory` GiB of a GPU are left beside the weights.
 
 Latents are noise and networks are this project's small checkpoints: every layer of the real ones, with few channels, in
-float32 on the CPU. Each decode runs in a process of its own. Its memory is the most that the process held at any time,
-less what it held just before. Sizes and lengths are rounded up to those that the model makes.
+float32 on the CPU. The three run in turn, several times, each time in a process of its own. Seconds are the median. The
+memory is the most that a process held at any time, less what it held just before. Sizes and lengths are rounded up to
+those that the model makes.
 
 Besides the latents, one thing grows with a clip that we decode, and hardly shows with few channels: the keys and values
 that HunyuanVideo-1.5's attention remembers, with the published weights 15 MB per latent frame of 720p in bfloat16.
@@ -12,6 +17,7 @@ import ctypes
 import multiprocessing
 import platform
 import resource
+import statistics
 import tempfile
 import time
 from collections.abc import Callable
@@ -27,7 +33,9 @@ import typer
 from builder import tiny
 from builder.declared import FIRST_OF_FAMILY
 from videoworker.families import family as family_called
+from videoworker.models.piece import LEAST, Piece
 from videoworker.models.video_model import VideoModel
+from videoworker.planning.placement import largest_piece
 from videoworker.planning.sizes import up
 from videoworker.sampling.latent_space import Shape
 from videoworker.sampling.reader import Reader
@@ -64,30 +72,53 @@ class OutOfMemory(Exception):
     """A decode needs more memory than it may have."""
 
 
+# A decode for the networks of a clip that may have so many GiB.
+Way = Callable[[Any, Clip, float], Decode]
+
+
 def main(
     family: Annotated[list[str] | None, typer.Option(help="which one; may be given again. Else all")] = None,
-    width: Annotated[int, typer.Option(help="of the picture")] = 1280,
-    height: Annotated[int, typer.Option(help="of the picture")] = 720,
-    frames: Annotated[list[int] | None, typer.Option(help="how many; may be given again. Else 33, 65, 129")] = None,
+    width: Annotated[int, typer.Option(help="of the picture")] = 320,
+    height: Annotated[int, typer.Option(help="of the picture")] = 192,
+    frames: Annotated[list[int] | None, typer.Option(help="how many; may be given again. Else 33")] = None,
     memory: Annotated[float, typer.Option(help="GiB; a decode that needs more is given up")] = 16,
+    runs: Annotated[int, typer.Option(help="of each decode")] = 3,
 ) -> None:
     """Prints a row for each family's first model and each length, as they are measured."""
-    print(f"float32 on {torch.get_num_threads()} threads, {platform.machine()}, torch {torch.__version__}\n")
-    print("| model | size | frames | ours, MiB | diffusers, MiB | ours, s | diffusers, s |")
-    print("|---|---|---|---|---|---|---|", flush=True)
+    print(
+        f"float32 on {torch.get_num_threads()} threads, {platform.machine()}, torch {torch.__version__}, {runs} runs\n"
+    )
+    print(f"| model | size | frames | {' | '.join(f'{way}, MiB' for way in WAYS)} |", end="")
+    print(f" {' | '.join(f'{way}, s' for way in WAYS)} | little : diffusers | ample : diffusers |")
+    print(f"|{'---|' * (5 + 2 * len(WAYS))}", flush=True)
     for name in family or FIRST_OF_FAMILY:
         model = FIRST_OF_FAMILY[name]
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
             alone(tiny.save, model, folder)
-            for length in frames or (33, 65, 129):
+            for length in frames or (33,):
                 shape = Shape(up(length - 1, model.frame_step) + 1, up(width, model.grid), up(height, model.grid))
-                clip = Clip(model, folder, shape)
-                ours, stock = outcome(ours_in, clip, memory), outcome(stock_in, clip, memory)
-                cells = [model.name, f"{shape.width}x{shape.height}", str(shape.num_frames)]
-                cells += [made if isinstance(made, str) else f"{made.peak / _MIB:.0f}" for made in (ours, stock)]
-                cells += ["-" if isinstance(made, str) else f"{made.seconds:.1f}" for made in (ours, stock)]
-                print(f"| {' | '.join(cells)} |", flush=True)
+                print(row(Clip(model, folder, shape), memory, runs), flush=True)
+
+
+def row(clip: Clip, memory: float, runs: int) -> str:
+    """The ways in turn, `runs` times. One that comes to no end is not tried again."""
+    shape, made = clip.shape, {way: list[Decoded | str]() for way in WAYS}
+    for _ in range(runs):
+        for way, outcomes in made.items():
+            if not outcomes or isinstance(outcomes[0], Decoded):
+                outcomes.append(outcome(WAYS[way], clip, memory))
+    peaks, seconds = list[str](), list[float | None]()
+    for outcomes in made.values():
+        decoded = [one for one in outcomes if isinstance(one, Decoded)]
+        failed = [one for one in outcomes if isinstance(one, str)]
+        peaks.append(failed[0] if failed else f"{max(one.peak for one in decoded) / _MIB:.0f}")
+        seconds.append(None if failed else statistics.median(one.seconds for one in decoded))
+    *ours, stock = seconds
+    ratios = ["-" if one is None or stock is None else f"{one / stock:.2f}" for one in ours]
+    cells = [clip.model.name, f"{shape.width}x{shape.height}", str(shape.num_frames), *peaks]
+    cells += ["-" if one is None else f"{one:.1f}" for one in seconds]
+    return f"| {' | '.join((*cells, *ratios))} |"
 
 
 def alone(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -97,7 +128,7 @@ def alone(function: Callable[..., Any], *arguments: Any) -> Any:
         return new.submit(function, *arguments).result()
 
 
-def outcome(way: Callable[[Any, Clip], Decode], clip: Clip, memory: float) -> Decoded | str:
+def outcome(way: Way, clip: Clip, memory: float) -> Decoded | str:
     """What a decode took, or why it came to no end."""
     try:
         made: Decoded = alone(measure, way, clip, memory)
@@ -108,14 +139,25 @@ def outcome(way: Callable[[Any, Clip], Decode], clip: Clip, memory: float) -> De
     return made
 
 
-def ours_in(networks: Any, clip: Clip) -> Decode:
-    """Ours; every piece is thrown away as the next one comes."""
+def least_in(networks: Any, clip: Clip, memory: float) -> Decode:
+    """Ours in the least pieces."""
+    return _ours(networks, clip, LEAST)
+
+
+def largest_in(networks: Any, clip: Clip, memory: float) -> Decode:
+    """Ours in the largest pieces for which there is memory."""
+    piece = largest_piece(clip.model, clip.shape.width * clip.shape.height, int(memory * _GIB))
+    return _ours(networks, clip, piece)
+
+
+def _ours(networks: Any, clip: Clip, piece: Piece) -> Decode:
+    """Every piece is thrown away as the next one comes."""
     watch = Watch("bench", lambda _: None, float("inf"))
     decode = family_called(clip.model.family).decode
-    return lambda latents: sum(pixels.shape[2] for pixels in decode(networks, latents, _generator(), watch))
+    return lambda latents: sum(pixels.shape[2] for pixels in decode(networks, latents, _generator(), watch, piece))
 
 
-def stock_in(networks: Any, clip: Clip) -> Decode:
+def stock_in(networks: Any, clip: Clip, memory: float) -> Decode:
     """The autoencoder as diffusers makes it, with no option set. Its numbers are others."""
     autoencoder = type(networks.vae).from_config(networks.vae.config).eval()
 
@@ -127,13 +169,13 @@ def stock_in(networks: Any, clip: Clip) -> Decode:
     return decode
 
 
-def measure(way: Callable[[Any, Clip], Decode], clip: Clip, memory: float) -> Decoded:
+def measure(way: Way, clip: Clip, memory: float) -> Decoded:
     """Raises `OutOfMemory` if the decode takes more than `memory` GiB."""
     keep_no_freed_blocks()
     model, family = clip.model, family_called(clip.model.family)
     dtypes = {component.name: torch.float32 for component in model.checkpoint.components}
     networks = family.load(Reader(clip.folder, torch.device("cpu"), dtypes, places=model.checkpoint.places))
-    decode = way(networks, clip)
+    decode = way(networks, clip, memory)
     # What is there once for every clip (code, threads) is there before the measured one.
     decode(family.get_noise(networks, Shape(model.min_frames, model.grid, model.grid), _generator()))
     noise = family.get_noise(networks, clip.shape, _generator())
@@ -170,6 +212,9 @@ def of_this_process(field: str) -> int:
     """Bytes: `VmData` that it may write to, `VmHWM` that it held at most so far."""
     (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(f"{field}:")]
     return int(line.split()[1]) * 1024
+
+
+WAYS: dict[str, Way] = {"little": least_in, "ample": largest_in, "diffusers": stock_in}
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from builder.make_tiny import FAMILIES
 from tests.watches import watch_that
 from videoworker.families import family
 from videoworker.models import MODELS
+from videoworker.models.piece import LEAST
 from videoworker.models.sampling import Sampling
 from videoworker.request import Progress
 from videoworker.sampling.denoise import Inputs, denoise
@@ -170,7 +171,7 @@ def clip(folder: Path, name: str, variant: str, device: torch.device, waits: Cal
     inputs = Inputs(noise, prompts, known, Sampling(STEPS, 6.0), generator, frames)
     latents = denoise(run.start(networks, inputs), watch)
     assert latents.device == device
-    decoded = [to_frames(pixels) for pixels in run.decode(networks, latents, generator, watch)]
+    decoded = [to_frames(pixels) for pixels in run.decode(networks, latents, generator, watch, LEAST)]
     return latents.cpu(), np.concatenate(decoded), waited
 
 

@@ -229,6 +229,22 @@ def too_little_memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
     return limit
 
 
+def test_a_clip_is_decoded_in_as_large_pieces_as_there_is_memory_for(
+    weights_dir: Path, too_little_memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has three latent frames. To save memory, or where nothing is known of it, each is decoded alone."""
+    calls = too_little_memory(MochiDecoder3D, 0, 0)
+    one_by_one = np.stack(generate(loaded("mochi", weights_dir), num_frames=13)).astype(int)
+    assert len(calls) == 3
+    monkeypatch.setattr(Device, "is_gpu", True)
+    monkeypatch.setattr(Device, "free_bytes", 100 << 30)
+    at_once = np.stack(generate(loaded("mochi", weights_dir), num_frames=13)).astype(int)
+    assert len(calls) == 3 + 1
+    assert np.abs(at_once - one_by_one).max() <= 1
+    generate(loaded("mochi", weights_dir), num_frames=13, low_vram=True)
+    assert len(calls) == 3 + 1 + 3
+
+
 AGAIN = "The GPU's memory ran out; made again with the placement text_encoder_offload."
 
 

@@ -24,6 +24,7 @@ from videoworker.errors import Code, JobError
 from videoworker.families.hunyuanvideo_1_5 import family as hunyuanvideo_1_5
 from videoworker.families.hunyuanvideo_1_5.decoder import stream
 from videoworker.families.hunyuanvideo_1_5.family import Networks
+from videoworker.models.piece import Piece
 from videoworker.models.sampling import Sampling
 from videoworker.request import Progress
 from videoworker.sampling.denoise import Inputs, denoise
@@ -262,17 +263,20 @@ def test_noise_is_the_numbers_that_diffusers_draws_for_the_seed(text: Networks) 
     assert torch.equal(noise_for(text).transpose(1, 2), expected)
 
 
-@pytest.mark.parametrize(("height", "width", "count"), [(2, 3, 1), (2, 3, 2), (3, 2, 3), (2, 2, 7)])
-def test_frames_decoded_one_latent_at_a_time_are_those_of_the_whole_decode(
-    pairs: Callable[[str], Pair], height: int, width: int, count: int
+@pytest.mark.parametrize(
+    ("height", "width", "count", "at_once"), [(2, 3, 1, 1), (2, 3, 2, 1), (3, 2, 3, 1), (2, 2, 7, 1), (2, 2, 7, 3)]
+)
+def test_frames_decoded_piece_by_piece_are_those_of_the_whole_decode(
+    pairs: Callable[[str], Pair], height: int, width: int, count: int, at_once: int
 ) -> None:
     exact = deepcopy(pairs(TEXT).theirs.vae).double()  # so that only a difference in kind can be seen, not rounding
     shape = (1, tiny.LATENT_CHANNELS, count, height, width)
     latents = torch.randn(shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     with torch.inference_mode():
         whole = exact.decode(latents).sample
-        chunks = list(stream(exact.decoder, latents))
-    assert [chunk.shape[2] for chunk in chunks] == [1] + [4] * (count - 1)
+        chunks = list(stream(exact.decoder, latents, at_once))
+    sizes = [min(at_once, count - start) * 4 for start in range(0, count, at_once)]
+    assert [chunk.shape[2] for chunk in chunks] == [sizes[0] - 3, *sizes[1:]]
     assert difference(torch.cat(chunks, dim=2), whole) < 1e-12
 
 
@@ -295,13 +299,17 @@ def test_known_frames_become_the_latents_of_the_autoencoders_own_encode(
     assert difference(hunyuanvideo_1_5.encode_frames(pair.ours, clip), expected.transpose(1, 2)) < CLOSE
 
 
-def test_decoding_is_reported_latent_by_latent_before_their_frames_come(text: Networks) -> None:
+def test_decoding_is_reported_piece_by_piece_before_its_frames_come(text: Networks) -> None:
     reports: list[Progress] = []
     latents = torch.zeros((1, 3, tiny.LATENT_CHANNELS, 2, 2))
     frames = frames_of(hunyuanvideo_1_5.decode(text, latents, UNUSED, watch_that(reports.append)))
     seen = [len(reports) for _ in frames]
     assert [(report.step, report.steps) for report in reports] == [(1, 3), (2, 3), (3, 3)]
     assert seen == [1] + [2] * 4 + [3] * 4
+    reports.clear()
+    frames = frames_of(hunyuanvideo_1_5.decode(text, latents, UNUSED, watch_that(reports.append), Piece(2)))
+    assert [len(reports) for _ in frames] == [1] * 5 + [2] * 4
+    assert [(report.step, report.steps) for report in reports] == [(2, 3), (3, 3)]
 
 
 @pytest.mark.parametrize("variant", [TEXT, IMAGE])

@@ -16,6 +16,7 @@ from tests.watches import watch_that
 from videoworker.errors import Code, JobError
 from videoworker.families.mochi import family as mochi
 from videoworker.families.mochi.family import Networks
+from videoworker.models.piece import Piece
 from videoworker.models.sampling import Sampling
 from videoworker.request import Progress
 from videoworker.sampling.denoise import Inputs, denoise
@@ -158,9 +159,9 @@ def test_tokens_that_do_not_fit_are_counted_and_the_end_mark_stays(networks: Net
     assert (states.shape[1], cut) == (longest, 0)
 
 
-@pytest.mark.parametrize("count", [1, 2, 5])
-def test_latents_decoded_one_by_one_give_the_frames_of_the_whole_decode(
-    networks: Networks, pipeline: Any, count: int
+@pytest.mark.parametrize(("count", "at_once"), [(1, 1), (2, 1), (5, 1), (5, 2)])
+def test_latents_decoded_piece_by_piece_give_the_frames_of_the_whole_decode(
+    networks: Networks, pipeline: Any, count: int, at_once: int
 ) -> None:
     latents = torch.randn((1, count, 12, 4, 6), generator=generator(2))
     mean, deviation = (torch.tensor(pipeline.vae.config[name]) for name in ("latents_mean", "latents_std"))
@@ -169,7 +170,7 @@ def test_latents_decoded_one_by_one_give_the_frames_of_the_whole_decode(
         whole = pipeline.vae.decode(encoded.transpose(1, 2)).sample[0]
     expected = ((whole.clamp(-1, 1) + 1) * 127.5).permute(1, 2, 3, 0).numpy()
 
-    streamed = list(frames_of(mochi.decode(networks, latents, generator(), watch_that())))
+    streamed = list(frames_of(mochi.decode(networks, latents, generator(), watch_that(), Piece(at_once))))
     assert len(streamed) == len(expected) == (count - 1) * 6 + 1
     for frame, exact in zip(streamed, expected, strict=True):
         assert frame.shape == (32, 48, 3) and frame.dtype == np.uint8

@@ -25,13 +25,14 @@ from tests.stopping import cancelled_at
 from tests.watches import watch_that
 from videoworker.errors import Code, JobError
 from videoworker.families import family
-from videoworker.families.open_sora import decoder, guidance
+from videoworker.families.open_sora import guidance
 from videoworker.families.open_sora.family import TRANSFORMER, Conditioning, Networks
 from videoworker.families.open_sora.published import as_flux
 from videoworker.models.open_sora import OPEN_SORA
+from videoworker.models.piece import LEAST
 from videoworker.models.sampling import Sampling
 from videoworker.request import Progress
-from videoworker.sampling import carried_convolution
+from videoworker.sampling import carried_convolution, whole_decoder
 from videoworker.sampling.denoise import Inputs, Start, denoise
 from videoworker.sampling.latent_space import Shape
 
@@ -223,7 +224,7 @@ def published_distance(published: Published, networks: Networks, with_image: boo
     latents = denoise(start, watch_that())
     if inputs.known is not None:  # as the engine does
         latents = torch.cat([inputs.known, latents[:, 1:]], dim=1)
-    pixels = torch.cat(list(FAMILY.decode(networks, latents, UNUSED, watch_that())), dim=2)
+    pixels = torch.cat(list(FAMILY.decode(networks, latents, UNUSED, watch_that(), LEAST)), dim=2)
     expected = published.tensors["i2v_head.output" if with_image else "t2v.output"]
     assert pixels.shape == expected.shape
     return float((pixels - expected).abs().max())
@@ -394,14 +395,13 @@ def test_pixels_are_those_of_diffusers(
     """A tile is decoded piece by piece if it is large. So is the small one here."""
     if tiles == 1:
         monkeypatch.setattr(carried_convolution, "_BYTES_AT_ONCE", 1)
-        monkeypatch.setattr(decoder, "_NORMED_BYTES_AT_ONCE", 1)
-        monkeypatch.setattr(decoder, "_FRAMES_AT_ONCE", 1)
+        monkeypatch.setattr(whole_decoder, "_NORMED_BYTES_AT_ONCE", 1)
     latents = torch.randn((1, count, 4, height, width), generator=torch.Generator().manual_seed(2))
     networks.vae.use_framewise_decoding = False
     with torch.inference_mode():
         whole = networks.vae.decode(latents.transpose(1, 2) / networks.vae.config.scaling_factor).sample
     reports: list[Progress] = []
-    pieces = list(FAMILY.decode(networks, latents, UNUSED, watch_that(reports.append)))
+    pieces = list(FAMILY.decode(networks, latents, UNUSED, watch_that(reports.append), LEAST))
     pixels = torch.cat(pieces, dim=2)
     assert pixels.shape == whole.shape == (1, 3, 4 * count - 3, 8 * height, 8 * width)
     assert (pixels - whole).abs().max() < EXACT
@@ -413,7 +413,7 @@ def test_pixels_are_those_of_diffusers(
 def test_a_cancel_is_heard_between_tiles(networks: Networks) -> None:
     watch, reports = cancelled_at(1)
     with pytest.raises(JobError) as caught:
-        list(FAMILY.decode(networks, torch.zeros(1, 2, 4, 4, 40), UNUSED, watch))
+        list(FAMILY.decode(networks, torch.zeros(1, 2, 4, 4, 40), UNUSED, watch, LEAST))
     assert caught.value.code is Code.CANCELLED
     assert [(one.step, one.steps) for one in reports] == [(1, 2)]
 

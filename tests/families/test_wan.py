@@ -23,6 +23,7 @@ from tests.watches import watch_that
 from videoworker.errors import Code, JobError
 from videoworker.families import family
 from videoworker.families.wan.family import Networks
+from videoworker.models.piece import LEAST
 from videoworker.models.sampling import Sampling
 from videoworker.models.video_model import VideoModel
 from videoworker.models.wan import VARIANTS
@@ -136,7 +137,7 @@ def encoded_frames(networks: Networks, frames: NDArray[np.uint8]) -> torch.Tenso
 
 
 def decoded(networks: Networks, latents: torch.Tensor, watch: Watch | None = None) -> torch.Tensor:
-    return torch.cat(list(FAMILY.decode(networks, latents, generator(), watch or watch_that())), dim=2)
+    return torch.cat(list(FAMILY.decode(networks, latents, generator(), watch or watch_that(), LEAST)), dim=2)
 
 
 @pytest.mark.parametrize("model", VARIANTS, ids=lambda model: model.variant)
@@ -297,7 +298,7 @@ def test_a_stream_of_latents_decodes_to_the_whole(both: Both, case: Case, ratio:
 def test_frames_come_while_latents_wait(networks: Networks) -> None:
     reports: list[Progress] = []
     watch = watch_that(reports.append)
-    pieces = FAMILY.decode(networks, torch.zeros((1, 20, LATENT_CHANNELS, 2, 2)), generator(), watch)
+    pieces = FAMILY.decode(networks, torch.zeros((1, 20, LATENT_CHANNELS, 2, 2)), generator(), watch, LEAST)
     assert next(pieces).shape[2] == 1
     assert [(one.stage, one.step, one.steps) for one in reports] == [("decode", 1, 20)]
     assert sum(piece.shape[2] for piece in pieces) == 19 * 4
@@ -319,7 +320,7 @@ def test_a_cancel_stops_decoding_and_leaves_nothing_behind(networks: Networks) -
     before = decoded(networks, latents)
     held = {name for module in networks.vae.modules() for name, value in vars(module).items() if holds_tensor(value)}
     watch, _ = cancelled_at(2)
-    pieces = FAMILY.decode(networks, latents.flip(1), generator(), watch)
+    pieces = FAMILY.decode(networks, latents.flip(1), generator(), watch, LEAST)
     next(pieces)
     with pytest.raises(JobError) as caught:
         next(pieces)

@@ -10,6 +10,7 @@ from tests.variants import ALL_VARIANTS, EVERY_VARIANT
 from videoworker.errors import Code, JobError
 from videoworker.models.checkpoint import Checkpoint, Component, Role
 from videoworker.models.mochi import MOCHI
+from videoworker.models.piece import LEAST, Piece
 from videoworker.models.sampling import CACHED_TENSORS
 from videoworker.models.video_model import VideoModel
 from videoworker.planning.memory import GIB
@@ -23,6 +24,7 @@ from videoworker.planning.placement import (
     declared_bytes,
     default_activations,
     ladder,
+    largest_piece,
     leaner,
     needed,
     on_processor,
@@ -252,3 +254,19 @@ def test_a_decoder_of_tiles_takes_as_much_for_a_small_picture_as_for_a_large_one
     small, large = (activations_of(tiled, side, side, 129) for side in (256, 512))
     assert small == large == tile
     assert activations_of(tiled, 192, 192, 129) < tile
+
+
+def test_pieces_grow_with_the_memory_and_fit_into_it() -> None:
+    streamed, pixels = model("mochi"), 848 * 480
+    least, further = streamed.decode_bytes * pixels, streamed.decode_latent_bytes * pixels
+    found = [largest_piece(streamed, pixels, round(room)) for room in (0, least, least + 2.1 * further, 80 * GIB)]
+    assert found[:3] == [LEAST, LEAST, Piece(2)]
+    assert found[3].latents > 2 and least + (found[3].latents - 1) * further < 80 * GIB
+
+
+def test_a_whole_picture_is_decoded_at_once_if_there_is_room() -> None:
+    tiled, pixels = model("hunyuanvideo"), 1280 * 720
+    whole = round(tiled.decode_picture_bytes * pixels)
+    assert largest_piece(tiled, pixels, whole - 1) == LEAST
+    assert largest_piece(tiled, pixels, whole + 1) == Piece(whole_picture=True)
+    assert not largest_piece(model("open-sora"), 256 * 256, 80 * GIB).whole_picture  # its authors decode in tiles

@@ -10,6 +10,7 @@ import torch
 from videoworker.canvas import Frames, Picture, scaled
 from videoworker.engine.device import Loaded
 from videoworker.families.family import Conditioning, Networks
+from videoworker.models.piece import Piece
 from videoworker.models.video_model import Rgb
 from videoworker.planning.plan import Plan
 from videoworker.sampling.denoise import Inputs, Start, denoise
@@ -39,7 +40,7 @@ class Making:
     """Segment `index` of the plan, and what it is made from.
 
     `known` are its first frames, of the size that is decoded, if it continues from some. `generator` is the clip's.
-    Every segment draws from it in turn.
+    Every segment draws from it in turn. So much of it is decoded at once as `piece` says.
     """
 
     plan: Plan
@@ -47,6 +48,7 @@ class Making:
     prompts: tuple[str, ...]
     known: Frames | None
     generator: torch.Generator
+    piece: Piece
 
 
 def segment_frames(
@@ -57,7 +59,7 @@ def segment_frames(
     plan, segment = making.plan, making.plan.segments[making.index]
     last_segment = making.index + 1 == len(plan.segments)
     watch = watch.segment(making.index, len(plan.segments))
-    pieces = _decoded(loaded, _latents(loaded, making, watch), making.generator, watch)
+    pieces = _decoded(loaded, _latents(loaded, making, watch), making, watch)
     overlap = 0 if last_segment else plan.segments[making.index + 1].overlap
     latest: list[Picture] = []
     end = segment.overlap + segment.kept
@@ -119,10 +121,10 @@ def _course(start: Start[Any], inputs: Inputs[Any], watch: Watch, rgb: Rgb) -> t
 
 
 def _decoded(
-    loaded: Loaded[Networks, Conditioning], latents: torch.Tensor, generator: torch.Generator, watch: Watch
+    loaded: Loaded[Networks, Conditioning], latents: torch.Tensor, making: Making, watch: Watch
 ) -> Iterator[Picture]:
     """The frames of `latents`, one by one. The time spent on making them counts as decoding."""
-    pieces = loaded.family.decode(loaded.networks, latents, generator, watch)
+    pieces = loaded.family.decode(loaded.networks, latents, making.generator, watch, making.piece)
     while True:
         with watch.stage("decode"):
             pixels = next(pieces, None)

@@ -18,6 +18,7 @@ from videoworker.engine.timings import Timings, timings_file
 from videoworker.errors import Code, FieldProblem, JobError
 from videoworker.families.sound_family import Footage
 from videoworker.models.checkpoint import Checkpoint
+from videoworker.models.piece import LEAST, Piece
 from videoworker.models.sound_model import SoundModel
 from videoworker.models.upscaler import Upscaler
 from videoworker.models.video_model import VideoModel
@@ -31,6 +32,7 @@ from videoworker.planning.placement import (
     allowed,
     best_placement,
     default_activations,
+    largest_piece,
     leaner,
     needed,
     on_processor,
@@ -66,12 +68,13 @@ class Source:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A plan, for each checkpoint that it needs its source, and where the video's networks are to lie on the device,
-    of which they need `video_bytes` in all. `sound` is None if the video is silent."""
+    """A plan, for each checkpoint that it needs its source, where the video's networks are to lie on the device, of
+    which they need `video_bytes` in all, and how much is decoded at once. `sound` is None if the video is silent."""
 
     plan: Plan
     sources: Mapping[Checkpoint, Source]
     placements: Mapping[Checkpoint, Placement]
+    pieces: Mapping[Checkpoint, Piece]
     video_bytes: int
     sound: SoundTask | None
 
@@ -167,16 +170,25 @@ class Engine:
             model.checkpoint: self._placement(model, sources[model.checkpoint], beside, allowed(plan))
             for model in plan.models
         }
-        video_bytes = max(
-            self._needed(model, sources[model.checkpoint], beside, placements[model.checkpoint])
+        networks = {
+            model.checkpoint: self._needed(model, sources[model.checkpoint], placements[model.checkpoint])
             for model in plan.models
-        )
+        }
+        video_bytes = max(networks.values()) + beside
+        pieces = {model.checkpoint: LEAST for model in plan.models}
+        if self._device.is_gpu and not plan.low_vram:
+            free = self._device.free_bytes - self.sounds.staying_bytes(video_bytes)
+            pixels = plan.canvas.native_width * plan.canvas.native_height
+            pieces = {
+                model.checkpoint: largest_piece(model, pixels, free - networks[model.checkpoint])
+                for model in plan.models
+            }
         if plan.sound is None:
-            return Prepared(plan, sources, placements, video_bytes, None)
+            return Prepared(plan, sources, placements, pieces, video_bytes, None)
         source = sources[plan.sound.model.checkpoint] = self._bring(plan.sound.model, watch)
         footage = Footage(plan.num_frames, Fraction(plan.fps))
         sound = self.sounds.prepare(plan.sound, source.folder, footage, video_bytes)
-        return Prepared(plan, sources, placements, video_bytes, sound)
+        return Prepared(plan, sources, placements, pieces, video_bytes, sound)
 
     def prepare_sound(self, plan: SoundPlan, footage: Footage, watch: Watch) -> tuple[SoundTask, str]:
         """The sound of a clip that is not made here, and the revision of its model. Raises `JobError` as `prepare`
@@ -187,12 +199,13 @@ class Engine:
     def frames(self, prepared: Prepared, clip: Clip, watch: Watch) -> Iterator[Picture]:
         """The plan's frames as they are decoded. Raises `JobError`.
 
-        If memory runs out, the clip is made once more with a leaner placement. No frame is yielded twice.
+        If memory runs out, the clip is made once more with a leaner placement, in smaller pieces. No frame is yielded
+        twice.
         """
         num_yielded = 0
         self.sounds.make_room(prepared.video_bytes)
         try:
-            for frame in self._frames(prepared, clip, watch, None):
+            for frame in self._frames(prepared, clip, watch):
                 yield frame
                 num_yielded += 1
             return
@@ -205,29 +218,30 @@ class Engine:
             _log.warning("out of memory", placement=self._device.placement, next=next_placement)
         self.sounds.drop()
         watch.note(f"The GPU's memory ran out; made again with the placement {next_placement}.")
+        smaller = {checkpoint: _smaller(piece, num_yielded > 0) for checkpoint, piece in prepared.pieces.items()}
+        leanly = replace(prepared, placements=dict.fromkeys(prepared.placements, next_placement), pieces=smaller)
         try:
-            yield from islice(self._frames(prepared, clip, watch, next_placement), num_yielded, None)
+            yield from islice(self._frames(leanly, clip, watch), num_yielded, None)
         except torch.OutOfMemoryError as error:
             raise self._out_of_memory() from error
 
-    def _frames(self, prepared: Prepared, clip: Clip, watch: Watch, placement: Placement | None) -> Iterator[Picture]:
-        """As `frames`, but tries once. `placement` takes the place of the prepared one; None: the prepared one."""
+    def _frames(self, prepared: Prepared, clip: Clip, watch: Watch) -> Iterator[Picture]:
+        """As `frames`, but tries once."""
         plan = prepared.plan
         prompts = clip.prompts(plan.sampling.guidance_scale)
         generator = seeded_generator(clip.seed)
         known = None if clip.first_frame is None else clip.first_frame[None]
         for index in range(len(plan.segments)):
-            making = Making(plan, index, prompts, known, generator)
-            known = yield from self._segment(prepared, making, watch, placement)
+            piece = prepared.pieces[plan.model_of(index).checkpoint]
+            making = Making(plan, index, prompts, known, generator, piece)
+            known = yield from self._segment(prepared, making, watch)
 
-    def _segment(
-        self, prepared: Prepared, making: Making, watch: Watch, placement: Placement | None
-    ) -> Generator[Picture, None, Frames | None]:
+    def _segment(self, prepared: Prepared, making: Making, watch: Watch) -> Generator[Picture, None, Frames | None]:
         """As `segment_frames`, with the networks that the segment needs. Nobody else holds them: those of the segment
         before are freed before the next are read."""
         model = prepared.plan.model_of(making.index)
-        source, wanted = prepared.sources[model.checkpoint], prepared.placements[model.checkpoint]
-        loaded = self._use(model, source, placement or wanted, watch)
+        source, placement = prepared.sources[model.checkpoint], prepared.placements[model.checkpoint]
+        loaded = self._use(model, source, placement, watch)
         if making.index == 0 and "load" in watch.timings:
             watch.step("load", 1, 1)
         if not loaded.placement.is_exact:
@@ -304,9 +318,9 @@ class Engine:
         _log.info("placement", model=model.name, placement=chosen, **gib)
         return chosen
 
-    def _needed(self, model: VideoModel, source: Source, beside: int, placement: Placement) -> int:
-        """Bytes of device memory that a model needs."""
-        return needed(self._device.weight_bytes(source.checkpoint, source.folder), beside, placement)
+    def _needed(self, model: VideoModel, source: Source, placement: Placement) -> int:
+        """Bytes of device memory that a model needs, without those for a clip."""
+        return needed(self._device.weight_bytes(source.checkpoint, source.folder), 0, placement)
 
     def _out_of_memory(self) -> JobError:
         """The error that ends a clip. The networks are dropped, because some layers may have been left halfway."""
@@ -316,3 +330,8 @@ class Engine:
             f"Out of GPU memory, with the placement {self._device.placement} too. Reduce resolution or duration.",
             refresh_worker=True,
         )
+
+
+def _smaller(piece: Piece, goes_on: bool) -> Piece:
+    """The least one. Of a clip that goes on, the pictures stay as they are."""
+    return replace(LEAST, whole_picture=piece.whole_picture and goes_on)

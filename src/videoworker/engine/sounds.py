@@ -71,10 +71,15 @@ class Sounds:
         _log.info("room for sound", model=model.name, variant=model.variant, room=room)
         return room
 
+    def staying_bytes(self, video_bytes: int) -> int:
+        """Bytes of what lies here, if the device has room for the video model beside it; else 0."""
+        held = self._parts.held_bytes
+        return held if held + video_bytes <= self._device.free_bytes else 0
+
     def make_room(self, video_bytes: int) -> None:
         """Frees what lies here, unless the device has room for the video model beside it. That needs `video_bytes` in
         all."""
-        if self._device.runs_all and self._parts.held_bytes + video_bytes > self._device.free_bytes:
+        if self._device.runs_all and not self.staying_bytes(video_bytes):
             self.drop()
 
     def drop(self) -> None:

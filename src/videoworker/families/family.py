@@ -7,6 +7,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 
 from videoworker.canvas import Frames, Picture
+from videoworker.models.piece import Piece
 from videoworker.sampling.denoise import Inputs, Start
 from videoworker.sampling.latent_space import Shape
 from videoworker.sampling.reader import Reader
@@ -45,8 +46,9 @@ class Family(Generic[Networks, Conditioning]):
     `enlarge` prepares the loop of super-resolution: its noise and known latents are of the larger size, and the third
     argument are the clip's latents of the smaller one. None for families that have none.
 
-    `decode` yields pixels [1, 3, n, height, width] from -1 to 1, piece by piece and with bounded memory. It reports
-    each piece before it yields it. Decoders that add noise draw it from the generator.
+    `decode` yields pixels [1, 3, n, height, width] from -1 to 1, piece by piece. It takes no more at once than the
+    given piece has, or than it always takes. It reports each piece before it yields it. Decoders that add noise draw it
+    from the generator.
     """
 
     load: Callable[[Reader], Networks]
@@ -54,6 +56,6 @@ class Family(Generic[Networks, Conditioning]):
     get_noise: Callable[[Networks, Shape, torch.Generator], torch.Tensor]
     encode_frames: Callable[[Networks, Frames], torch.Tensor] | None
     start: Callable[[Networks, Inputs[Conditioning]], Start[Any]]
-    decode: Callable[[Networks, torch.Tensor, torch.Generator, Watch], Iterator[torch.Tensor]]
+    decode: Callable[[Networks, torch.Tensor, torch.Generator, Watch, Piece], Iterator[torch.Tensor]]
     enlarge: Callable[[Networks, Inputs[Conditioning], torch.Tensor], Start[Any]] | None = None
     describes_image: bool = False

@@ -142,6 +142,7 @@ HUNYUANVIDEO_1_5 = VideoModel(
     default_guidance_scale=6.0,
     denoise_bytes=52,  # bench/results/activations.md
     decode_bytes=12_700,
+    decode_latent_bytes=5_200,
     continued_by="720p-i2v",
     upscaler=SR_1080P,
     takes_flow_shift=True,

@@ -45,6 +45,7 @@ LTX = VideoModel(
     default_guidance_scale=3.0,
     denoise_bytes=16,  # bench/results/activations.md
     decode_bytes=7_400,
+    decode_latent_bytes=3_400,
     takes_image=True,
     continued_from=1,
 )

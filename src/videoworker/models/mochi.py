@@ -60,6 +60,7 @@ MOCHI = VideoModel(
     default_guidance_scale=4.5,
     denoise_bytes=77,  # bench/results/activations.md
     decode_bytes=15_000,
+    decode_latent_bytes=6_300,
     fixed_schedule=True,
 )
 

@@ -70,7 +70,9 @@ class VideoModel:
     is for both.
 
     Memory beside the weights: `denoise_bytes` per pixel of a clip while it is denoised, `decode_bytes` per pixel of one
-    frame while a clip is decoded. Of a frame at most `decode_area` pixels are decoded at once; 0: all of them.
+    frame while a clip is decoded in the least pieces: of a frame at most `decode_area` pixels at once; 0: all of them.
+    Each further latent frame that is decoded at once takes `decode_latent_bytes` per pixel; 0: there is one alone. If
+    the least pieces are tiles, whole pictures take `decode_picture_bytes` per pixel; 0: there are tiles alone.
     `figures` are what is published of its speed, and `flops` what it computes, if that was counted.
 
     `rgb` shows its latents as small pictures while a clip is made. `python -m builder.fit_rgb` finds it. Empty: there
@@ -97,6 +99,8 @@ class VideoModel:
     denoise_bytes: float = 0.0
     decode_bytes: float = 0.0
     decode_area: int = 0
+    decode_latent_bytes: float = 0.0
+    decode_picture_bytes: float = 0.0
     figures: tuple[Figure, ...] = ()
     flops: Flops | None = None
     rgb: Rgb = ()

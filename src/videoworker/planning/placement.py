@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from videoworker.errors import Code, JobError
 from videoworker.models.checkpoint import Checkpoint, Role
+from videoworker.models.piece import LEAST, Piece
 from videoworker.models.video_model import VideoModel
 from videoworker.planning.memory import GIB, RESERVE
 from videoworker.planning.plan import Plan
@@ -19,6 +20,9 @@ from videoworker.planning.plan import Plan
 # How much of an offloaded network is on the device at once: the layers that run and those that come next. At most this
 # share: HunyuanVideo's text encoder begins with the words' table, 1.05 of its 15.0 GB; transformers here stay below.
 _STREAMED_SHARE = 0.15
+
+# Of the memory that the least piece leaves, so much goes to larger ones: the allocator cannot use all of it.
+_PIECES_SHARE = 0.5
 
 ITEM_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
@@ -141,6 +145,14 @@ def _activations(model: VideoModel, pixels: int, num_frames: int, cached: int = 
     are the bytes that are kept between steps."""
     decoding = model.decode_bytes * model.decoded_at_once(pixels)
     return round(max(model.denoise_bytes * pixels * num_frames + cached, decoding))
+
+
+def largest_piece(model: VideoModel, pixels: int, room: int) -> Piece:
+    """The largest piece of a clip, whose frames have so many pixels, that is decoded in `room` bytes beside the
+    weights. If they are too few for the least piece, it is that all the same."""
+    spare = max(room - model.decode_bytes * model.decoded_at_once(pixels), 0.0) * _PIECES_SHARE
+    more = spare / (model.decode_latent_bytes * pixels) if model.decode_latent_bytes else 0
+    return Piece(LEAST.latents + int(more), 0 < model.decode_picture_bytes * pixels <= room)
 
 
 def needed(weights: WeightBytes, activation_bytes: int, placement: Placement) -> int:

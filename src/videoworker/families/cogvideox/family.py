@@ -25,6 +25,7 @@ from videoworker.canvas import Frames, Picture
 from videoworker.families.cogvideox.attention import DispatchedAttention
 from videoworker.families.cogvideox.decoder import slim
 from videoworker.families.cogvideox.schedule import DiffusionSchedule
+from videoworker.models.piece import LEAST, Piece
 from videoworker.sampling import latent_space
 from videoworker.sampling.denoise import Inputs, Start
 from videoworker.sampling.end_mark import without_end_mark
@@ -211,7 +212,7 @@ def _image_latents(networks: Networks, latents: torch.Tensor, known: torch.Tenso
 
 @torch.inference_mode()
 def decode(
-    networks: Networks, latents: torch.Tensor, generator: torch.Generator, watch: Watch
+    networks: Networks, latents: torch.Tensor, generator: torch.Generator, watch: Watch, piece: Piece = LEAST
 ) -> Iterator[torch.Tensor]:
     """Decodes a few latents at a time and carries the causal convolutions' cache on, exactly as the autoencoder's own
     whole decode does. Nothing is drawn from `generator`."""

@@ -24,6 +24,7 @@ from transformers import CLIPTextModel, LlamaModel, LlavaForConditionalGeneratio
 
 from videoworker.canvas import Frames, Picture
 from videoworker.errors import Code, JobError
+from videoworker.models.piece import LEAST, Piece
 from videoworker.sampling import latent_space
 from videoworker.sampling.denoise import Inputs, Start
 from videoworker.sampling.flow_matching import shifted_schedule
@@ -31,6 +32,7 @@ from videoworker.sampling.guidance import Guidance
 from videoworker.sampling.joint_attention import JointAttention
 from videoworker.sampling.latent_space import Shape, time_first
 from videoworker.sampling.reader import Reader
+from videoworker.sampling.whole_decoder import decode_tiled, decode_whole, is_tiled
 from videoworker.watch import Watch
 
 _MAX_PROMPT_TOKENS = 256  # after the template, which is cut off
@@ -87,8 +89,7 @@ def load(reader: Reader) -> Networks:
     for block in [*transformer.transformer_blocks, *transformer.single_transformer_blocks]:
         block.attn.set_processor(JointAttention())
     vae = reader.network(AutoencoderKLHunyuanVideo, "vae")
-    vae.enable_tiling()  # in space: 17 frames of 720p need 35 GiB at once, and 3 GiB in tiles
-    vae.use_framewise_decoding = False  # in time: `decode` tiles, and yields each tile when it is made
+    vae.enable_tiling()  # of pictures that are encoded
     encoder = LlavaForConditionalGeneration if sees_image else LlamaModel
     return Networks(
         tokenizer=tokenizer,
@@ -265,11 +266,12 @@ def _embedded_guidance(networks: Networks, scale: float | None) -> torch.Tensor 
 
 @torch.inference_mode()
 def decode(
-    networks: Networks, latents: torch.Tensor, generator: torch.Generator, watch: Watch
+    networks: Networks, latents: torch.Tensor, generator: torch.Generator, watch: Watch, piece: Piece = LEAST
 ) -> Iterator[torch.Tensor]:
     """Decodes tiles in time that fade into each other, as the autoencoder's own whole decode does.
 
-    It is not causal, so a tile sees 17 frames and keeps 12. Nothing is drawn from `generator`.
+    It is not causal, so a tile sees 17 frames and keeps 12. If a piece has not the whole picture, tiles fade into each
+    other in space too. Nothing is drawn from `generator`.
     """
     vae, count = networks.vae, latents.shape[1]
     encoded = (latents.transpose(1, 2) / vae.config.scaling_factor).to(vae.dtype)
@@ -277,9 +279,12 @@ def decode(
     seen = vae.tile_sample_min_num_frames // ratio + 1
     fade = vae.tile_sample_min_num_frames - stride
     drop = _DROPPED_LATENTS * ratio if networks.image_condition == "latent_concat" else 0
+    if not piece.whole_picture and is_tiled(vae, encoded):
+        watch.note("The frames were decoded in tiles that fade into each other, to fit into the memory.")
     before = None
     for first in range(0, max(count - 1, 1), stride // ratio):
-        pixels = vae.decode(encoded[:, :, first : first + seen]).sample
+        tile = encoded[:, :, first : first + seen]
+        pixels = decode_whole(vae, tile) if piece.whole_picture else decode_tiled(vae, tile, lambda *_: watch.check())
         if before is not None:  # its first frame is the last one that the tile before it keeps
             pixels = vae.blend_t(before, pixels[:, :, 1:], fade)
         watch.step("decode", min(first + seen - 1, count), count)

@@ -28,6 +28,7 @@ from videoworker.errors import Code, JobError
 from videoworker.families.hunyuanvideo_1_5 import published
 from videoworker.families.hunyuanvideo_1_5.decoder import stream
 from videoworker.families.hunyuanvideo_1_5.upsampler import read_upsampler
+from videoworker.models.piece import LEAST, Piece
 from videoworker.sampling import latent_space
 from videoworker.sampling.denoise import Inputs, Start
 from videoworker.sampling.flow_matching import shifted_schedule
@@ -290,11 +291,13 @@ def _all(states: torch.Tensor) -> torch.Tensor:
 
 @torch.inference_mode()
 def decode(
-    networks: Networks, latents: torch.Tensor, generator: torch.Generator, watch: Watch
+    networks: Networks, latents: torch.Tensor, generator: torch.Generator, watch: Watch, piece: Piece = LEAST
 ) -> Iterator[torch.Tensor]:
-    """Decodes one latent frame at a time. Nothing is drawn from `generator`."""
+    """Decodes as many latent frames at a time as a piece has. Nothing is drawn from `generator`."""
     vae, count = networks.vae, latents.shape[1]
     encoded = (latents.transpose(1, 2) / vae.config.scaling_factor).to(vae.dtype)
-    for index, pixels in enumerate(stream(vae.decoder, encoded)):
-        watch.step("decode", index + 1, count)
+    done = 0
+    for pixels in stream(vae.decoder, encoded, piece.latents):
+        done = min(done + piece.latents, count)
+        watch.step("decode", done, count)
         yield pixels

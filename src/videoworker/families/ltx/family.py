@@ -16,6 +16,7 @@ from transformers import T5EncoderModel
 
 from videoworker.canvas import Frames, Picture
 from videoworker.families.ltx import decoder
+from videoworker.models.piece import LEAST, Piece
 from videoworker.sampling import latent_space
 from videoworker.sampling.denoise import Inputs, Start
 from videoworker.sampling.end_mark import without_end_mark
@@ -164,10 +165,10 @@ def _schedule(networks: Networks, steps: int, tokens: int) -> FlowSchedule:
 
 @torch.inference_mode()
 def decode(
-    networks: Networks, latents: torch.Tensor, generator: torch.Generator, watch: Watch
+    networks: Networks, latents: torch.Tensor, generator: torch.Generator, watch: Watch, piece: Piece = LEAST
 ) -> Iterator[torch.Tensor]:
-    """Decodes one latent at a time. A decoder that is conditioned on a timestep removes the last noise itself. So some
-    noise is added to its latents first, drawn from `generator`."""
+    """Decodes as many latents at a time as a piece has. A decoder that is conditioned on a timestep removes the last
+    noise itself. So some noise is added to its latents first, drawn from `generator`."""
     vae, count = networks.vae, latents.shape[1]
     mean, deviation = _statistics(vae)
     encoded = (latents * deviation + mean).transpose(1, 2)  # [1, C, T, h, w]
@@ -176,13 +177,9 @@ def decode(
         encoded = (1 - _DECODE_NOISE) * encoded + _DECODE_NOISE * noise
     encoded = encoded.to(vae.dtype)
 
-    def one_by_one() -> Iterator[torch.Tensor]:
-        for index in range(count):
-            watch.check()
-            yield encoded[:, :, index : index + 1]
-
+    watch.check()
     made = 0
-    for pixels in decoder.decode(vae.decoder, one_by_one(), _DECODE_TIMESTEP, generator):
+    for pixels in decoder.decode(vae.decoder, encoded.split(piece.latents, dim=2), _DECODE_TIMESTEP, generator):
         made += pixels.shape[2]
         watch.step("decode", (made - 1) // vae.temporal_compression_ratio + 1, count)
         yield pixels

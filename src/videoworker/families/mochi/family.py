@@ -16,6 +16,7 @@ from transformers import T5EncoderModel
 from videoworker.canvas import Picture
 from videoworker.families.mochi.attention import TrimmedAttention
 from videoworker.families.mochi.decoder import slim
+from videoworker.models.piece import LEAST, Piece
 from videoworker.sampling import latent_space
 from videoworker.sampling.denoise import Inputs, Start
 from videoworker.sampling.end_mark import without_end_mark
@@ -150,9 +151,10 @@ def start(networks: Networks, inputs: Inputs[torch.Tensor]) -> Start[torch.Tenso
 
 @torch.inference_mode()
 def decode(
-    networks: Networks, latents: torch.Tensor, generator: torch.Generator, watch: Watch
+    networks: Networks, latents: torch.Tensor, generator: torch.Generator, watch: Watch, piece: Piece = LEAST
 ) -> Iterator[torch.Tensor]:
-    """Decodes one latent at a time, into six frames. Of the first latent only the last frame is kept.
+    """Decodes as many latents at a time as a piece has, each into six frames. Of the first latent only the last frame
+    is kept.
 
     The decoder is causal. Its convolutions carry the frames that they still need. Nothing is drawn from `generator`.
     """
@@ -164,7 +166,8 @@ def decode(
     encoded = latents * deviation / vae.config.scaling_factor + mean
     encoded = encoded.to(vae.dtype).transpose(1, 2)  # [1, C, T, h, w]
     carried = None
-    for index in range(count):
-        pixels, carried = vae.decoder(encoded[:, :, index : index + 1], conv_cache=carried)
-        watch.step("decode", index + 1, count)
-        yield pixels if index else pixels[:, :, vae.temporal_compression_ratio - 1 :]
+    for begin in range(0, count, piece.latents):
+        end = min(begin + piece.latents, count)
+        pixels, carried = vae.decoder(encoded[:, :, begin:end], conv_cache=carried)
+        watch.step("decode", end, count)
+        yield pixels if begin else pixels[:, :, vae.temporal_compression_ratio - 1 :]

@@ -16,9 +16,9 @@ from diffusers import AutoencoderKLHunyuanVideo, FluxTransformer2DModel
 from transformers import CLIPTextModel, T5EncoderModel
 
 from videoworker.canvas import Frames, Picture
-from videoworker.families.open_sora import decoder
 from videoworker.families.open_sora.guidance import ImageGuidance, image_scales, oscillating
 from videoworker.families.open_sora.published import as_flux
+from videoworker.models.piece import LEAST, Piece
 from videoworker.sampling import latent_space
 from videoworker.sampling.denoise import Inputs, Start
 from videoworker.sampling.end_mark import without_end_mark
@@ -26,6 +26,7 @@ from videoworker.sampling.guidance import Guidance
 from videoworker.sampling.latent_space import Shape
 from videoworker.sampling.reader import Reader
 from videoworker.sampling.schedule import FlowSchedule
+from videoworker.sampling.whole_decoder import decode_tiled
 from videoworker.watch import Watch
 
 TRANSFORMER: dict[str, Any] = {"in_channels": 132, "out_channels": 64}  # else FLUX's
@@ -193,10 +194,11 @@ def _unpacked(tokens: torch.Tensor, grid: tuple[int, int, int]) -> torch.Tensor:
 
 @torch.inference_mode()
 def decode(
-    networks: Networks, latents: torch.Tensor, generator: torch.Generator, watch: Watch
+    networks: Networks, latents: torch.Tensor, generator: torch.Generator, watch: Watch, piece: Piece = LEAST
 ) -> Iterator[torch.Tensor]:
-    """All frames of a tile at once, tile by tile, and then some frames at a time. Nothing is drawn from `generator`."""
+    """All frames of a tile at once, tile by tile, and then some frames at a time: so its authors decode, whatever there
+    is room for. Nothing is drawn from `generator`."""
     vae = networks.vae
     encoded = (latents.transpose(1, 2) / vae.config.scaling_factor).to(vae.dtype)
-    pixels = decoder.decode(vae, encoded, lambda done, count: watch.step("decode", done, count))
+    pixels = decode_tiled(vae, encoded, lambda done, count: watch.step("decode", done, count))
     yield from pixels.split(_FRAMES_AT_ONCE, dim=2)

@@ -19,6 +19,7 @@ from transformers import UMT5EncoderModel
 
 from videoworker.canvas import Frames, Picture
 from videoworker.families.wan import decoder
+from videoworker.models.piece import LEAST, Piece
 from videoworker.models.sampling import Sampling
 from videoworker.sampling.denoise import Inputs, Start
 from videoworker.sampling.guidance import Guidance
@@ -189,7 +190,7 @@ def _beside(networks: Networks, frames: Frames, time: int) -> torch.Tensor:
 
 @torch.inference_mode()
 def decode(
-    networks: Networks, latents: torch.Tensor, generator: torch.Generator, watch: Watch
+    networks: Networks, latents: torch.Tensor, generator: torch.Generator, watch: Watch, piece: Piece = LEAST
 ) -> Iterator[torch.Tensor]:
     """One frame at a time. Nothing is drawn from `generator`."""
     vae, count = networks.vae, latents.shape[1]

@@ -1,6 +1,7 @@
-"""HunyuanVideo's decoder, a tile of the picture at a time but over its whole length, as Open-Sora decodes.
+"""The decoder of diffusers' AutoencoderKLHunyuanVideo, over all frames that it is given: of a whole picture, or of
+tiles that fade into each other.
 
-Norms look at all frames of a tile at once, so a clip cannot be decoded piece by piece in time. What can be done so is:
+Norms look at all frames and places at once, so a clip cannot be decoded piece by piece in time. What can be done so is:
 convolutions take a few frames at a time, and attention a frame. diffusers' own pads a copy of all frames, and makes a
 table of all pairs of tokens. At 129 frames of 256x256 pixels a layer has more numbers than 32 bits count, which not
 every kernel takes at once.
@@ -12,29 +13,37 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from videoworker.sampling.carried_convolution import convolve
+from videoworker.sampling.carried_convolution import activated, convolve_whole
 
-_FRAMES_AT_ONCE = 16  # of those that are made larger
 _NORMED_BYTES_AT_ONCE = 2**29  # at least one group of channels
 
 
-def decode(vae: Any, latents: torch.Tensor, report: Callable[[int, int], None]) -> torch.Tensor:
+def is_tiled(vae: Any, latents: torch.Tensor) -> bool:
+    """Whether the picture of latents [1, C, T, h, w] is larger than a tile of the autoencoder."""
+    return max(latents.shape[-2:]) > _side(vae)
+
+
+def _side(vae: Any) -> int:
+    """Of a tile of latents."""
+    side: int = vae.tile_sample_min_height // vae.spatial_compression_ratio
+    return side
+
+
+def decode_tiled(vae: Any, latents: torch.Tensor, report: Callable[[int, int], None]) -> torch.Tensor:
     """Pixels [1, 3, n, height, width] of latents [1, C, T, h, w], as the autoencoder scales them.
 
     `report(done, all)` is called after each tile. Tiles fade into each other as the autoencoder's own do.
     """
     *_, height, width = latents.shape
-    ratio = vae.spatial_compression_ratio
-    side, stride = vae.tile_sample_min_height // ratio, vae.tile_sample_stride_height // ratio
-    if max(height, width) <= side:
-        stride = side
+    ratio, side = vae.spatial_compression_ratio, _side(vae)
+    stride = vae.tile_sample_stride_height // ratio if is_tiled(vae, latents) else side
     fade, kept = (side - stride) * ratio, stride * ratio
     tops, lefts = range(0, height, stride), range(0, width, stride)
     rows, above = list[torch.Tensor](), list[torch.Tensor]()
     for top in tops:
         row = list[torch.Tensor]()
         for left in lefts:
-            tile = _decode_tile(vae, latents[..., top : top + side, left : left + side])
+            tile = decode_whole(vae, latents[..., top : top + side, left : left + side])
             if above:
                 _fade(above[len(row)], tile, -2, fade)
             if row:
@@ -54,9 +63,10 @@ def _fade(before: torch.Tensor, tile: torch.Tensor, dim: int, length: int) -> No
     begin.copy_(end.lerp(begin, share))
 
 
-def _decode_tile(vae: Any, latents: torch.Tensor) -> torch.Tensor:
+def decode_whole(vae: Any, latents: torch.Tensor) -> torch.Tensor:
+    """Pixels [1, 3, n, height, width] of latents [1, C, T, h, w], as the autoencoder scales them: all at once."""
     decoder = vae.decoder
-    states = _convolved(decoder.conv_in, vae.post_quant_conv(latents))
+    states = convolve_whole(decoder.conv_in, vae.post_quant_conv(latents))
     first, *others = decoder.mid_block.resnets
     states = _residual(first, states)
     for attention, block in zip(decoder.mid_block.attentions, others, strict=True):
@@ -65,41 +75,43 @@ def _decode_tile(vae: Any, latents: torch.Tensor) -> torch.Tensor:
         for block in up_block.resnets:
             states = _residual(block, states)
         for upsampler in up_block.upsamplers or ():
-            states = _convolved(upsampler.conv, _enlarged(states, upsampler.upsample_factor))
-    return _convolved(decoder.conv_out, _normed(decoder.conv_norm_out, states))
+            states = convolve_whole(upsampler.conv, _enlarged(states, upsampler.upsample_factor))
+    return _normed_and_convolved(decoder.conv_norm_out, decoder.conv_out, states)
 
 
 def _residual(block: Any, states: torch.Tensor) -> torch.Tensor:
-    made = _convolved(block.conv1, _normed(block.norm1, states))
-    made = _convolved(block.conv2, _normed(block.norm2, made))
-    return made.add_(states if block.conv_shortcut is None else _convolved(block.conv_shortcut, states))
+    made = _normed_and_convolved(block.norm1, block.conv1, states)
+    made = _normed_and_convolved(block.norm2, block.conv2, made)
+    return made.add_(states if block.conv_shortcut is None else convolve_whole(block.conv_shortcut, states))
+
+
+def _normed_and_convolved(norm: Any, convolution: Any, states: torch.Tensor) -> torch.Tensor:
+    """Between the two it is activated."""
+    return convolve_whole(convolution, _normed(norm, states), activated)
 
 
 def _normed(norm: Any, states: torch.Tensor) -> torch.Tensor:
-    """Normed and activated, some groups of channels at a time."""
-    made, width = torch.empty_like(states), norm.num_channels // norm.num_groups
+    """All at once if that is not much, else some groups of channels at a time."""
+    width = norm.num_channels // norm.num_groups
     size = width * max(_NORMED_BYTES_AT_ONCE * norm.num_groups // states.nbytes, 1)
+    if size >= norm.num_channels:
+        normed: torch.Tensor = norm(states)
+        return normed
+    made = torch.empty_like(states)
     weights = zip(norm.weight.split(size), norm.bias.split(size), strict=True)
     for part, target, (weight, bias) in zip(states.split(size, 1), made.split(size, 1), weights, strict=True):
-        normed = functional.group_norm(part, part.shape[1] // width, weight, bias, norm.eps)
-        target.copy_(functional.silu(normed, inplace=True))
+        target.copy_(functional.group_norm(part, part.shape[1] // width, weight, bias, norm.eps))
     return made
 
 
-def _convolved(convolution: Any, states: torch.Tensor) -> torch.Tensor:
-    return convolve(convolution, states, None)[0]
-
-
 def _enlarged(states: torch.Tensor, factors: tuple[int, int, int]) -> torch.Tensor:
-    """The first frame stays one frame."""
-    *sizes, height, width = states.shape
-    count, (longer, taller, wider) = sizes[2], factors
-    made = states.new_empty((*sizes[:2], 1 + (count - 1) * longer, height * taller, width * wider))
-    made[:, :, :1] = functional.interpolate(states[:, :, :1], scale_factor=(1, taller, wider))
-    for start in range(1, count, _FRAMES_AT_ONCE):
-        piece = states[:, :, start : start + _FRAMES_AT_ONCE].contiguous()
-        first = 1 + (start - 1) * longer
-        made[:, :, first : first + piece.shape[2] * longer] = functional.interpolate(piece, scale_factor=factors)
+    """Each number is repeated in time, height and width. The first frame stays one frame."""
+    batch, channels, count, height, width = states.shape
+    longer, taller, wider = factors
+    made = states.new_empty((batch, channels, 1 + (count - 1) * longer, height * taller, width * wider))
+    for frames, place, times in ((states[:, :, :1], made[:, :, :1], 1), (states[:, :, 1:], made[:, :, 1:], longer)):
+        split = place.unflatten(2, (-1, times)).unflatten(4, (-1, taller)).unflatten(6, (-1, wider))
+        split.copy_(frames[:, :, :, None, :, None, :, None])
     return made
 
 
