@@ -30,7 +30,8 @@ from videoworker.sampling.latent_space import Shape
 from videoworker.sampling.reader import Reader, Tensors
 from videoworker.watch import Watch
 
-_FURTHER = 2  # latent frames, by which a larger piece is compared with the least
+# A larger piece has so many latent frames more than the least. Both are counted on the clip's first ones.
+_FURTHER, _FEW = 2, 9
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Counted:
 
 
 @dataclass(frozen=True)
-class _Published(Reader):
+class Published(Reader):
     """Reads networks as they are published but without numbers, and encoders not at all. `configurations`: by network,
     what is otherwise than in diffusers' defaults."""
 
@@ -90,7 +91,7 @@ def count(model: VideoModel) -> Counted:
         with Shapes(allow_non_fake_inputs=True), torch.inference_mode():
             configurations = small.PUBLISHED.get(model.variant, {})
             places = model.checkpoint.places
-            reader = _Published(Path(folder), torch.device("cpu"), dtypes, places=places, configurations=configurations)
+            reader = Published(Path(folder), torch.device("cpu"), dtypes, places=places, configurations=configurations)
             networks = family.load(reader)
             shape = Shape(model.default_frames, model.default_width, model.default_height)
             prompts = tuple(small.longest_prompt() for _ in range(2 if model.default_guidance_scale > 1 else 1))
@@ -113,7 +114,7 @@ def count(model: VideoModel) -> Counted:
 
             decode, further, picture = decoding(latents, LEAST), 0, 0
             if model.decode_latent_bytes:
-                few = latents[:, : 3 * _FURTHER]
+                few = latents[:, :_FEW]
                 further = (decoding(few, Piece(1 + _FURTHER)) - decoding(few, LEAST)) // _FURTHER
             if model.decode_picture_bytes:
                 picture = decoding(latents, Piece(whole_picture=True))

@@ -56,3 +56,27 @@ class Count(TorchDispatchMode):
 
     def _remove(self, key: int) -> None:
         self.now -= self._alive.pop(key)
+
+
+# Operations that make no kernel: they ask something, or look at what is there in another shape.
+_VIEWS = frozenset(
+    "_reshape_alias _unsafe_view alias as_strided chunk detach device dim expand expand_as flatten is_floating_point "
+    "movedim narrow new_empty empty empty_like empty_strided permute reshape select size slice split split_with_sizes "
+    "squeeze t transpose unbind unflatten unfold unsqueeze view".split()
+)
+
+
+class Work(TorchDispatchMode):
+    """Counts kernels, and the bytes of the tensors that they read and write. An operation counts as one kernel."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.kernels = self.moved = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        if func.overloadpacket.__name__ not in _VIEWS:
+            seen = {id(one): one for one in tree_leaves((args, kwargs, made)) if isinstance(one, torch.Tensor)}
+            self.kernels += 1
+            self.moved += sum(tensor.nbytes for tensor in seen.values())
+        return made

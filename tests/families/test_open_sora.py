@@ -395,7 +395,8 @@ def test_pixels_are_those_of_diffusers(
     """A tile is decoded piece by piece if it is large. So is the small one here."""
     if tiles == 1:
         monkeypatch.setattr(carried_convolution, "_BYTES_AT_ONCE", 1)
-        monkeypatch.setattr(whole_decoder, "_NORMED_BYTES_AT_ONCE", 1)
+        monkeypatch.setattr(whole_decoder, "_NUMBERS_AT_ONCE", 1)
+        monkeypatch.setattr(whole_decoder, "_BYTES_OF_SOME_GROUPS", 1)
     latents = torch.randn((1, count, 4, height, width), generator=torch.Generator().manual_seed(2))
     networks.vae.use_framewise_decoding = False
     with torch.inference_mode():

@@ -15,7 +15,9 @@ from torch.nn import functional
 
 from videoworker.sampling.carried_convolution import activated, convolve_whole
 
-_NORMED_BYTES_AT_ONCE = 2**29  # at least one group of channels
+# Kernels count in 32 bits. What has more numbers is normed some groups of channels at a time, at least one.
+_NUMBERS_AT_ONCE = 2**31 - 1
+_BYTES_OF_SOME_GROUPS = 2**29
 
 
 def is_tiled(vae: Any, latents: torch.Tensor) -> bool:
@@ -91,12 +93,12 @@ def _normed_and_convolved(norm: Any, convolution: Any, states: torch.Tensor) -> 
 
 
 def _normed(norm: Any, states: torch.Tensor) -> torch.Tensor:
-    """All at once if that is not much, else some groups of channels at a time."""
-    width = norm.num_channels // norm.num_groups
-    size = width * max(_NORMED_BYTES_AT_ONCE * norm.num_groups // states.nbytes, 1)
-    if size >= norm.num_channels:
+    """All at once if 32 bits count its numbers, else some groups of channels at a time."""
+    if states.numel() <= _NUMBERS_AT_ONCE:
         normed: torch.Tensor = norm(states)
         return normed
+    width = norm.num_channels // norm.num_groups
+    size = width * max(_BYTES_OF_SOME_GROUPS * norm.num_groups // states.nbytes, 1)
     made = torch.empty_like(states)
     weights = zip(norm.weight.split(size), norm.bias.split(size), strict=True)
     for part, target, (weight, bias) in zip(states.split(size, 1), made.split(size, 1), weights, strict=True):

@@ -16,6 +16,7 @@ import torch
 from torch.nn import functional
 
 from videoworker.sampling.carried_convolution import Write, copied
+from videoworker.sampling.length_norm import squared_length
 
 Pieces = Iterator[tuple[torch.Tensor, bool]]
 
@@ -130,9 +131,7 @@ def _activated(norm: Any, shift: torch.Tensor | None = None, scale: torch.Tensor
     weights."""
 
     def write(frames: torch.Tensor, place: torch.Tensor) -> None:
-        exact = torch.promote_types(frames.dtype, torch.float32)
-        length = torch.linalg.vector_norm(frames, dim=1, keepdim=True, dtype=exact)
-        factor = length.square_().div_(frames.shape[1]).add_(norm.eps).rsqrt_()
+        factor = squared_length(frames).div_(frames.shape[1]).add_(norm.eps).rsqrt_()
         torch.mul(frames, factor, out=place)
         if shift is not None and scale is not None:
             place.mul_(1 + scale).add_(shift)
