@@ -19,7 +19,8 @@ def squared_length(frames: torch.Tensor) -> torch.Tensor:
     exact = torch.promote_types(frames.dtype, torch.float32)
     if frames.device.type == "cpu" and frames.dtype is exact:  # its norms over few channels take four times as long
         return frames.square().sum(dim=1, keepdim=True)
-    return torch.linalg.vector_norm(frames, dim=1, keepdim=True, dtype=exact).square_()
+    length: torch.Tensor = torch.linalg.vector_norm(frames, dim=1, keepdim=True, dtype=exact)
+    return length.square_()
 
 
 def normed_and_activated(norm: Any) -> Write:
