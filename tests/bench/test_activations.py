@@ -43,7 +43,7 @@ def test_the_table_has_a_row_for_each_counted_model(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(activations, "count", count)
     app = typer.Typer()
     app.command()(activations.main)
-    printed = CliRunner().invoke(app, ["--family", "mochi"], catch_exceptions=False).output
+    printed = CliRunner().invoke(app, ["--family", "mochi"], catch_exceptions=False).stdout
     (row,) = printed.splitlines()[2:]
     model = COUNTED["mochi"]
     pixels = model.default_width * model.default_height * model.default_frames
