@@ -305,6 +305,18 @@ def test_exact_has_no_rounded_weights(weights_dir: Path, too_little_memory: Memo
     assert refused.value.message == "effort: full or fast: this worker's PLACEMENT rounds the weights"
 
 
+def test_without_a_leaner_placement_the_pieces_are_the_least(
+    weights_dir: Path, too_little_memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Device, "is_gpu", True)
+    monkeypatch.setattr(Device, "free_bytes", 100 << 30)
+    calls, watch = too_little_memory(MochiDecoder3D, 0, 1), watch_that()
+    engine = loaded("mochi", weights_dir, Placement.GROUP_OFFLOAD)
+    assert len(generate(engine, watch, num_frames=13, effort="exact")) == 13
+    assert len(calls) == 1 + 3
+    assert watch.notes == ("The GPU's memory ran out; made again with the placement group_offload.",)
+
+
 def test_rounded_weights_stand_in_the_answer(weights_dir: Path) -> None:
     watch = watch_that()
     generate(loaded("mochi", weights_dir, Placement.FP8), watch)

@@ -175,14 +175,7 @@ class Engine:
             for model in plan.models
         }
         video_bytes = max(networks.values()) + beside
-        pieces = {model.checkpoint: LEAST for model in plan.models}
-        if self._device.is_gpu and not plan.low_vram:
-            free = self._device.free_bytes - self.sounds.staying_bytes(video_bytes)
-            pixels = plan.canvas.native_width * plan.canvas.native_height
-            pieces = {
-                model.checkpoint: largest_piece(model, pixels, free - networks[model.checkpoint])
-                for model in plan.models
-            }
+        pieces = self._pieces(plan, networks, video_bytes)
         if plan.sound is None:
             return Prepared(plan, sources, placements, pieces, video_bytes, None)
         source = sources[plan.sound.model.checkpoint] = self._bring(plan.sound.model, watch)
@@ -199,8 +192,8 @@ class Engine:
     def frames(self, prepared: Prepared, clip: Clip, watch: Watch) -> Iterator[Picture]:
         """The plan's frames as they are decoded. Raises `JobError`.
 
-        If memory runs out, the clip is made once more with a leaner placement, in smaller pieces. No frame is yielded
-        twice.
+        If memory runs out, the clip is made once more with a leaner placement if there is one, in the least pieces. No
+        frame is yielded twice.
         """
         num_yielded = 0
         self.sounds.make_room(prepared.video_bytes)
@@ -210,15 +203,18 @@ class Engine:
                 num_yielded += 1
             return
         except torch.OutOfMemoryError as error:
-            loaded = [source.checkpoint for source in prepared.sources.values()]
-            next_placement = leaner(self._device.placement, *loaded)
+            placement, loaded = self._device.placement, [source.checkpoint for source in prepared.sources.values()]
+            next_placement = leaner(placement, *loaded)
             must_be_exact = num_yielded > 0 or prepared.plan.sampling.effort == "exact"
             if next_placement is None or (must_be_exact and not next_placement.is_exact):
+                next_placement = placement
+            smaller = {checkpoint: _smaller(piece, num_yielded > 0) for checkpoint, piece in prepared.pieces.items()}
+            if next_placement is placement and smaller == prepared.pieces:
                 raise self._out_of_memory() from error
-            _log.warning("out of memory", placement=self._device.placement, next=next_placement)
+            _log.warning("out of memory", placement=placement, next=next_placement)
         self.sounds.drop()
+        self._device.drop()  # some layers may have been left halfway
         watch.note(f"The GPU's memory ran out; made again with the placement {next_placement}.")
-        smaller = {checkpoint: _smaller(piece, num_yielded > 0) for checkpoint, piece in prepared.pieces.items()}
         leanly = replace(prepared, placements=dict.fromkeys(prepared.placements, next_placement), pieces=smaller)
         try:
             yield from islice(self._frames(leanly, clip, watch), num_yielded, None)
@@ -317,6 +313,17 @@ class Engine:
         }
         _log.info("placement", model=model.name, placement=chosen, **gib)
         return chosen
+
+    def _pieces(self, plan: Plan, networks: Mapping[Checkpoint, int], video_bytes: int) -> dict[Checkpoint, Piece]:
+        """The largest for which there is memory beside the bytes of each checkpoint's networks. Where nothing is known
+        of it, and to save it, the least."""
+        if plan.low_vram or not self._device.is_gpu:
+            return dict.fromkeys(networks, LEAST)
+        free = self._device.free_bytes - self.sounds.staying_bytes(video_bytes)
+        pixels = plan.canvas.native_width * plan.canvas.native_height
+        return {
+            model.checkpoint: largest_piece(model, pixels, free - networks[model.checkpoint]) for model in plan.models
+        }
 
     def _needed(self, model: VideoModel, source: Source, placement: Placement) -> int:
         """Bytes of device memory that a model needs, without those for a clip."""
