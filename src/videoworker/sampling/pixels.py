@@ -12,6 +12,10 @@ def from_frames(frames: Frames, device: torch.device, dtype: torch.dtype) -> tor
 
 
 def to_frames(pixels: torch.Tensor) -> Frames:
-    """Frames from pixels [1, 3, n, height, width] from -1 to 1."""
-    frames = ((pixels[0].float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-    return frames.permute(1, 2, 3, 0).cpu().numpy()
+    """Frames from pixels [1, 3, n, height, width] from -1 to 1. Each is converted by itself, because a processor's cache
+    holds a frame and not all of them."""
+    _, _, count, height, width = pixels.shape
+    frames = pixels.new_empty((count, height, width, 3), dtype=torch.uint8)
+    for made, frame in zip(pixels[0].unbind(1), frames, strict=True):
+        frame.copy_(made.float().clamp(-1, 1).add_(1).mul_(127.5).round_().movedim(0, -1))
+    return frames.cpu().numpy()
