@@ -60,6 +60,7 @@ WAN = VideoModel(
     default_guidance_scale=5.0,
     denoise_bytes=53,  # bench/results/activations.md: with a first frame; without 22
     decode_bytes=15_000,
+    decode_latent_bytes=7_600,
     takes_image=True,
     continued_from=1,
     takes_flow_shift=True,
@@ -99,7 +100,8 @@ WAN_T2V_A14B = VideoModel(
     default_guidance_scale=4.0,
     default_low_noise_guidance_scale=3.0,
     denoise_bytes=119,  # bench/results/activations.md; an image's 81 frames are encoded in less than decoding takes
-    decode_bytes=16_000,
+    decode_bytes=18_200,
+    decode_latent_bytes=6_600,
     takes_flow_shift=True,
 )
 

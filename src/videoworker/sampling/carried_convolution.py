@@ -66,7 +66,8 @@ def _convolve(
             window = inputs[:, :, start:end]
         else:
             if start:
-                window[:, :, :back] = window[:, :, at_once:].clone()
+                for kept in range(back):
+                    window[:, :, kept] = window[:, :, kept + at_once]
             elif before is not None:
                 window[:, :, :back] = before
             window = window[:, :, : back + end - start]

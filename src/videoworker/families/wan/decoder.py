@@ -1,56 +1,107 @@
-"""Wan's decoder as a stream: latents go in and frames come out one by one, as the whole decode would make them.
+"""Wan's decoder a few latent frames at a time, with what each convolution remembers of the frames before.
 
-Every layer is causal in time, so that each can take its input frame by frame: memory holds one frame between two
-blocks, where diffusers' own decoder holds all four of a latent. What a convolution remembers, the two frames before,
-belongs to the caller's loop: a decode that is given up leaves nothing in the network.
+Every layer is causal in time, so the frames are those of the whole decode. diffusers' own takes one latent frame at a
+time too. It copies frames to put others before them, once more to put a border around them, and again to norm and to
+enlarge them. What is remembered belongs to the caller's loop: a decode that is given up leaves nothing in the network.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from diffusers.models.autoencoders.autoencoder_kl_wan import WanCausalConv3d, unpatchify
+from diffusers.models.autoencoders.autoencoder_kl_wan import unpatchify
+from torch.nn import functional
 
-Frames = Iterator[torch.Tensor]  # each [1, C, 1, h, w]
+from videoworker.sampling.carried_convolution import Write, convolve, convolve_whole, copied
+from videoworker.sampling.length_norm import normed_and_activated
 
-_FRAMES_BEFORE = 2  # that a convolution over three frames follows
+Memory = dict[Any, torch.Tensor]  # by layer
 
 
-def decode(vae: Any, latents: torch.Tensor) -> Frames:
-    """Pixels [1, 3, 1, height, width] from -1 to 1 of latents [1, C, T, h, w], as the autoencoder scales them: of the
-    first latent one frame, of every other four."""
-    decoder = vae.decoder
-    frames: Frames = iter(vae.post_quant_conv(latents).split(1, dim=2))
-    frames = _convolved(decoder.conv_in, frames)
-    frames = _through_mid_block(decoder.mid_block, frames)
+def decode(vae: Any, latents: torch.Tensor, at_once: int) -> Iterator[torch.Tensor]:
+    """Pixels [1, 3, n, height, width] from -1 to 1 of the latents [1, C, T, h, w], `at_once` of them at a time. The
+    first latent frame stands for one frame, each further one for four."""
+    memory: Memory = {}
+    for index, piece in enumerate(_alone(vae.post_quant_conv, latents).split(at_once, dim=2)):
+        pixels = _decode(vae.decoder, piece, memory, first=index == 0)
+        yield unpatchify(pixels, vae.config.patch_size or 1).clamp(-1, 1)
+
+
+def _decode(decoder: Any, latents: torch.Tensor, memory: Memory, first: bool) -> torch.Tensor:
+    states = _convolved(decoder.conv_in, latents, memory)
+    middle = decoder.mid_block
+    states = _residual(middle.resnets[0], states, memory)
+    for attention, block in zip(middle.attentions, middle.resnets[1:], strict=True):
+        seen = torch.cat([attention(frame) for frame in states.split(1, dim=2)], dim=2)  # each sees itself alone
+        states = _residual(block, seen, memory)
     for block in decoder.up_blocks:
-        frames = _through_up_block(block, frames)
-    activated = (decoder.nonlinearity(decoder.norm_out(frame)) for frame in frames)
-    for frame in _convolved(decoder.conv_out, activated):
-        yield unpatchify(frame, vae.config.patch_size or 1).clamp(-1, 1)
+        states = _through_up_block(block, states, memory, first)
+    return _convolved(decoder.conv_out, states, memory, normed_and_activated(decoder.norm_out))
 
 
-def _convolved(convolution: Any, frames: Frames) -> Frames:
-    before: torch.Tensor | None = None
-    for frame in frames:
-        yield convolution(frame, before)
-        seen = frame if before is None else torch.cat([before, frame], dim=2)
-        before = seen[:, :, -_FRAMES_BEFORE:]
+def _through_up_block(block: Any, states: torch.Tensor, memory: Memory, first: bool) -> torch.Tensor:
+    """Wan 2.2's autoencoder adds what came into the block to what leaves it."""
+    shortcut, inputs = getattr(block, "avg_shortcut", None), states
+    for residual in block.resnets:
+        states = _residual(residual, states, memory)
+    for upsampler in getattr(block, "upsamplers", None) or [getattr(block, "upsampler", None)]:
+        if upsampler is not None:
+            states = _upsampled(upsampler, states, memory, first)
+    return states if shortcut is None else states.add_(shortcut(inputs, first_chunk=first))
 
 
-def _through_mid_block(block: Any, frames: Frames) -> Frames:
-    before = _nothing_before(block)
-    for frame in frames:
-        yield block(frame, feat_cache=before, feat_idx=[0])
+@dataclass(frozen=True)
+class _Causal:
+    """A convolution of diffusers', as `convolve` takes it. There is black before the clip and around its pictures."""
+
+    layer: Any
+    pad_mode = "constant"
+
+    @property
+    def time_causal_padding(self) -> tuple[int, ...]:
+        padding: tuple[int, ...] = self.layer._padding
+        return padding
+
+    def conv(self, frames: torch.Tensor) -> torch.Tensor:
+        width, _, height, *_ = self.layer._padding
+        return functional.conv3d(frames, self.layer.weight, self.layer.bias, padding=(0, height, width))
 
 
-def _through_up_block(block: Any, frames: Frames) -> Frames:
-    """Of a block that doubles the frames, two for every one but the first."""
-    before = _nothing_before(block)
-    for index, frame in enumerate(frames):
-        yield from block(frame, feat_cache=before, feat_idx=[0], first_chunk=index == 0).split(1, dim=2)
+def _convolved(layer: Any, states: torch.Tensor, memory: Memory, write: Write = copied) -> torch.Tensor:
+    before = memory.get(layer)
+    if before is None:
+        before = states.new_zeros((*states.shape[:2], layer.kernel_size[0] - 1, *states.shape[3:]))
+    convolved, memory[layer] = convolve(_Causal(layer), states, before, write)
+    return convolved
 
 
-def _nothing_before(block: Any) -> list[Any]:
-    """A place for what each convolution of a block remembers; the block fills it."""
-    return [None] * sum(isinstance(module, WanCausalConv3d) for module in block.modules())
+def _alone(layer: Any, states: torch.Tensor) -> torch.Tensor:
+    """A convolution whose kernel is one frame, so it needs no others."""
+    return convolve_whole(_Causal(layer), states)
+
+
+def _residual(block: Any, states: torch.Tensor, memory: Memory) -> torch.Tensor:
+    made = _convolved(block.conv1, states, memory, normed_and_activated(block.norm1))
+    made = _convolved(block.conv2, made, memory, normed_and_activated(block.norm2))
+    return made.add_(states if block.in_dim == block.out_dim else _alone(block.conv_shortcut, states))
+
+
+def _upsampled(upsampler: Any, states: torch.Tensor, memory: Memory, first: bool) -> torch.Tensor:
+    """Twice the height and width. If the layer does so, twice the frames too, but not of the clip's first frame."""
+    _, convolution = upsampler.resample
+    _, channels, count, height, width = states.shape
+    alone = int(first) if upsampler.mode == "upsample3d" else count
+    enlarged = states.new_empty((alone + (count - alone) * 2, channels, 2 * height, 2 * width))
+    _enlarge(states[0, :, :alone].transpose(0, 1), enlarged[:alone])
+    if alone < count:
+        doubled = _convolved(upsampler.time_conv, states[:, :, alone:], memory)[0].unflatten(0, (2, -1))
+        for each, frames in enumerate(doubled):  # channels become neighbours in time
+            _enlarge(frames.transpose(0, 1), enlarged[alone + each :: 2])
+    made: torch.Tensor = convolution(enlarged)
+    return made.transpose(0, 1).unsqueeze(0)
+
+
+def _enlarge(frames: torch.Tensor, place: torch.Tensor) -> None:
+    """Each number of frames [t, C, h, w] is repeated in height and width."""
+    place.unflatten(2, (-1, 2)).unflatten(4, (-1, 2)).copy_(frames[:, :, :, None, :, None])

@@ -192,11 +192,12 @@ def _beside(networks: Networks, frames: Frames, time: int) -> torch.Tensor:
 def decode(
     networks: Networks, latents: torch.Tensor, generator: torch.Generator, watch: Watch, piece: Piece = LEAST
 ) -> Iterator[torch.Tensor]:
-    """One frame at a time. Nothing is drawn from `generator`."""
+    """Decodes as many latent frames at a time as a piece has. Nothing is drawn from `generator`."""
     vae, count = networks.vae, latents.shape[1]
     mean, deviation = _statistics(networks)
     encoded = (latents.transpose(1, 2) * deviation + mean).to(vae.dtype)
-    watch.check()
-    for index, pixels in enumerate(decoder.decode(vae, encoded)):
-        watch.step("decode", -(-index // vae.config.scale_factor_temporal) + 1, count)
+    done = 0
+    for pixels in decoder.decode(vae, encoded, piece.latents):
+        done = min(done + piece.latents, count)
+        watch.step("decode", done, count)
         yield pixels
