@@ -12,8 +12,8 @@ def from_frames(frames: Frames, device: torch.device, dtype: torch.dtype) -> tor
 
 
 def to_frames(pixels: torch.Tensor) -> Frames:
-    """Frames from pixels [1, 3, n, height, width] from -1 to 1. Each is converted by itself, because a processor's cache
-    holds a frame and not all of them."""
+    """Frames from pixels [1, 3, n, height, width] from -1 to 1. Each is converted by itself: memory that was just used
+    for one is used for the next."""
     _, _, count, height, width = pixels.shape
     frames = pixels.new_empty((count, height, width, 3), dtype=torch.uint8)
     for made, frame in zip(pixels[0].unbind(1), frames, strict=True):
