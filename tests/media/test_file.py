@@ -285,6 +285,15 @@ def test_an_error_on_the_way_leaves_no_file(tmp_path: Path, container: Container
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("count", [1, 60])
+def test_an_error_of_the_encoder_reaches_who_writes(tmp_path: Path, count: int) -> None:
+    with pytest.raises(ValueError, match="float64"), VideoFile(tmp_path / "video", form("mp4", count)) as file:
+        for frame in moving(count):
+            file.write(frame.astype(np.float64))  # type: ignore[arg-type]
+        file.close()
+    assert list(tmp_path.iterdir()) == []
+
+
 @both
 def test_a_file_that_nobody_finishes_is_taken_away(tmp_path: Path, container: Container) -> None:
     with VideoFile(tmp_path / "video", form(container, 2)) as file:

@@ -1,12 +1,16 @@
 """The video file: takes RGB frames one by one and becomes a finished mp4 or webm.
 
-Frames are cropped, scaled, converted and encoded as they come. None is kept. The file grows under a temporary name
-beside its target. It takes the target's name only when it is whole.
+Frames are cropped, scaled, converted and encoded as they come, while the next ones are made. None is kept. The file
+grows under a temporary name beside its target. It takes the target's name only when it is whole.
+
+Ownership: a thread of the file's own encodes. Nothing else touches the encoder until that thread has no frame left.
 """
 
 import hashlib
 import os
+from collections import deque
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -47,6 +51,7 @@ SOUND_TOLERANCE = 0.005  # seconds by which its length may differ from the pictu
 
 _LONGEST_GOP_SECONDS = 2
 _MOST_THREADS = 16  # libavcodec's limit if it sets the number itself (MAX_AUTO_THREADS)
+_MOST_WAITING = 16  # frames
 
 
 @dataclass(frozen=True)
@@ -148,6 +153,7 @@ class VideoFile:
         self._path, self._partial = path, path.with_name(f"{path.name}.part")
         self._format, self._written = format, 0
         self._threads = min(len(os.sched_getaffinity(0)), _MOST_THREADS)
+        self._encoder, self._waiting = ThreadPoolExecutor(1, "encode"), deque[Future[None]]()
         self._reformatter = VideoReformatter()
         self._output = av.open(self._partial, "w", format=format.container, options=_container_options(format))
         self._output.flags |= ContainerFlags.bitexact.value  # no dates, no random ids: same frames, same bytes
@@ -171,7 +177,14 @@ class VideoFile:
             context.bit_rate = round(format.canvas.width * format.canvas.height * format.fps * _VP9_BITS_PER_PIXEL)
 
     def write(self, frame: NDArray[np.uint8]) -> None:
-        """Adds one native frame of the canvas, uint8 [native_height, native_width, 3] RGB."""
+        """Adds one native frame of the canvas, uint8 [native_height, native_width, 3] RGB, which does not change any
+        more. It is encoded later. If many wait, this waits for the first of them."""
+        if len(self._waiting) == _MOST_WAITING:
+            self._waiting.popleft().result()
+        self._waiting.append(self._encoder.submit(self._encode, frame, self._written))
+        self._written += 1
+
+    def _encode(self, frame: NDArray[np.uint8], number: int) -> None:
         canvas = self._format.canvas
         picture = self._reformatter.reformat(
             av.VideoFrame.from_ndarray(np.ascontiguousarray(canvas.crop(frame)), format="rgb24"),
@@ -183,12 +196,13 @@ class VideoFile:
             interpolation=Interpolation.LANCZOS | Interpolation.ACCURATE_RND,
             threads=self._threads,
         )
-        picture.pts, picture.time_base = self._written, Fraction(1, self._format.fps)
+        picture.pts, picture.time_base = number, Fraction(1, self._format.fps)
         self._output.mux(self._stream.encode(picture))
-        self._written += 1
 
     def close(self) -> None:
         """Finishes the file and gives it its name. Raises `JobError` if frames are missing."""
+        for waiting in self._waiting:
+            waiting.result()
         num_frames = self._format.num_frames
         if self._written != num_frames:
             raise JobError(Code.GENERATION_FAILED, f"The video has {self._written} frames instead of {num_frames}.")
@@ -202,6 +216,7 @@ class VideoFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._encoder.shutdown(cancel_futures=True)
         try:
             self._output.close()
         finally:
