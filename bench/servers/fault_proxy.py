@@ -24,10 +24,16 @@ class Fault:
 
 
 class FaultProxy:
-    """A context manager: serves on a free port of this machine, on a thread of its own. Methods are for the test."""
+    """A context manager: serves on a free port of this machine, on a thread of its own. Methods are for the test.
 
-    def __init__(self, server_port: int, tls: ssl.SSLContext | None = None) -> None:
+    Each connection passes at most `bytes_per_second` on to the server; None: as many as come.
+    """
+
+    def __init__(
+        self, server_port: int, tls: ssl.SSLContext | None = None, bytes_per_second: float | None = None
+    ) -> None:
         self.sent_bytes = self.connections = 0
+        self._bytes_per_second = bytes_per_second
         self._server_port, self._tls = server_port, tls
         self._faults: deque[Fault] = deque()
         self._always: Fault | None = None
@@ -104,6 +110,8 @@ class FaultProxy:
                     break
                 to_server.write(chunk)
                 await to_server.drain()
+                if self._bytes_per_second is not None:
+                    await asyncio.sleep(len(chunk) / self._bytes_per_second)
             to_server.transport.abort()
 
         async def down() -> None:

@@ -60,9 +60,9 @@ def swift(folder: Path) -> Iterator[int]:
             server.kill()
 
 
-def new_bucket(port: int) -> Store:
+def client_for(port: int) -> Any:
     config = Config(s3={"addressing_style": "path"}, request_checksum_calculation="when_required")
-    client = boto3.client(
+    return boto3.client(
         "s3",
         endpoint_url=f"http://127.0.0.1:{port}",
         aws_access_key_id=ACCESS_KEY,
@@ -70,6 +70,9 @@ def new_bucket(port: int) -> Store:
         region_name="us-east-1",
         config=config,
     )
-    name = f"bucket-{uuid.uuid4().hex}"
+
+
+def new_bucket(port: int) -> Store:
+    client, name = client_for(port), f"bucket-{uuid.uuid4().hex}"
     client.create_bucket(Bucket=name)
     return Store(port, name, client)
