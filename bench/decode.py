@@ -5,9 +5,10 @@ With little memory a clip is decoded in the least pieces. With ample memory the 
 if `--memory` GiB of a GPU are left beside the weights.
 
 Latents are noise and networks are this project's small checkpoints: every layer of the real ones, with few channels, in
-float32 on the CPU. The three run in turn, several times, each time in a process of its own. Seconds are the median. The
-memory is the most that a process held at any time, less what it held just before. Sizes and lengths are rounded up to
-those that the model makes.
+float32 on the CPU. The three run in turn, several times, each time in a process of its own. Seconds are the median of
+those of processors, so that other programs count little: with OMP_NUM_THREADS=1, what an idle core takes. The memory is
+the most that a process held at any time, less what it held just before. Sizes and lengths are rounded up to those that
+the model makes.
 
 Besides the latents, one thing grows with a clip that we decode, and hardly shows with few channels: the keys and values
 that HunyuanVideo-1.5's attention remembers, with the published weights 15 MB per latent frame of 720p in bfloat16.
@@ -182,9 +183,9 @@ def measure(way: Way, clip: Clip, memory: float) -> Decoded:
     limit = of_this_process("VmData") + int(memory * _GIB)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     Path("/proc/self/clear_refs").write_text("5")  # the peak is counted anew from here
-    before, started = of_this_process("VmHWM"), time.perf_counter()
+    before, started = of_this_process("VmHWM"), time.process_time()
     made = _within_memory(decode, noise)
-    seconds, peak = time.perf_counter() - started, of_this_process("VmHWM") - before
+    seconds, peak = time.process_time() - started, of_this_process("VmHWM") - before
     if made != clip.shape.num_frames:
         raise RuntimeError(f"{model.name} made {made} frames, not {clip.shape.num_frames}")
     return Decoded(peak, seconds)

@@ -154,7 +154,8 @@ def main(
 
 
 def median(runs: list[Took], name: str) -> float:
-    return statistics.median(getattr(run, name) for run in runs)
+    middle: float = statistics.median(getattr(run, name) for run in runs)
+    return middle
 
 
 def row(name: str, runs: list[Took], distance: float) -> list[str]:

@@ -289,7 +289,7 @@ def test_an_error_on_the_way_leaves_no_file(tmp_path: Path, container: Container
 def test_an_error_of_the_encoder_reaches_who_writes(tmp_path: Path, count: int) -> None:
     with pytest.raises(ValueError, match="float64"), VideoFile(tmp_path / "video", form("mp4", count)) as file:
         for frame in moving(count):
-            file.write(frame.astype(np.float64))  # type: ignore[arg-type]
+            file.write(frame.astype(np.float64))
         file.close()
     assert list(tmp_path.iterdir()) == []
 
