@@ -35,8 +35,15 @@ def _decode(decoder: Any, latents: torch.Tensor, memory: Memory, first: bool) ->
     for attention, block in zip(middle.attentions, middle.resnets[1:], strict=True):
         seen = torch.cat([attention(frame) for frame in states.split(1, dim=2)], dim=2)  # each sees itself alone
         states = _residual(block, seen, memory)
-    for block in decoder.up_blocks:
+    for block in decoder.up_blocks[:-1]:
         states = _through_up_block(block, states, memory, first)
+    # At the full size, as many frames at a time as there are latents: they take most of the memory.
+    return torch.cat([_finish(decoder, few, memory) for few in states.split(latents.shape[2], dim=2)], dim=2)
+
+
+def _finish(decoder: Any, states: torch.Tensor, memory: Memory) -> torch.Tensor:
+    """The last block enlarges nothing."""
+    states = _through_up_block(decoder.up_blocks[-1], states, memory, first=False)
     return _convolved(decoder.conv_out, states, memory, normed_and_activated(decoder.norm_out))
 
 
@@ -92,14 +99,16 @@ def _upsampled(upsampler: Any, states: torch.Tensor, memory: Memory, first: bool
     _, convolution = upsampler.resample
     _, channels, count, height, width = states.shape
     alone = int(first) if upsampler.mode == "upsample3d" else count
-    enlarged = states.new_empty((alone + (count - alone) * 2, channels, 2 * height, 2 * width))
-    _enlarge(states[0, :, :alone].transpose(0, 1), enlarged[:alone])
+    frames = list(states[0, :, :alone].unbind(1))
     if alone < count:
         doubled = _convolved(upsampler.time_conv, states[:, :, alone:], memory)[0].unflatten(0, (2, -1))
-        for each, frames in enumerate(doubled):  # channels become neighbours in time
-            _enlarge(frames.transpose(0, 1), enlarged[alone + each :: 2])
-    made: torch.Tensor = convolution(enlarged)
-    return made.transpose(0, 1).unsqueeze(0)
+        frames += doubled.permute(2, 0, 1, 3, 4).flatten(0, 1)  # channels become neighbours in time
+    made = states.new_empty((1, convolution.out_channels, len(frames), 2 * height, 2 * width))
+    enlarged = states.new_empty((1, channels, 2 * height, 2 * width))
+    for index, frame in enumerate(frames):
+        _enlarge(frame[None], enlarged)
+        made[:, :, index] = convolution(enlarged)
+    return made
 
 
 def _enlarge(frames: torch.Tensor, place: torch.Tensor) -> None:
