@@ -87,7 +87,7 @@ def activations_of(
         ("cogvideox-1.5-5b", (None, None, ALL, ALL, ALL)),
         # 24 GB, and 12 GiB to decode in float32
         ("wan", (None, GROUPS, ALL, ALL, ALL)),
-        # two transformers of 29 GB each, and 14 GiB to decode in float32
+        # two transformers of 29 GB each, and 12 GiB to decode in float32
         ("wan-t2v-a14b", (None, GROUPS, ONE, TEXT, ALL)),
         ("wan-i2v-a14b", (None, GROUPS, ONE, TEXT, ALL)),
         ("sketch", (ALL, ALL, ALL, ALL, ALL)),
