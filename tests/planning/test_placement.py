@@ -88,8 +88,8 @@ def activations_of(
         # 24 GB, and 12 GiB to decode in float32
         ("wan", (None, GROUPS, ALL, ALL, ALL)),
         # two transformers of 29 GB each, and 12 GiB to decode in float32
-        ("wan-t2v-a14b", (None, GROUPS, ONE, TEXT, ALL)),
-        ("wan-i2v-a14b", (None, GROUPS, ONE, TEXT, ALL)),
+        ("wan-t2v-a14b", (None, GROUPS, ONE, ALL, ALL)),
+        ("wan-i2v-a14b", (None, GROUPS, ONE, ALL, ALL)),
         ("sketch", (ALL, ALL, ALL, ALL, ALL)),
     ],
 )
