@@ -12,6 +12,7 @@ import av
 import torch
 
 from videoworker.engine.device import Device
+from videoworker.models.piece import LEAST
 from videoworker.models.sketch import SKETCH
 from videoworker.planning.placement import Placement
 from videoworker.planning.plan import plan_clip
@@ -46,7 +47,7 @@ def make(device: Device, steps: int, path: Path) -> None:
     with av.open(path, "w") as file:
         stream = file.add_stream("libx264", rate=plan.fps, options={"preset": "veryfast", "crf": "20"})
         stream.width, stream.height, stream.pix_fmt = canvas.width, canvas.height, "yuv420p"
-        for pixels in family.decode(networks, start.finish(latents), generator, unheard):
+        for pixels in family.decode(networks, start.finish(latents), generator, unheard, LEAST):
             for frame in to_frames(pixels):
                 file.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         file.mux(stream.encode(None))
