@@ -50,7 +50,7 @@ async def estimate(service: Service, request: VideoRequest) -> Estimate:
         is_least=is_least,
         model=plan.model.checkpoint.title,
         gib=_gib(plan, Placement.RESIDENT),
-        least_gib=_gib(plan, LADDER[-1]),
+        least_gib=_gib(plan, LADDER[-1] if plan.model.needs_gpu else Placement.RESIDENT),
         needs_gpu=plan.model.needs_gpu,
         notes=plan.notes,
     )
