@@ -38,6 +38,11 @@ class Canvas:
         """For a file of `size`: keeps the middle `crop` of a `native` picture. Each is a width and a height."""
         return cls(*size, *native, (native[0] - crop[0]) // 2, (native[1] - crop[1]) // 2, *crop)
 
+    @property
+    def native_pixels(self) -> int:
+        """Those of one native picture."""
+        return self.native_width * self.native_height
+
     def crop(self, frame: Picture) -> Picture:
         """The box of a native frame [native_height, native_width, 3] that is kept, as a view."""
         return frame[self.top : self.top + self.crop_height, self.left : self.left + self.crop_width]

@@ -77,8 +77,8 @@ def estimate(
     declared = hardware.declared_bytes if on_cpu else declared_bytes
     weights, source = _weights(plan, hardware.weight_bytes, declared, current)
     room = _Room(free, on_processor(allowed(plan)) if on_cpu else allowed(plan), "memory" if on_cpu else "GPU memory")
-    listed = ladder(plan.model.checkpoint) if plan.super_resolution is None else LADDER
-    listed = ON_PROCESSOR if on_cpu else listed
+    on_gpu = ladder(plan.model.checkpoint) if plan.super_resolution is None else LADDER
+    listed = ON_PROCESSOR if on_cpu else on_gpu
     taken, expected = _taken(plan, weights, room, current), None
     if memory is None or hardware.is_gpu:
         work = video_work(plan, request.container, taken)

@@ -60,9 +60,8 @@ class Device(Hardware):
         """The networks of the checkpoint in `folder`, which is whole, placed.
 
         They are read if another checkpoint's lie here, or if they lie here with another placement. If more networks lie
-        here than the model needs, they stay. What lies here is
-        freed first. Raises `JobError`: MODEL_NOT_LOADED if the files cannot be read, or the watch's, which is checked
-        with every tensor. Nothing lies here then.
+        here than the model needs, they stay. What lies here is freed first. Raises `JobError`: MODEL_NOT_LOADED if the
+        files cannot be read, or the watch's, which is checked with every tensor. Nothing lies here then.
         """
         if self.loaded is not None and self.placed(model.checkpoint, placement):
             return self.loaded
@@ -85,8 +84,9 @@ class Device(Hardware):
     def placed(self, checkpoint: Checkpoint, wanted: Placement) -> Placement | None:
         """Where the checkpoint's networks lie, if what asks for `wanted` can be made with them as they do."""
         loaded = self.loaded
-        is_there = loaded is not None and loaded.checkpoint.has(checkpoint) and loaded.placement.serves(wanted)
-        return loaded.placement if loaded is not None and is_there else None
+        if loaded is None or not loaded.checkpoint.has(checkpoint) or not loaded.placement.serves(wanted):
+            return None
+        return loaded.placement
 
     def drop(self) -> None:
         """Frees what lies here, also what a load left that was given up."""

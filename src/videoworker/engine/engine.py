@@ -320,7 +320,7 @@ class Engine:
         if plan.low_vram or not self._device.is_gpu:
             return dict.fromkeys(networks, LEAST)
         free = self._device.free_bytes - self.sounds.staying_bytes(video_bytes)
-        pixels = plan.decoded.native_width * plan.decoded.native_height
+        pixels = plan.decoded.native_pixels
         return {
             model.checkpoint: largest_piece(model, pixels, free - networks[model.checkpoint]) for model in plan.models
         }

@@ -33,8 +33,8 @@ class Estimates:
     def __init__(self, database: Database, api: Api[Any]) -> None:
         self._database, self._api = database, api
         self._pace = Pace({})
+        # Which model last made what was asked of another one, or of none: the workers may serve one alone.
         self._makers = dict[str | None, str]()
-        """Which model last made what was asked of another one, or of none: the workers may serve one alone."""
         self._learnt_at = -math.inf
 
     async def seconds(self, request: VideoRequest) -> float | None:

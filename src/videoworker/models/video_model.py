@@ -116,6 +116,10 @@ class VideoModel:
     takes_embedded_guidance: bool = False
     needs_gpu: bool = True
 
+    def latent_frames(self, num_frames: int) -> int:
+        """How many frames of latents stand for so many frames."""
+        return (num_frames - 1) // self.frame_step + 1
+
     def decoded_at_once(self, pixels: int) -> int:
         """So many of the pixels of one frame."""
         return min(pixels, self.decode_area or pixels)

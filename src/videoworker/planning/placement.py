@@ -53,10 +53,14 @@ class Placement(StrEnum):
         """Whether the video is the one that resident weights give."""
         return self is not Placement.FP8
 
+    def is_leaner_than(self, other: "Placement") -> bool:
+        """Whether it comes after the other one."""
+        every = list(Placement)
+        return every.index(self) > every.index(other)
+
     def serves(self, wanted: "Placement") -> bool:
         """Whether what asks for `wanted` can be made with this one: the same video, in no more memory."""
-        every = list(Placement)
-        return self is wanted or (self.is_exact and every.index(self) > every.index(wanted))
+        return self is wanted or (self.is_exact and self.is_leaner_than(wanted))
 
 
 # Those of a GPU, and of a processor.
@@ -74,9 +78,7 @@ def ladder(*checkpoints: Checkpoint) -> tuple[Placement, ...]:
 
 def leaner(placement: Placement, *checkpoints: Checkpoint) -> Placement | None:
     """The next one that differs for one of these checkpoints; None after the leanest."""
-    every = list(Placement)
-    rest = every[every.index(placement) + 1 :]
-    return next((one for one in ladder(*checkpoints) if one in rest), None)
+    return next((one for one in ladder(*checkpoints) if one.is_leaner_than(placement)), None)
 
 
 @dataclass(frozen=True)
@@ -129,9 +131,13 @@ def activations(plan: Plan) -> int:
     num_frames = max(segment.num_frames for segment in plan.segments)
     latents = _LATENT_BYTES * (num_frames + _LATENT_FRAMES_MORE)
     return max(
-        _activations(plan.model, pixels, num_frames, round(latents * pixels * sampling.cached_tensors))
+        _activations(
+            plan.model,
+            canvas.native_pixels,
+            num_frames,
+            round(latents * canvas.native_pixels * sampling.cached_tensors),
+        )
         for canvas, sampling in plan.courses
-        for pixels in (canvas.native_width * canvas.native_height,)
     )
 
 

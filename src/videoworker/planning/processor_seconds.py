@@ -19,14 +19,13 @@ def operations(plan: Plan) -> dict[Stage, float] | None:
     flops = plan.model.flops
     if flops is None or plan.super_resolution is not None:
         return None
-    tokens = [_tokens(plan, segment) for segment in plan.segments]
+    tokens = [tokens_of(plan, segment) for segment in plan.segments]
     predicted = sum(flops.token * count + flops.pair * count**2 for count in tokens) * plan.sampling.predictions
     frames = sum(segment.num_frames for segment in plan.segments)
-    decoded = flops.pixel * plan.canvas.native_width * plan.canvas.native_height * frames
+    decoded = flops.pixel * plan.canvas.native_pixels * frames
     return {"denoise": predicted, "decode": decoded}
 
 
-def _tokens(plan: Plan, segment: Segment) -> float:
-    model, canvas = plan.model, plan.canvas
-    latents = (segment.num_frames - 1) // model.frame_step + 1
-    return canvas.native_width * canvas.native_height / model.grid**2 * latents
+def tokens_of(plan: Plan, segment: Segment) -> float:
+    """What a prediction for the segment computes with."""
+    return plan.canvas.native_pixels / plan.model.grid**2 * plan.model.latent_frames(segment.num_frames)

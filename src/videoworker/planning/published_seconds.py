@@ -41,12 +41,12 @@ def _nearest(figures: Iterable[Figure], pixels: int) -> Figure:
 
 def _longest(plan: Plan) -> int:
     """Pixels of the longest segment: what the denoiser has before it at once."""
-    area = max(canvas.native_width * canvas.native_height for canvas, _ in plan.courses)
+    area = max(canvas.native_pixels for canvas, _ in plan.courses)
     return area * max(segment.num_frames for segment in plan.segments)
 
 
 def _estimate(plan: Plan, figure: Figure) -> Estimate:
-    areas = [(canvas.native_width * canvas.native_height, sampling.predictions) for canvas, sampling in plan.courses]
+    areas = [(canvas.native_pixels, sampling.predictions) for canvas, sampling in plan.courses]
     predicted = sum(segment.num_frames for segment in plan.segments) * sum(area * count for area, count in areas)
     work = predicted / (figure.pixels * figure.steps * figure.passes)
     return Estimate(figure.seconds * work, _longest(plan) > figure.pixels, figure)

@@ -33,7 +33,7 @@ class SuperResolution:
 def super_resolution(model: VideoModel, canvas: Canvas) -> SuperResolution | None:
     """What the model's upscaler makes of pictures of this canvas; None if it has none, if they need not be scaled up,
     or if they are much smaller than those that it was trained for."""
-    upscaler, area = model.upscaler, canvas.native_width * canvas.native_height
+    upscaler, area = model.upscaler, canvas.native_pixels
     is_larger = canvas.width > canvas.crop_width or canvas.height > canvas.crop_height
     if upscaler is None or not is_larger or area < _LEAST_SHARE * model.max_area:
         return None

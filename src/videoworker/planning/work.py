@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from videoworker.planning.plan import Plan, Segment
+from videoworker.planning.plan import Plan
 from videoworker.planning.sound import SoundPlan
 from videoworker.request import Container, Stage
 
@@ -29,7 +29,7 @@ def video_work(plan: Plan, container: Container, placement: str = "", loads: boo
     model, decoded = plan.model, plan.decoded
     title = model.checkpoint.title
     made = f"{title} {placement}".strip()
-    native, delivered = decoded.native_width * decoded.native_height / 1e6, decoded.width * decoded.height / 1e6
+    native, delivered = decoded.native_pixels / 1e6, decoded.width * decoded.height / 1e6
     count, pictures = len(plan.segments), delivered * plan.num_frames
     parts = [
         Part("denoise", f"denoise {made}", _denoised(plan)),
@@ -54,19 +54,14 @@ def _denoised(plan: Plan) -> tuple[float, ...]:
     """Tokens of all predictions, which most layers' time grows with; their squares, with which attention's does; the
     predictions themselves; and the pixels that segments continue from, which are encoded."""
     made = [
-        (sampling.predictions, canvas.native_width * canvas.native_height / 1e6 * _latents(segment, plan))
+        (sampling.predictions, canvas.native_pixels / 1e6 * plan.model.latent_frames(segment.num_frames))
         for canvas, sampling in plan.courses
         for segment in plan.segments
     ]
-    known = plan.canvas.native_width * plan.canvas.native_height / 1e6 * sum(one.overlap for one in plan.segments)
+    known = plan.canvas.native_pixels / 1e6 * sum(one.overlap for one in plan.segments)
     return (
         sum(predictions * tokens for predictions, tokens in made),
         sum(predictions * tokens**2 for predictions, tokens in made),
         float(sum(predictions for predictions, _ in made)),
         known,
     )
-
-
-def _latents(segment: Segment, plan: Plan) -> int:
-    """How many frames of latents it has."""
-    return (segment.num_frames - 1) // plan.model.frame_step + 1
