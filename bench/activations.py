@@ -6,7 +6,8 @@ a placement keeps a reserve for both. Attention counts as a fused kernel's, with
 """
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +17,7 @@ import torch
 import typer
 
 from bench.counting import Count, Shapes
+from bench.watches import unheard
 from builder import tiny
 from builder.declared import FIRST_OF_FAMILY
 from videoworker.families import family as family_called
@@ -28,7 +30,6 @@ from videoworker.planning.memory import GIB
 from videoworker.sampling.denoise import Inputs, denoise
 from videoworker.sampling.latent_space import Shape
 from videoworker.sampling.reader import Reader, Tensors
-from videoworker.watch import Watch
 
 # A larger piece has so many latent frames more than the least. Both are counted on the clip's first ones.
 _FURTHER, _FEW = 2, 9
@@ -80,46 +81,53 @@ def counted_models() -> list[VideoModel]:
     return list(found.values())
 
 
-def count(model: VideoModel) -> Counted:
-    """What the model's default clip takes, with a first frame if the model takes one."""
-    family, small = family_called(model.family), tiny.of_family(model.family)
-    generator, watch = torch.Generator().manual_seed(0), Watch("bench", lambda _: None, float("inf"))
-    components = {component.name: component for component in model.checkpoint.components}
-    dtypes = {name: getattr(torch, component.dtype) for name, component in components.items()}
+@contextmanager
+def published(model: VideoModel) -> Iterator[tuple[Published, Any]]:
+    """During the block tensors have a shape and no numbers. Yields what reads the model's published networks, and
+    those."""
+    dtypes = {component.name: getattr(torch, component.dtype) for component in model.checkpoint.components}
     with tempfile.TemporaryDirectory() as folder:
         tiny.save(model, Path(folder))  # for all that is not a network
         with Shapes(allow_non_fake_inputs=True), torch.inference_mode():
-            configurations = small.PUBLISHED.get(model.variant, {})
+            configurations = tiny.of_family(model.family).PUBLISHED.get(model.variant, {})
             places = model.checkpoint.places
             reader = Published(Path(folder), torch.device("cpu"), dtypes, places=places, configurations=configurations)
-            networks = family.load(reader)
-            shape = Shape(model.default_frames, model.default_width, model.default_height)
-            prompts = tuple(small.longest_prompt() for _ in range(2 if model.default_guidance_scale > 1 else 1))
-            sampling = Sampling(1, model.default_guidance_scale)
-            noise = family.get_noise(networks, shape, generator)
-            first = known = None
-            if model.takes_image and family.encode_frames is not None:
-                first = np.zeros((1, shape.height, shape.width, 3), np.uint8)
-                known = family.encode_frames(networks, first)
-            inputs = Inputs(noise, prompts, known, sampling, generator, first)
-            with Count() as denoising:
-                latents = denoise(family.start(networks, inputs), watch)
+            yield reader, family_called(model.family).load(reader)
 
-            def decoding(latents: torch.Tensor, piece: Piece) -> int:
-                with Count() as counted:
-                    for _ in family.decode(networks, latents, generator, watch, piece):
-                        pass
-                peak: int = counted.peak
-                return peak
 
-            decode, further, picture = decoding(latents, LEAST), 0, 0
-            if model.decode_latent_bytes:
-                few = latents[:, :_FEW]
-                further = (decoding(few, Piece(1 + _FURTHER)) - decoding(few, LEAST)) // _FURTHER
-            if model.decode_picture_bytes:
-                picture = decoding(latents, Piece(whole_picture=True))
-            denoisers = [getattr(networks, name) for name, one in components.items() if one.role is Role.DENOISER]
-            weights = sum(weight.nbytes for denoiser in denoisers for weight in denoiser.parameters())
+def count(model: VideoModel) -> Counted:
+    """What the model's default clip takes, with a first frame if the model takes one."""
+    family, small = family_called(model.family), tiny.of_family(model.family)
+    generator, watch = torch.Generator().manual_seed(0), unheard()
+    with published(model) as (_, networks):
+        shape = Shape(model.default_frames, model.default_width, model.default_height)
+        prompts = tuple(small.longest_prompt() for _ in range(2 if model.default_guidance_scale > 1 else 1))
+        sampling = Sampling(1, model.default_guidance_scale)
+        noise = family.get_noise(networks, shape, generator)
+        first = known = None
+        if model.takes_image and family.encode_frames is not None:
+            first = np.zeros((1, shape.height, shape.width, 3), np.uint8)
+            known = family.encode_frames(networks, first)
+        inputs = Inputs(noise, prompts, known, sampling, generator, first)
+        with Count() as denoising:
+            latents = denoise(family.start(networks, inputs), watch)
+
+        def decoding(latents: torch.Tensor, piece: Piece) -> int:
+            with Count() as counted:
+                for _ in family.decode(networks, latents, generator, watch, piece):
+                    pass
+            peak: int = counted.peak
+            return peak
+
+        decode, further, picture = decoding(latents, LEAST), 0, 0
+        if model.decode_latent_bytes:
+            few = latents[:, :_FEW]
+            further = (decoding(few, Piece(1 + _FURTHER)) - decoding(few, LEAST)) // _FURTHER
+        if model.decode_picture_bytes:
+            picture = decoding(latents, Piece(whole_picture=True))
+        components = model.checkpoint.components
+        denoisers = [getattr(networks, one.name) for one in components if one.role is Role.DENOISER]
+        weights = sum(weight.nbytes for denoiser in denoisers for weight in denoiser.parameters())
     return Counted(denoising.peak, decode, weights, further, picture)
 
 

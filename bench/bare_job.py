@@ -11,6 +11,7 @@ from pathlib import Path
 import av
 import torch
 
+from bench.watches import unheard
 from videoworker.engine.device import Device
 from videoworker.models.piece import LEAST
 from videoworker.models.sketch import SKETCH
@@ -22,16 +23,15 @@ from videoworker.sampling.latent_space import Shape
 from videoworker.sampling.pixels import to_frames
 from videoworker.sampling.schedule import Step
 from videoworker.settings import settings
-from videoworker.watch import Watch
 
 PROMPT = "A red circle moves to the right over a blue background"
 
 
 @torch.inference_mode()
 def make(device: Device, steps: int, path: Path) -> None:
-    unheard = Watch("bare", lambda _: None, float("inf"))
+    watch = unheard()
     folder = settings().weights_dir / SKETCH.checkpoint.folder
-    loaded = device.use(SKETCH, folder, Placement.RESIDENT, unheard)
+    loaded = device.use(SKETCH, folder, Placement.RESIDENT, watch)
     plan = plan_clip(VideoRequest(api="native", prompt=PROMPT, num_inference_steps=steps), SKETCH)
     family, networks, generator = loaded.family, loaded.networks, torch.Generator().manual_seed(1)
     prompts, _ = loaded.encode(("", PROMPT), None)
@@ -47,7 +47,7 @@ def make(device: Device, steps: int, path: Path) -> None:
     with av.open(path, "w") as file:
         stream = file.add_stream("libx264", rate=plan.fps, options={"preset": "veryfast", "crf": "20"})
         stream.width, stream.height, stream.pix_fmt = canvas.width, canvas.height, "yuv420p"
-        for pixels in family.decode(networks, start.finish(latents), generator, unheard, LEAST):
+        for pixels in family.decode(networks, start.finish(latents), generator, watch, LEAST):
             for frame in to_frames(pixels):
                 file.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         file.mux(stream.encode(None))

@@ -15,7 +15,7 @@ import platform
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -30,7 +30,7 @@ from videoworker.models.video_model import Flops
 from videoworker.planning.memory import GIB
 from videoworker.planning.placement import Placement, activations, declared_bytes, needed
 from videoworker.planning.plan import Plan, plan_clip
-from videoworker.planning.processor_seconds import operations, processor_seconds
+from videoworker.planning.processor_seconds import operations, processor_seconds, tokens_of
 from videoworker.request import VideoRequest
 from videoworker.sampling.joint_attention import JointAttention
 
@@ -62,11 +62,10 @@ class Pace:
 
     def minutes(self, plan: Plan, cores: int) -> float:
         """Of a clip."""
-        canvas, (segment,) = plan.canvas, plan.segments
-        pixels = canvas.native_width * canvas.native_height
-        tokens = pixels / plan.model.grid**2 * ((segment.num_frames - 1) // plan.model.frame_step + 1)
+        (segment,) = plan.segments
+        tokens, pixels = tokens_of(plan, segment), plan.canvas.native_pixels * segment.num_frames
         step = BLOCKS * (self.token * tokens + self.pair * tokens**2)
-        return (step * plan.sampling.predictions + self.pixel * pixels * segment.num_frames) / cores / 60
+        return (step * plan.sampling.predictions + self.pixel * pixels) / cores / 60
 
 
 @torch.inference_mode()
@@ -96,9 +95,10 @@ def _clips(paces: dict[str, Pace], of_layer: float) -> None:
     print(f"|---|---|---|---|{'---|' * (len(paces) + 1)}")
     needs, shares = [], []
     for (width, height, frames, steps), document in ROWS.items():
-        size = {"width": width, "height": height, "num_frames": frames, "num_inference_steps": steps}
-        plan = plan_clip(VideoRequest(api="native", prompt="a cat", **size), HUNYUANVIDEO)  # type: ignore[arg-type]
-        fast = plan_clip(VideoRequest("native", "a cat", effort="fast", **size), HUNYUANVIDEO)  # type: ignore[arg-type]
+        request = VideoRequest(
+            "native", "a cat", width=width, height=height, num_frames=frames, num_inference_steps=steps
+        )
+        plan, fast = (plan_clip(one, HUNYUANVIDEO) for one in (request, replace(request, effort="fast")))
         stages = operations(plan)
         assert stages is not None
         count, name = sum(stages.values()), f"{width}x{height}x{frames}, {steps} steps"

@@ -31,6 +31,7 @@ from typing import Annotated, Any
 import torch
 import typer
 
+from bench.watches import unheard
 from builder import tiny
 from builder.declared import FIRST_OF_FAMILY
 from videoworker.families import family as family_called
@@ -40,7 +41,6 @@ from videoworker.planning.placement import largest_piece
 from videoworker.planning.sizes import up
 from videoworker.sampling.latent_space import Shape
 from videoworker.sampling.reader import Reader
-from videoworker.watch import Watch
 
 _MIB, _GIB = 2**20, 2**30
 
@@ -98,8 +98,12 @@ def main(
             folder = Path(temporary)
             alone(tiny.save, model, folder)
             for length in frames or (33,):
-                shape = Shape(up(length - 1, model.frame_step) + 1, up(width, model.grid), up(height, model.grid))
-                print(row(Clip(model, folder, shape), memory, runs), flush=True)
+                print(row(Clip(model, folder, fitting(model, width, height, length)), memory, runs), flush=True)
+
+
+def fitting(model: VideoModel, width: int, height: int, num_frames: int) -> Shape:
+    """The least that the model makes which has as much."""
+    return Shape(up(num_frames - 1, model.frame_step) + 1, up(width, model.grid), up(height, model.grid))
 
 
 def row(clip: Clip, memory: float, runs: int) -> str:
@@ -153,8 +157,7 @@ def largest_in(networks: Any, clip: Clip, memory: float) -> Decode:
 
 def _ours(networks: Any, clip: Clip, piece: Piece) -> Decode:
     """Every piece is thrown away as the next one comes."""
-    watch = Watch("bench", lambda _: None, float("inf"))
-    decode = family_called(clip.model.family).decode
+    watch, decode = unheard(), family_called(clip.model.family).decode
     return lambda latents: sum(pixels.shape[2] for pixels in decode(networks, latents, _generator(), watch, piece))
 
 

@@ -5,27 +5,24 @@ The published networks run on tensors that have a shape and no numbers, which ne
 that a kernel makes within does not count, and attention counts as one kernel.
 """
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 import torch
 import typer
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench.activations import Published
-from bench.counting import Shapes, Work
-from builder import tiny
+from bench.activations import published
+from bench.counting import Work
+from bench.decode import fitting
+from bench.watches import unheard
 from builder.declared import FIRST_OF_FAMILY
 from videoworker.families import family as family_called
 from videoworker.models.piece import LEAST, Piece
 from videoworker.models.video_model import VideoModel
 from videoworker.planning.placement import largest_piece
-from videoworker.planning.sizes import up
 from videoworker.sampling.latent_space import Shape
-from videoworker.watch import Watch
 
 
 @dataclass(frozen=True)
@@ -39,28 +36,20 @@ class Counted:
 
 def count(model: VideoModel, shape: Shape, room: int) -> list[Counted]:
     """Ours in the least pieces, ours in the largest for which `room` bytes are enough, and diffusers' whole decode."""
-    family, small = family_called(model.family), tiny.of_family(model.family)
-    generator, watch = torch.Generator().manual_seed(0), Watch("bench", lambda _: None, float("inf"))
-    components = model.checkpoint.components
-    dtypes = {component.name: getattr(torch, component.dtype) for component in components}
-    with tempfile.TemporaryDirectory() as folder:
-        tiny.save(model, Path(folder))  # for all that is not a network
-        with Shapes(allow_non_fake_inputs=True), torch.inference_mode():
-            configurations, places = small.PUBLISHED.get(model.variant, {}), model.checkpoint.places
-            reader = Published(Path(folder), torch.device("cpu"), dtypes, places=places, configurations=configurations)
-            networks = family.load(reader)
-            stock = reader.network(type(networks.vae), "vae")
-            latents = family.get_noise(networks, shape, generator)
+    family, generator, watch = family_called(model.family), torch.Generator().manual_seed(0), unheard()
+    with published(model) as (reader, networks):
+        stock = reader.network(type(networks.vae), "vae")
+        latents = family.get_noise(networks, shape, generator)
 
-            def ours(piece: Piece) -> Callable[[], Any]:
-                return lambda: list(family.decode(networks, latents, generator, watch, piece))
+        def ours(piece: Piece) -> Callable[[], Any]:
+            return lambda: list(family.decode(networks, latents, generator, watch, piece))
 
-            ways = (
-                ours(LEAST),
-                ours(largest_piece(model, shape.width * shape.height, room)),
-                lambda: stock.decode(latents.transpose(1, 2).to(stock.dtype)),
-            )
-            return [_counted(way) for way in ways]
+        ways = (
+            ours(LEAST),
+            ours(largest_piece(model, shape.width * shape.height, room)),
+            lambda: stock.decode(latents.transpose(1, 2).to(stock.dtype)),
+        )
+        return [_counted(way) for way in ways]
 
 
 def _counted(decode: Callable[[], Any]) -> Counted:
@@ -81,7 +70,7 @@ def main(
     print("|---|---|---|---|---|---|---|", flush=True)
     for name in family or FIRST_OF_FAMILY:
         model = FIRST_OF_FAMILY[name]
-        shape = Shape(up(frames - 1, model.frame_step) + 1, up(width, model.grid), up(height, model.grid))
+        shape = fitting(model, width, height, frames)
         counted = count(model, shape, round(memory * 2**30))
         for way, one in zip(("little", "ample", "diffusers"), counted, strict=True):
             cells = [model.name, f"{shape.width}x{shape.height}", str(shape.num_frames), way]

@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import torch
 import typer
 
+from bench.watches import unheard
 from videoworker import job
 from videoworker.engine.engine import Engine
 from videoworker.models.sketch import SKETCH
@@ -52,7 +53,7 @@ def main(
                 engine = started(current)
                 print("| a restart | | | |")
             request = next(drawn)
-            expected, took = made(engine, request, current, Watch("bench", lambda _: None, float("inf"), clock))
+            expected, took = made(engine, request, current, unheard(clock))
             clip = f"{request.width}x{request.height}, {request.num_frames} frames, {request.num_inference_steps} steps"
             off = "" if expected is None else f"{expected / took - 1:+.0%}"
             told = "" if expected is None else f"{expected:.2f} s"
@@ -89,10 +90,6 @@ def requests(drawn: random.Random) -> Iterator[VideoRequest]:
             "guidance_scale": drawn.choice((1.0, 2.0)),
         }
         yield VideoRequest(api="native", prompt="A red circle moves to the right over a blue background", **asked)
-
-
-def unheard() -> Watch:
-    return Watch("bench", lambda _: None, float("inf"))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from transformers import ClapTextConfig, ClapTextModel, SiglipVisionConfig, Sigl
 from transformers.initialization import no_init_weights
 
 from bench.counting import Count, Shapes
+from bench.watches import unheard
 from videoworker.families.foley import features
 from videoworker.families.foley.codec import FoleyDecoder
 from videoworker.families.foley.family import Decoder, Denoiser, decode, start
@@ -28,7 +29,6 @@ from videoworker.models.sampling import Sampling
 from videoworker.models.sound_model import Part, SoundModel
 from videoworker.planning.memory import GIB
 from videoworker.sampling.denoise import denoise
-from videoworker.watch import Watch
 
 SECONDS = (5, 10, 30)
 
@@ -97,10 +97,10 @@ def _transformer(model: SoundModel, lengths: Sequence[int]) -> Counted:
             texts=torch.empty(2, features.MAX_TEXT_TOKENS, config.text_dim),
             noise=torch.empty(1, config.latent_channels, num_latents(footage)),
             sampling=Sampling(1, model.default_guidance_scale),
-            watch=_unwatched(),
+            watch=unheard(),
         )
         with Count() as counted:
-            denoise(start(hearing), _unwatched())
+            denoise(start(hearing), unheard())
         beside[seconds] = counted.peak
     return Counted(_bytes(network), beside)
 
@@ -129,10 +129,6 @@ def _in(dtype: torch.dtype, make: Callable[[], Any]) -> Any:
 
 def _bytes(network: torch.nn.Module) -> int:
     return sum(parameter.nbytes for parameter in network.parameters())
-
-
-def _unwatched() -> Watch:
-    return Watch("bench", lambda _: None, float("inf"))
 
 
 def main() -> None:

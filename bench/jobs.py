@@ -11,11 +11,11 @@ from typing import Annotated, Any
 import torch
 import typer
 
+from bench.watches import unheard
 from builder.declared import SHIPPED
 from videoworker import apis, job
 from videoworker.engine.engine import Engine
 from videoworker.settings import settings
-from videoworker.watch import Watch
 
 _PROMPT = "A red circle moves to the right over a blue background"
 # What a caller gets by saying nothing but the prompt, and the job of `make run`.
@@ -33,7 +33,7 @@ def main(
     """Prints a line for each job: seconds in all and by stage."""
     current = settings().model_copy(update={"model": model})
     engine = Engine(current)
-    engine.load(engine.survey().variant_for(model), Watch("bench", lambda _: None, float("inf")))
+    engine.load(engine.survey().variant_for(model), unheard())
     print(f"{model} on {torch.get_num_threads()} threads, {platform.machine()}, torch {torch.__version__}")
     for name, job_input in JOBS.items():
         if api and job_input["api"] not in api:
@@ -41,7 +41,7 @@ def main(
         request = apis.APIS[job_input["api"]].parse(job_input)
         with tempfile.TemporaryDirectory() as folder:
             here = current.model_copy(update={"output_dir": Path(folder)})
-            watch = Watch("bench", lambda _: None, float("inf"))
+            watch = unheard()
             result = job.run({"id": "bench"}, request, watch, engine, here)
         stages = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in result.timings.items() if stage != "total")
         print(f"{name}: {result.timings['total']:.1f} s ({stages}), {result.video.num_frames} frames", flush=True)

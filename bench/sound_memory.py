@@ -17,6 +17,7 @@ import torch
 import typer
 
 from bench.decode import alone, keep_no_freed_blocks, of_this_process
+from bench.watches import unheard
 from builder import tiny
 from builder.declared import SHIPPED
 from builder.tiny import foley
@@ -26,7 +27,6 @@ from videoworker.engine.sounds import Sounds
 from videoworker.models.foley import FOLEY_XL
 from videoworker.request import AudioRequest, VideoRequest
 from videoworker.settings import Settings
-from videoworker.watch import Watch
 
 SECONDS = (0.5, 5, 12, 30)
 
@@ -103,7 +103,7 @@ def _run(engine: Engine, settings: Settings, seconds: float) -> None:
         seed=1,
         audio=_SOUND,
     )
-    job.run({"id": "bench"}, request, Watch("bench", lambda _: None, float("inf")), engine, settings)
+    job.run({"id": "bench"}, request, unheard(), engine, settings)
 
 
 if __name__ == "__main__":

@@ -34,10 +34,11 @@ from diffusers import AutoencoderKLLTXVideo
 from diffusers.utils import export_to_video
 from diffusers.video_processor import VideoProcessor
 
-from bench.decode import alone, keep_no_freed_blocks, of_this_process
+from bench.decode import alone, fitting, keep_no_freed_blocks, of_this_process
 from bench.distance import psnr
 from bench.servers.fault_proxy import FaultProxy
 from bench.servers.store import Store, client_for, new_bucket, swift
+from bench.watches import unheard
 from builder import tiny
 from videoworker.canvas import Canvas, Frames
 from videoworker.delivery.destinations import destination_for
@@ -47,12 +48,10 @@ from videoworker.media.playable import check_plays
 from videoworker.models.ltx import LTX
 from videoworker.models.piece import Piece
 from videoworker.planning.placement import largest_piece
-from videoworker.planning.sizes import up
 from videoworker.request import Result, Video, VideoRequest
 from videoworker.sampling.latent_space import Shape
 from videoworker.sampling.pixels import to_frames
 from videoworker.sampling.reader import Reader
-from videoworker.watch import Watch
 
 _MIB, _GIB = 2**20, 2**30
 _SLOWLY = 4  # latents are so many times smaller noise, enlarged
@@ -121,7 +120,7 @@ def main(
     runs: Annotated[int, typer.Option(help="of each way")] = 3,
 ) -> None:
     """Prints a row for each way, and the ratios."""
-    shape = Shape(up(frames - 1, LTX.frame_step) + 1, up(width, LTX.grid), up(height, LTX.grid))
+    shape = fitting(LTX, width, height, frames)
     print(f"{torch.get_num_threads()} threads, {platform.machine()}, torch {torch.__version__}, {shape}")
     print(f"{mbit:g} Mbit/s, {runs} runs\n", flush=True)
     with (
@@ -165,7 +164,7 @@ def row(name: str, runs: list[Took], distance: float) -> list[str]:
 
 
 def ours(task: Task, networks: Any) -> Tail:
-    watch = Watch("bench", lambda _: None, float("inf"))
+    watch = unheard()
     destination = destination_for({"id": uuid.uuid4().hex}, task.store.settings(task.folder), watch)
 
     def tail(latents: torch.Tensor, clock: Clock) -> Path:
@@ -246,14 +245,14 @@ def load(task: Task) -> Any:
 
 def slow_latents(shape: Shape) -> torch.Tensor:
     """[1, T, C, h, w]"""
-    sizes = [(shape.num_frames - 1) // LTX.frame_step + 1, shape.height // LTX.grid, shape.width // LTX.grid]
+    sizes = [LTX.latent_frames(shape.num_frames), shape.height // LTX.grid, shape.width // LTX.grid]
     noise = torch.randn((1, 8, *(size // _SLOWLY + 1 for size in sizes)), generator=torch.Generator().manual_seed(0))
     return torch.nn.functional.interpolate(noise, size=sizes, mode="trilinear").transpose(1, 2)
 
 
 def save_frames(task: Task) -> None:
     """The clip's frames, as they are before any encoding."""
-    watch, latents = Watch("bench", lambda _: None, float("inf")), slow_latents(task.shape)
+    watch, latents = unheard(), slow_latents(task.shape)
     with (task.folder / "frames").open("wb") as file:
         for pixels in family("ltx").decode(load(task), latents, torch.Generator(), watch, task.piece):
             file.write(to_frames(pixels).tobytes())

@@ -4,7 +4,6 @@
 computed, at the transformer. Distances are those of the decoded frames, before the codec, from the frames of `exact`.
 """
 
-import math
 import platform
 import sys
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from diffusers import CogVideoXTransformer3DModel
 from torch.nn.modules.module import register_module_forward_hook
 
 from bench.distance import psnr, ssim
+from bench.watches import unheard
 from builder.evaluate_sketch import ATTRIBUTES, held_out
 from builder.sketch.measure import look
 from videoworker.effort import Effort
@@ -26,7 +26,6 @@ from videoworker.models.sketch import SKETCH
 from videoworker.planning.plan import plan_clip
 from videoworker.request import VideoRequest
 from videoworker.settings import settings
-from videoworker.watch import Watch
 
 
 @dataclass
@@ -78,7 +77,7 @@ def main(
 def made(engine: Engine, prompt: str, seed: int, effort: Effort) -> tuple[np.ndarray, int]:
     """A clip's frames, and how many predictions the transformer computed for it."""
     plan = plan_clip(VideoRequest("native", prompt, effort=effort), SKETCH)
-    watch, computed = Watch("bench", lambda _: None, math.inf), list[int]()
+    watch, computed = unheard(), list[int]()
 
     def count(module: torch.nn.Module, _: Any, output: Any) -> None:
         if isinstance(module, CogVideoXTransformer3DModel):

@@ -6,6 +6,7 @@
 import runpy
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from builder.tiny import hunyuanvideo_1_5, hunyuanvideo_1_5_sr
 from videoworker.models import VARIANTS
@@ -18,7 +19,7 @@ TEXT, IMAGE = (
     replace(model, min_side=32, max_side=SIDE, max_area=SIDE**2, max_frames=FRAMES, upscaler=UPSCALER)
     for model in (HUNYUANVIDEO_1_5, HUNYUANVIDEO_1_5_720P_I2V)
 )
-ASKED = {
+ASKED: dict[str, Any] = {
     "prompt": "a red circle",
     "model": NAME,
     "width": LARGER,
@@ -39,8 +40,8 @@ def install(folder: Path, with_upscaler: bool = True) -> Path:
     return folder
 
 
-def request_for(**asked: object) -> VideoRequest:
-    return VideoRequest(api="native", **ASKED | asked)  # type: ignore[arg-type]
+def request_for(**asked: Any) -> VideoRequest:
+    return VideoRequest(api="native", **ASKED | asked)
 
 
 if __name__ == "__main__":
